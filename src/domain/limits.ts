@@ -1,0 +1,38 @@
+/** Every bound that is part of the domain, with its unit and its reason. Their relations are asserted at start. */
+import assert from "node:assert/strict"
+
+/** Handles in one request. Bounds the work one transaction can cause; the contract enforces it too. */
+export const HANDLES_PER_REQUEST_MAX = 32
+/** Nodes in a committee. The contract's loops and the evidence file grow with it. */
+export const COMMITTEE_NODES_MAX = 32
+/** Results under one attestation: one transaction of about 0.5 M gas, far below any block limit. */
+export const RESPONSES_PER_ATTESTATION_MAX = 32
+/** A whole ciphertext. Public plaintexts go on chain and are far smaller; user payloads may be documents. */
+export const CIPHERTEXT_BYTES_MAX = 16 * 1024 * 1024
+/** A public plaintext: it is paid for by the byte on chain and travels inside the attestation request. */
+export const PUBLIC_PLAINTEXT_BYTES_MAX = 4_096
+/** A public ciphertext: the plaintext plus the format's overhead (under 512 bytes). */
+export const PUBLIC_CIPHERTEXT_BYTES_MAX = PUBLIC_PLAINTEXT_BYTES_MAX + 512
+export const LOCATIONS_PER_CIPHERTEXT_MAX = 4
+export const LOCATION_BYTES_MAX = 256
+/** Partitions of requests: the most coordinators that can share the work. A change needs a drained cluster. */
+export const PARTITIONS = 8
+/** Work items in one message: bounds redelivery after a crash and the memory of a step. */
+export const ITEMS_PER_ENVELOPE_MAX = 64
+/** A message: 64 outcomes with evidence of up to 32 handles each stay below it; NATS' own default limit is 1 MiB. */
+export const ENVELOPE_BYTES_MAX = 512 * 1024
+/** The sweeper looks this often; together with the work timeouts it bounds what a lost message costs. */
+export const SWEEP_PERIOD_MS = 1_000
+/** Work that has not been answered after this long is sent out again. Provisional: three times the slowest measured step at half load. */
+export const WORK_TIMEOUT_MS = 10_000
+/** Deliveries of one piece of work before the request is halted as poisoned (reliability.md P15: claims count, not failures). */
+export const CLAIMS_MAX = 200
+/** First and longest pause before work is tried again (full jitter between). */
+export const RETRY_FIRST_MS = 200
+export const RETRY_LONGEST_MS = 15_000
+/** A lease: long enough for a garbage collection and a slow disk, short enough for a takeover that users hardly notice. */
+export const LEASE_MS = 10_000
+export const LEASE_RENEW_MS = 2_500
+
+assert(LEASE_RENEW_MS * 3 < LEASE_MS, "three renewals may fail before a lease is lost")
+assert(SWEEP_PERIOD_MS < WORK_TIMEOUT_MS, "overdue work is noticed sooner than it becomes overdue again")
