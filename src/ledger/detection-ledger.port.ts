@@ -1,0 +1,54 @@
+/** Blocks seen, and the requests in them: cursor and requests move in one transaction, or not at all (I1). */
+import { Context, type Effect, Schema } from "effect"
+import type { Fate } from "../domain/fate.ts"
+import type { Hex } from "../domain/hex.ts"
+import type { Anchor, DecryptionRequest, RequestId } from "../domain/request.ts"
+import type { LedgerUnavailable } from "./ledger-unavailable.ts"
+
+export interface SeenBlock {
+  readonly number: number
+  readonly hash: Hex
+  readonly parentHash: Hex
+}
+
+export interface SeenRequest {
+  readonly id: RequestId
+  readonly facts: DecryptionRequest
+  readonly anchor: Anchor
+  readonly partition: number
+  /** First snapshot of its machine, and that machine's version. */
+  readonly snapshot: unknown
+  readonly machineVersion: number
+}
+
+/** Another listener moved the cursor first. Nothing was written: read it again. */
+export class CursorMoved extends Schema.TaggedError<CursorMoved>()("CursorMoved", { chainId: Schema.String }) {
+  readonly fate: Fate = "retry"
+}
+
+export class DetectionLedger extends Context.Service<
+  DetectionLedger,
+  {
+    /** The newest canonical block that was read, or undefined before the first. */
+    readonly cursor: (chainId: bigint) => Effect.Effect<SeenBlock | undefined, LedgerUnavailable>
+    /** The canonical block at this height, if it was read and is still kept. */
+    readonly blockAt: (chainId: bigint, number: number) => Effect.Effect<SeenBlock | undefined, LedgerUnavailable>
+    /**
+     * One transaction: every block above `ancestor` stops being canonical and its requests get the signal `orphaned`; `blocks` (in
+     * order) become canonical and the last of them the cursor; unknown requests are born in `detected` (transition, wake-up and outbox
+     * rows included); a known request that stands elsewhere now gets the signal `moved` instead of `orphaned`. `expected` is the cursor's
+     * hash when the caller read it (null before the first block).
+     */
+    readonly advance: (step: {
+      readonly chainId: bigint
+      readonly expected: Hex | null
+      /** Number of the last block that stays; equal to the cursor's number when nothing was reorganised. */
+      readonly ancestor: number
+      readonly blocks: ReadonlyArray<SeenBlock>
+      readonly requests: ReadonlyArray<SeenRequest>
+      /** Blocks below this height are forgotten: they are final. */
+      readonly keepFrom: number
+      readonly worker: string
+    }) => Effect.Effect<{ readonly born: ReadonlyArray<RequestId>; readonly signalled: ReadonlyArray<RequestId> }, LedgerUnavailable | CursorMoved>
+  }
+>()("portcullis/ledger/DetectionLedger") {}

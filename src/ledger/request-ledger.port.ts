@@ -1,0 +1,89 @@
+/** The durable request: what the coordinator and the sweeper need. Postgres is the truth; everything else is a hint. */
+import { Context, type Effect } from "effect"
+import type { Milestone, RequestState } from "../domain/journey.ts"
+import type { SignalEvent, TransitionView } from "../domain/outcome.ts"
+import type { RequestId } from "../domain/request.ts"
+import type { LedgerUnavailable } from "./ledger-unavailable.ts"
+import type { Change, Saved, StoredRequest } from "./stored-request.ts"
+
+/** A message that is owed to the bus. */
+export interface OutboxRow {
+  readonly id: bigint
+  readonly requestId: RequestId
+  readonly version: number
+  readonly reached: Milestone
+  /** Unix seconds; the request's deadline. */
+  readonly deadline: number
+}
+
+/** A request whose wake-up time has passed. `claims` counts how often it was claimed in this state (P15). */
+export interface Overdue {
+  readonly requestId: RequestId
+  readonly version: number
+  readonly state: RequestState
+  readonly claims: number
+  readonly deadline: number
+}
+
+export interface PendingSignal {
+  readonly id: bigint
+  readonly requestId: RequestId
+  readonly event: SignalEvent
+}
+
+export interface RequestSummary {
+  readonly id: RequestId
+  readonly kind: "public" | "user"
+  readonly state: RequestState
+  readonly version: number
+  readonly detectedAtMs: number
+  readonly endedAtMs: number | null
+  readonly handles: number
+  readonly lastEvent: TransitionView["event"]
+}
+
+export class RequestLedger extends Context.Service<
+  RequestLedger,
+  {
+    /** Unknown ids are missing from the answer. Order is not promised. */
+    readonly load: (ids: ReadonlyArray<RequestId>) => Effect.Effect<ReadonlyArray<StoredRequest>, LedgerUnavailable>
+    /**
+     * P1: row-version and lease-epoch compare-and-set, with transition, wake-up and outbox rows, in one statement for all changes
+     * together. Answers only after the commit. At most one change for each request in a call.
+     */
+    readonly save: (changes: ReadonlyArray<Change>, worker: string) => Effect.Effect<ReadonlyArray<Saved>, LedgerUnavailable>
+    /** Sets the time of the next try, if the request still stands at `version`. */
+    readonly postpone: (
+      items: ReadonlyArray<{ readonly requestId: RequestId; readonly version: number; readonly afterMs: number; readonly reason: string }>
+    ) => Effect.Effect<void, LedgerUnavailable>
+    /** Claims overdue requests of these partitions: counts the claim and moves the wake-up time `againAfterMs` ahead, in one statement. */
+    readonly claimOverdue: (
+      partitions: ReadonlyArray<number>,
+      limit: number,
+      againAfterMs: number
+    ) => Effect.Effect<ReadonlyArray<Overdue>, LedgerUnavailable>
+    /** Outbox rows older than `olderThanMs` (younger ones are on their way from the dispatcher that wrote them). */
+    readonly owed: (
+      partitions: ReadonlyArray<number>,
+      olderThanMs: number,
+      limit: number
+    ) => Effect.Effect<ReadonlyArray<OutboxRow>, LedgerUnavailable>
+    /** Deletes outbox rows whose messages the bus has confirmed. */
+    readonly settle: (outboxIds: ReadonlyArray<bigint>) => Effect.Effect<void, LedgerUnavailable>
+    /** Signals wait in the ledger until a decision answers them. */
+    readonly signal: (requestId: RequestId, event: SignalEvent) => Effect.Effect<void, LedgerUnavailable>
+    readonly signals: (partitions: ReadonlyArray<number>, limit: number) => Effect.Effect<ReadonlyArray<PendingSignal>, LedgerUnavailable>
+    /** Signals that no longer concern anybody (the request ignores them in its state). */
+    readonly dropSignals: (ids: ReadonlyArray<bigint>) => Effect.Effect<void, LedgerUnavailable>
+    readonly history: (id: RequestId) => Effect.Effect<ReadonlyArray<TransitionView>, LedgerUnavailable>
+    /** Newest first. */
+    readonly list: (filter: {
+      readonly state?: RequestState
+      readonly limit: number
+    }) => Effect.Effect<ReadonlyArray<RequestSummary>, LedgerUnavailable>
+    readonly countByState: Effect.Effect<Readonly<Partial<Record<RequestState, number>>>, LedgerUnavailable>
+    /** Seconds since the most overdue wake-up was due; 0 when nothing is overdue. The number to page on. */
+    readonly oldestOverdueSeconds: Effect.Effect<number, LedgerUnavailable>
+    readonly ping: Effect.Effect<void, LedgerUnavailable>
+  }
+>()("portcullis/ledger/RequestLedger") {}
