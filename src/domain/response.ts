@@ -12,6 +12,17 @@ export interface AttestedRoot {
   readonly expiry: number
 }
 
+/** Results on their way to the chain, with the attestation over all of them. */
+export interface AttestedBatch {
+  readonly attested: AttestedRoot
+  readonly chainId: bigint
+  readonly gateway: Hex
+  /** As the contract takes it: 128 bytes (BLS, uncompressed G1) or k*65 bytes (quorum). */
+  readonly attestation: Uint8Array
+  /** In the order of the Merkle leaves. */
+  readonly responses: ReadonlyArray<{ readonly requestId: RequestId; readonly result: Uint8Array }>
+}
+
 interface Eip712Domain {
   readonly chainId: bigint
   readonly gateway: Hex

@@ -4,7 +4,7 @@ import type { Fate } from "../../domain/fate.ts"
 import type { Hex } from "../../domain/hex.ts"
 import type { BlockRef } from "../../domain/outcome.ts"
 import type { RequestId } from "../../domain/request.ts"
-import type { AttestedBatch } from "../../ledger/result-ledger.port.ts"
+import type { AttestedBatch } from "../../domain/response.ts"
 import type { BlockHead, ChainUnavailable } from "../1-detected/request-log.port.ts"
 
 /** The chain looked at the transaction and would revert it: the attestation or our account is wrong, not the network. */
