@@ -1,0 +1,106 @@
+/** The pure half of the coordinator: a stored snapshot and an event in, what becomes of the request out. Snapshots are plain JSON, only the
+ * state and the context: everything else XState derives. A version this build does not know is never guessed at (reliability.md P16). */
+import assert from "node:assert/strict"
+import { initialTransition, transition } from "xstate"
+import { ENDS, isEnd, JOURNEY, type Milestone, type RequestState } from "../src/domain/journey.ts"
+import { WORK_TIMEOUT_MS } from "../src/domain/limits.ts"
+import type { RequestEvent } from "../src/domain/outcome.ts"
+import type { Anchor } from "../src/domain/request.ts"
+import { decryptionRequestMachine, type DecryptionRequestContext } from "./decryption-request.machine.ts"
+
+/** Raised whenever a stored snapshot of the version before would be misread; then a migration and a corpus file are added. */
+export const MACHINE_VERSION = 1
+
+/** From version n to n + 1. */
+export type Migration = (snapshot: unknown) => unknown
+
+/** Keyed by the version they start from. */
+const MIGRATIONS: Readonly<Record<number, Migration>> = {}
+
+export interface StoredDecision {
+  readonly snapshot: unknown
+  readonly machineVersion: number
+}
+
+export type Decision =
+  | {
+      readonly type: "decided"
+      readonly from: RequestState
+      readonly to: RequestState
+      /** Of version `MACHINE_VERSION`, plain JSON. */
+      readonly snapshot: unknown
+      /** The state whose work is given out once this is saved; null when none is. */
+      readonly dispatch: Milestone | null
+      /** When the sweeper must look again; null when the request has ended. */
+      readonly wakeAfterMs: number | null
+      /** Where the request stands now, when the event moved it. */
+      readonly anchor?: Anchor
+    }
+  | { readonly type: "ignored" }
+
+interface RequestSnapshot {
+  readonly value: RequestState
+  readonly context: DecryptionRequestContext
+}
+
+/** The snapshot of a request that was just detected at `anchor`; whoever stores it also gives out the work of `detected`. */
+export const birth = (anchor: Anchor): { readonly snapshot: unknown } => {
+  const [born] = initialTransition(decryptionRequestMachine, { anchor })
+  return { snapshot: { value: born.value, context: born.context } }
+}
+
+/** True when this build can read snapshots of `version`; others are left to builds that can. */
+export const knowsMachineVersion = (version: number): boolean => canMigrate(version, MACHINE_VERSION, MIGRATIONS)
+
+export const decide = (stored: StoredDecision, event: RequestEvent): Decision => {
+  const { value: from, context } = readSnapshot(migrate(stored))
+  const [next, effects] = transition(decryptionRequestMachine, decryptionRequestMachine.resolveState({ value: from, context }), event)
+  const to = next.value
+  const dispatch = dispatchIn(effects)
+  if (to === from && dispatch === null) return { type: "ignored" }
+  return {
+    type: "decided",
+    from,
+    to,
+    snapshot: { value: to, context: next.context },
+    dispatch,
+    wakeAfterMs: isEnd(to) ? null : WORK_TIMEOUT_MS,
+    ...(event.type === "moved" ? { anchor: event.anchor } : {})
+  }
+}
+
+const dispatchIn = (effects: ReadonlyArray<{ readonly type: string; readonly params?: unknown }>): Milestone | null => {
+  const found = effects.find((effect) => effect.type === "dispatch")
+  return found === undefined ? null : (found.params as { readonly reached: Milestone }).reached
+}
+
+/** Brings a snapshot to `target`, one version at a time. */
+export const migrate = (stored: StoredDecision, target = MACHINE_VERSION, migrations = MIGRATIONS): unknown => {
+  assert(canMigrate(stored.machineVersion, target, migrations), `machine version ${stored.machineVersion} is not known to this build`)
+  let snapshot = stored.snapshot
+  for (let version = stored.machineVersion; version < target; version++) snapshot = migrations[version]?.(snapshot)
+  return snapshot
+}
+
+const canMigrate = (version: number, target: number, migrations: Readonly<Record<number, Migration>>): boolean => {
+  if (!Number.isInteger(version) || version > target) return false
+  for (let step = version; step < target; step++) if (migrations[step] === undefined) return false
+  return true
+}
+
+const STATES: ReadonlySet<unknown> = new Set<RequestState>([...JOURNEY, ...ENDS])
+
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === "object" && value !== null
+
+/** We wrote it, so another shape is our mistake; still nothing is decided on it. */
+const readSnapshot = (snapshot: unknown): RequestSnapshot => {
+  assert(isRecord(snapshot) && STATES.has(snapshot["value"]), "a snapshot names a known state")
+  const context = snapshot["context"]
+  assert(isRecord(context) && isRecord(context["anchor"]) && isRecord(context["known"]), "a snapshot has an anchor and what is known")
+  const { blockNumber, blockHash, logIndex } = context["anchor"]
+  assert(
+    Number.isInteger(blockNumber) && Number.isInteger(logIndex) && typeof blockHash === "string",
+    "an anchor names a block and a log"
+  )
+  return snapshot as unknown as RequestSnapshot
+}
