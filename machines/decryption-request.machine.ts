@@ -49,7 +49,7 @@ const learn = (known: Known, event: RequestEvent): Known => {
     case "expired":
       return { ...known, end: { reason: "expired", detail: event.detail } }
     case "orphaned":
-      return { ...known, end: { reason: "orphaned", detail: `block ${event.block.blockNumber} (${event.block.blockHash}) left the chain` } }
+      return { ...known, end: { reason: "orphaned", detail: `block ${event.block.blockNumber} left the chain` } }
     case "cancelled":
       return { ...known, end: { reason: `cancelled by ${event.by}`, detail: event.why } }
     case "deadline-passed":
@@ -91,9 +91,11 @@ const UNDER_WAY = {
   moved: [{ guard: "isElsewhere", target: "detected", reenter: true, actions: "remember" }, IGNORED]
 } as const
 
-/** Nothing has been verified, so nothing can be on its way to the chain: a request may be given up. */
+/** Nothing of ours can be on its way to the chain, so a request may be given up; and if a step finds it fulfilled there already (by another
+ * gateway, or by us before a reorganisation moved it), that fact stands in the place of those between. */
 const STILL_OURS = {
   ...UNDER_WAY,
+  submitted: { target: "submitted", actions: "remember" },
   cancelled: { target: "cancelled", actions: "remember" },
   "deadline-passed": { target: "expired", actions: "remember" }
 } as const
