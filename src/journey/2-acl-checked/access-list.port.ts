@@ -1,7 +1,8 @@
 /** What `check-acl` needs from the chain: one question at one block. "Unavailable" is an error, "no" is an answer: never one type for both. */
 import { Context, type Effect } from "effect"
+import type { Hex } from "../../domain/hex.ts"
 import type { BlockRef } from "../../domain/outcome.ts"
-import type { Anchor, DecryptionRequest } from "../../domain/request.ts"
+import type { Anchor, DecryptionRequest, RequestId } from "../../domain/request.ts"
 import type { ChainUnavailable } from "../1-detected/request-log.port.ts"
 
 /** When a block counts as final enough to act on. */
@@ -16,8 +17,8 @@ export type Permission =
   | { readonly type: "denied"; readonly reason: "not-allowed" | "not-public" | "not-delegated"; readonly block: BlockRef }
   /** The contract does not know this request at the block that was asked. */
   | { readonly type: "unknown"; readonly block: BlockRef }
-  /** Somebody has fulfilled it already. */
-  | { readonly type: "fulfilled"; readonly block: BlockRef }
+  /** Somebody has fulfilled it already, in this transaction. */
+  | { readonly type: "fulfilled"; readonly txHash: Hex; readonly block: BlockRef }
   | { readonly type: "expired"; readonly block: BlockRef }
 
 export class AccessList extends Context.Service<
@@ -26,6 +27,6 @@ export class AccessList extends Context.Service<
     /** Whether the block at the anchor is final enough under the operator's policy. `gone`: another block stands at its height. */
     readonly finality: (anchor: Anchor) => Effect.Effect<"final" | "pending" | "gone", ChainUnavailable>
     /** Asked at a block that is final enough, recorded by number and hash. */
-    readonly permission: (request: DecryptionRequest) => Effect.Effect<Permission, ChainUnavailable>
+    readonly permission: (id: RequestId, request: DecryptionRequest) => Effect.Effect<Permission, ChainUnavailable>
   }
 >()("portcullis/journey/2-acl-checked/AccessList") {}

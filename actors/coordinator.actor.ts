@@ -1,0 +1,206 @@
+/** Hosts decision-making for the partitions it owns. For every event the same three things: decide (machines/), save (the ledger), dispatch
+ * (the bus), many requests at a time. An event is acknowledged only after the decision it led to has been committed. */
+import { Clock, Deferred, Effect, Queue, type Scope } from "effect"
+import { decide, knowsMachineVersion, MACHINE_VERSION } from "../machines/decide.ts"
+import { outcomeSubject } from "../src/domain/journey.ts"
+import { RETRY_FIRST_MS } from "../src/domain/limits.ts"
+import type { Postponed, RequestEvent } from "../src/domain/outcome.ts"
+import type { RequestId } from "../src/domain/request.ts"
+import type { LedgerUnavailable } from "../src/ledger/ledger-unavailable.ts"
+import { RequestLedger } from "../src/ledger/request-ledger.port.ts"
+import type { Change, Saved, StoredRequest } from "../src/ledger/stored-request.ts"
+import { Bus, type Delivery, type Verdict } from "../src/messaging/bus.port.ts"
+import { decodeOutcomes } from "../src/messaging/envelope.ts"
+import { Telemetry } from "../src/telemetry/telemetry.port.ts"
+import { dispatch, type OwedWork } from "./runtime/dispatch.ts"
+import type { OwnedPartitions } from "./runtime/partitions.ts"
+import { RecentRequests } from "./runtime/recent-requests.ts"
+
+/** Something told about one request. `version` is missing when it holds whatever the version (signals). */
+export interface Told {
+  readonly requestId: RequestId
+  readonly version?: number
+  readonly event: RequestEvent | Postponed
+  readonly signalId?: bigint
+}
+
+interface Pending extends Told {
+  /** Resolves when whatever was decided has been committed. */
+  readonly done: Deferred.Deferred<void, LedgerUnavailable>
+}
+
+export interface Coordinator {
+  readonly partitions: OwnedPartitions
+  /** Resolves once everything that was decided on these has been committed. */
+  readonly tell: (told: ReadonlyArray<Told>) => Effect.Effect<void, LedgerUnavailable>
+}
+
+/** Beyond 100 rows a statement gains little and everybody waits longer (reliability.md section 3.2). */
+const DECISIONS_PER_SAVE_MAX = 100
+/** Messages of one partition that may wait for their commit at once. */
+const DELIVERIES_IN_FLIGHT = 32
+
+export const coordinator = Effect.fnUntraced(function* (worker: string, partitions: OwnedPartitions) {
+  const inbox = yield* Queue.unbounded<Pending>() // bounded by DELIVERIES_IN_FLIGHT and the sweeper's page
+  const recent = new RecentRequests()
+  yield* Effect.gen(function* () {
+    const batch = yield* Queue.takeBetween(inbox, 1, DECISIONS_PER_SAVE_MAX)
+    const { first, again } = onePerRequest(batch)
+    yield* Queue.offerAll(inbox, again)
+    yield* decideAndSave(first, worker, partitions, recent)
+  }).pipe(Effect.forever, Effect.forkScoped)
+
+  const tell = Effect.fnUntraced(function* (told: ReadonlyArray<Told>) {
+    const pending = told.map((one): Pending => ({ ...one, done: Deferred.makeUnsafe<void, LedgerUnavailable>() }))
+    yield* Queue.offerAll(inbox, pending)
+    yield* Effect.forEach(pending, ({ done }) => Deferred.await(done), { discard: true })
+  })
+  return { partitions, tell } satisfies Coordinator
+})
+
+/** Hears outcomes for one partition until the scope closes. */
+export const hearOutcomes = ({ tell }: Coordinator, partition: number): Effect.Effect<void, never, Bus | Telemetry | Scope.Scope> =>
+  Effect.gen(function* () {
+    const bus = yield* Bus
+    yield* bus.consume(outcomeSubject(partition), { concurrency: DELIVERIES_IN_FLIGHT }, (delivery) => hear(tell, delivery))
+  }).pipe(Effect.retry({ times: 5 }), Effect.orDie)
+
+const hear = (tell: Coordinator["tell"], delivery: Delivery): Effect.Effect<Verdict> =>
+  decodeOutcomes(delivery.body).pipe(
+    Effect.flatMap(({ items }) =>
+      tell(items.map(({ requestId, version, outcome }) => ({ requestId, version, event: outcome as RequestEvent | Postponed })))
+    ),
+    Effect.map((): Verdict => ({ type: "ack" })),
+    Effect.catchTag("EnvelopeMalformed", ({ reason }) => Effect.succeed<Verdict>({ type: "park", reason })),
+    Effect.catch(() => Effect.succeed<Verdict>({ type: "nak", delayMs: RETRY_FIRST_MS }))
+  )
+
+/** A save takes one change for each request; what is told twice waits for the next round. */
+const onePerRequest = (batch: ReadonlyArray<Pending>) => {
+  const first = new Map<RequestId, Pending>()
+  const again: Array<Pending> = []
+  for (const pending of batch) {
+    if (first.has(pending.requestId)) again.push(pending)
+    else first.set(pending.requestId, pending)
+  }
+  return { first: [...first.values()], again }
+}
+
+const decideAndSave = (batch: ReadonlyArray<Pending>, worker: string, partitions: OwnedPartitions, recent: RecentRequests) =>
+  Effect.gen(function* () {
+    const ledger = yield* RequestLedger
+    const unknown = batch.filter(({ requestId, version }) => !recent.has(requestId, version)).map(({ requestId }) => requestId)
+    if (unknown.length > 0) recent.keep(yield* ledger.load(unknown))
+
+    const changes: Array<Change> = []
+    const decided = new Map<RequestId, StoredRequest>()
+    const postponed: Array<{ requestId: RequestId; version: number; afterMs: number; reason: string }> = []
+    const idleSignals: Array<bigint> = []
+    for (const told of batch) {
+      const stored = recent.get(told.requestId)
+      if (stored === undefined || (told.version !== undefined && told.version !== stored.version)) continue
+      if (told.event.type === "postponed") {
+        const { retryAfterMs: afterMs, reason } = told.event
+        postponed.push({ requestId: stored.id, version: stored.version, afterMs, reason })
+        continue
+      }
+      const change = changeFor(stored, told.event, told.signalId, partitions)
+      if (change === "ignored" && told.signalId !== undefined) idleSignals.push(told.signalId)
+      if (typeof change === "string") continue
+      changes.push(change)
+      decided.set(stored.id, stored)
+    }
+    const [saved] = yield* Effect.all(
+      [
+        changes.length > 0 ? ledger.save(changes, worker) : Effect.succeed<ReadonlyArray<Saved>>([]),
+        postponed.length > 0 ? ledger.postpone(postponed) : Effect.void,
+        idleSignals.length > 0 ? ledger.dropSignals(idleSignals) : Effect.void
+      ],
+      { concurrency: "unbounded" }
+    )
+    for (const { done } of batch) Deferred.doneUnsafe(done, Effect.void)
+    yield* Effect.forkDetach(dispatch(yield* afterSave(saved, changes, decided, recent)))
+  }).pipe(
+    Effect.catch((error) =>
+      Effect.sync(() => {
+        recent.forget(batch.map(({ requestId }) => requestId)) // whether it was written is unknown: look again
+        for (const { done } of batch) Deferred.doneUnsafe(done, Effect.fail(error))
+      })
+    )
+  )
+
+/** `unowned`: the partition is not surely ours. Nothing is lost, because its owner's sweeper gives the work out again. */
+const changeFor = (
+  stored: StoredRequest,
+  event: RequestEvent,
+  signalId: bigint | undefined,
+  partitions: OwnedPartitions
+): Change | "ignored" | "unowned" => {
+  const leaseEpoch = partitions.epochOf(stored.partition)
+  if (leaseEpoch === undefined || !knowsMachineVersion(stored.machineVersion)) return "unowned"
+  const decision = decide(stored, event)
+  if (decision.type === "ignored") return "ignored"
+  return {
+    requestId: stored.id,
+    partition: stored.partition,
+    version: stored.version,
+    leaseEpoch,
+    from: decision.from,
+    to: decision.to,
+    event,
+    machineVersion: MACHINE_VERSION,
+    snapshot: decision.snapshot,
+    chainTail: stored.chainTail,
+    dispatch: decision.dispatch,
+    wakeAfterMs: decision.wakeAfterMs,
+    answeredSignals: signalId === undefined ? [] : [signalId],
+    ...(decision.anchor === undefined ? {} : { anchor: decision.anchor })
+  }
+}
+
+/** Remembers what was saved, says so, and answers the work that is owed now. */
+const afterSave = Effect.fnUntraced(function* (
+  saved: ReadonlyArray<Saved>,
+  changes: ReadonlyArray<Change>,
+  decided: ReadonlyMap<RequestId, StoredRequest>,
+  recent: RecentRequests
+) {
+  const telemetry = yield* Telemetry
+  const nowMs = yield* Clock.currentTimeMillis
+  const changeOf = new Map(changes.map((change) => [change.requestId, change]))
+  const owed: Array<OwedWork> = []
+  for (const result of saved) {
+    const change = changeOf.get(result.requestId)
+    const before = decided.get(result.requestId)
+    if (change === undefined || before === undefined) continue
+    if (result.type === "stale") {
+      recent.forget([result.requestId])
+      telemetry.count("stale_decisions")
+      continue
+    }
+    recent.keep([
+      {
+        ...before,
+        anchor: change.anchor ?? before.anchor,
+        state: change.to,
+        version: result.version,
+        machineVersion: change.machineVersion,
+        snapshot: change.snapshot,
+        chainTail: result.chainTail
+      }
+    ])
+    telemetry.reached({
+      requestId: change.requestId,
+      kind: before.facts.kind,
+      from: change.from,
+      to: change.to,
+      event: change.event,
+      version: result.version,
+      sinceDetectedMs: Math.max(0, nowMs - before.detectedAtMs)
+    })
+    if (change.dispatch !== null) {
+      owed.push({ requestId: change.requestId, version: result.version, reached: change.dispatch, outboxId: result.outboxId, claim: 0 })
+    }
+  }
+  return owed
+})

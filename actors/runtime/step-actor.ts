@@ -1,0 +1,58 @@
+/** What every step actor does: take a hint, look the requests up, do the work, say what came of it. It decides nothing and does not know
+ * what comes next. A stale hint is dropped; a lost answer is asked for again by the sweeper. */
+import { Clock, Effect } from "effect"
+import type { Milestone } from "../../src/domain/journey.ts"
+import { workSubject } from "../../src/domain/journey.ts"
+import type { StepOutcome, WorkItem } from "../../src/domain/outcome.ts"
+import { RETRY_FIRST_MS } from "../../src/domain/limits.ts"
+import { RequestLedger } from "../../src/ledger/request-ledger.port.ts"
+import type { StoredRequest } from "../../src/ledger/stored-request.ts"
+import { Bus, type Delivery, type Verdict } from "../../src/messaging/bus.port.ts"
+import { decodeWork } from "../../src/messaging/envelope.ts"
+import { Telemetry } from "../../src/telemetry/telemetry.port.ts"
+import { publishOutcomes } from "./publish-outcomes.ts"
+
+/** One outcome for each request, in order; null when there is nothing to say yet (the wake-up row remembers the request). */
+export type Perform<R> = (requests: ReadonlyArray<StoredRequest>) => Effect.Effect<ReadonlyArray<StepOutcome | null>, never, R>
+
+export const stepActor = <R>(reached: Milestone, concurrency: number, perform: Perform<R>) =>
+  Effect.gen(function* () {
+    const bus = yield* Bus
+    const context = yield* Effect.context<R | RequestLedger | Telemetry | Bus>()
+    yield* bus.consume(workSubject(reached), { concurrency }, (delivery) =>
+      Effect.provideContext(handle(reached, perform, delivery), context)
+    )
+  })
+
+const handle = <R>(reached: Milestone, perform: Perform<R>, delivery: Delivery) =>
+  Effect.gen(function* () {
+    const telemetry = yield* Telemetry
+    const envelope = yield* decodeWork(delivery.body)
+    const requests = yield* current(reached, envelope.items)
+    if (requests.length === 0) return ACK
+    const startedMs = yield* Clock.currentTimeMillis
+    const outcomes = yield* perform(requests)
+    const seconds = ((yield* Clock.currentTimeMillis) - startedMs) / 1_000
+    for (const outcome of outcomes) telemetry.step(reached, outcome?.type ?? "waiting", seconds)
+    yield* publishOutcomes(
+      requests.flatMap(({ id, version, partition }, index) => {
+        const outcome = outcomes[index]
+        return outcome === undefined || outcome === null ? [] : [{ partition, item: { requestId: id, version, reached, outcome } }]
+      })
+    )
+    return ACK
+  }).pipe(
+    Effect.catchTag("EnvelopeMalformed", (malformed) => Effect.succeed<Verdict>({ type: "park", reason: malformed.reason })),
+    // Ledger or bus: nothing was decided, so the hint may simply come again.
+    Effect.catch(() => Effect.succeed<Verdict>({ type: "nak", delayMs: RETRY_FIRST_MS }))
+  )
+
+const ACK: Verdict = { type: "ack" }
+
+/** The requests that still stand where the hint says. */
+const current = Effect.fnUntraced(function* (reached: Milestone, items: ReadonlyArray<WorkItem>) {
+  const ledger = yield* RequestLedger
+  const versions = new Map(items.map(({ requestId, version }) => [requestId, version]))
+  const requests = yield* ledger.load([...versions.keys()])
+  return requests.filter(({ id, version, state }) => state === reached && version === versions.get(id))
+})

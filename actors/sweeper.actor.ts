@@ -1,0 +1,79 @@
+/** The liveness guarantee: whatever was lost on the way (a message, a worker, the bus and its store) is noticed here, in the ledger, and
+ * sent out again. It decides nothing itself: deadlines and signals are told to the coordinator. */
+import { Clock, Duration, Effect, Schedule } from "effect"
+import { isEnd, type Milestone } from "../src/domain/journey.ts"
+import { CLAIMS_MAX, SWEEP_PERIOD_MS, WORK_TIMEOUT_MS } from "../src/domain/limits.ts"
+import { RequestLedger, type Overdue } from "../src/ledger/request-ledger.port.ts"
+import { Telemetry } from "../src/telemetry/telemetry.port.ts"
+import type { Coordinator } from "./coordinator.actor.ts"
+import { dispatch } from "./runtime/dispatch.ts"
+
+/** Rows in one sweep: a backlog is worked off in pages, not in one gulp. */
+const PAGE = 200
+/** Younger outbox rows are still on their way from the dispatcher that wrote them. */
+const OWED_AFTER_MS = 2_000
+/** Our clock and the chain's differ a little; nobody is hurt by an end that comes a second late. */
+const DEADLINE_SLACK_MS = 1_000
+
+export const sweeper = Effect.fnUntraced(function* (coordinator: Coordinator) {
+  const telemetry = yield* Telemetry
+  const sweep = Effect.gen(function* () {
+    const owned = coordinator.partitions.owned()
+    if (owned.length === 0) return
+    yield* deliverSignals(coordinator, owned)
+    yield* resend(coordinator, owned)
+    yield* payOutbox(owned)
+    telemetry.gauge("oldest_overdue_seconds", yield* RequestLedger.use((ledger) => ledger.oldestOverdueSeconds))
+  }).pipe(Effect.catch((error) => Effect.sync(() => telemetry.warn("sweep failed", { error: error._tag, doing: error.doing }))))
+  yield* sweep.pipe(Effect.schedule(Schedule.spaced(Duration.millis(SWEEP_PERIOD_MS / 2))), Effect.forkScoped)
+})
+
+const deliverSignals = Effect.fnUntraced(function* (coordinator: Coordinator, owned: ReadonlyArray<number>) {
+  const ledger = yield* RequestLedger
+  const pending = yield* ledger.signals(owned, PAGE)
+  if (pending.length > 0) {
+    yield* coordinator.tell(pending.map(({ id, requestId, event }) => ({ requestId, event, signalId: id })))
+  }
+})
+
+const resend = Effect.fnUntraced(function* (coordinator: Coordinator, owned: ReadonlyArray<number>) {
+  const ledger = yield* RequestLedger
+  const telemetry = yield* Telemetry
+  const overdue = yield* ledger.claimOverdue(owned, PAGE, WORK_TIMEOUT_MS)
+  const nowMs = yield* Clock.currentTimeMillis
+  const late = overdue.filter(isLate(nowMs))
+  const poisoned = overdue.filter((row) => !isLate(nowMs)(row) && row.claims > CLAIMS_MAX && row.state !== "submitted")
+  const work = overdue.filter((row) => !late.includes(row) && !poisoned.includes(row) && !isEnd(row.state))
+  if (late.length + poisoned.length > 0) {
+    yield* coordinator.tell([
+      ...late.map(({ requestId, version }) => ({ requestId, version, event: { type: "deadline-passed" } as const })),
+      ...poisoned.map(({ requestId, version, claims }) => ({
+        requestId,
+        version,
+        event: { type: "halted", reason: "poisoned", detail: `given out ${claims} times without an answer that helped` } as const
+      }))
+    ])
+  }
+  if (work.length > 0) telemetry.count("work_resent", work.length)
+  yield* dispatch(
+    work.map(({ requestId, version, state, claims }) => ({
+      requestId,
+      version,
+      reached: state as Milestone,
+      outboxId: null,
+      claim: claims
+    }))
+  )
+})
+
+/** In `submitted` the deadline no longer matters: the result is on chain. */
+const isLate =
+  (nowMs: number) =>
+  ({ deadline, state }: Overdue): boolean =>
+    state !== "submitted" && nowMs > deadline * 1_000 + DEADLINE_SLACK_MS
+
+const payOutbox = Effect.fnUntraced(function* (owned: ReadonlyArray<number>) {
+  const ledger = yield* RequestLedger
+  const owed = yield* ledger.owed(owned, OWED_AFTER_MS, PAGE)
+  yield* dispatch(owed.map(({ id, requestId, version, reached }) => ({ requestId, version, reached, outboxId: id, claim: 0 })))
+})

@@ -1,0 +1,61 @@
+/** What is said about the work while it happens: one `info` line for each fact, a duration for each step, counters for what went wrong.
+ * Values are plain scalars by type, so that bytes, keys and shares cannot be handed over by mistake. */
+import { Context } from "effect"
+import type { Milestone, RequestState } from "../domain/journey.ts"
+import type { RequestEvent } from "../domain/outcome.ts"
+import type { RequestId, RequestKind } from "../domain/request.ts"
+
+export type Scalar = string | number | boolean | null
+export type LogData = Readonly<Record<string, Scalar>>
+
+export interface FactReached {
+  readonly requestId: RequestId
+  readonly kind: RequestKind
+  readonly from: RequestState | null
+  readonly to: RequestState
+  readonly event: RequestEvent | { readonly type: "detected"; readonly blockNumber: number }
+  readonly version: number
+  /** Milliseconds since the request was detected, by the database's clock; 0 for the detection itself. */
+  readonly sinceDetectedMs: number
+}
+
+/** Everything that is counted, with the reason one would look at it. Names become `gateway_<name>_total`. */
+export const COUNTERS = {
+  messages_parked: "Messages nobody could read; each is kept on decryption.parked",
+  stale_decisions: "Decisions dropped because somebody else had decided first",
+  work_resent: "Work sent out again by the sweeper: messages or workers were lost",
+  shares_asked: "Shares asked from KMS nodes",
+  shares_received: "Authentic answers received from KMS nodes",
+  wrong_shares: "Shares proved wrong; each left an evidence file",
+  hedged_asks: "Further nodes asked because the first ones were slow",
+  fee_bumps: "Transactions replaced with a higher fee",
+  reorgs: "Reorganisations walked back by the listener",
+  actor_restarts: "Actors restarted by their supervisor"
+} as const
+export type CounterName = keyof typeof COUNTERS
+
+export const GAUGES = {
+  oldest_overdue_seconds: "Seconds since the most overdue wake-up was due; page on this one",
+  owned_partitions: "Partitions this coordinator owns",
+  cursor_block: "Newest block read by the listener",
+  chain_head_block: "Newest block the chain has announced",
+  lane_open_slots: "Transactions of a lane that are not final yet"
+} as const
+export type GaugeName = keyof typeof GAUGES
+
+export class Telemetry extends Context.Service<
+  Telemetry,
+  {
+    readonly reached: (fact: FactReached) => void
+    /** `step` is named for the fact it works from; `outcome` is the outcome's type. */
+    readonly step: (step: Milestone, outcome: string, seconds: number) => void
+    readonly count: (name: CounterName, by?: number, label?: string) => void
+    readonly gauge: (name: GaugeName, value: number, label?: string) => void
+    readonly shareReply: (nodeId: number, outcome: string, seconds: number) => void
+    /** Something an operator may have to do. */
+    readonly warn: (what: string, data: LogData) => void
+    /** Pages somebody. */
+    readonly error: (what: string, data: LogData) => void
+    readonly info: (what: string, data: LogData) => void
+  }
+>()("portcullis/telemetry/Telemetry") {}
