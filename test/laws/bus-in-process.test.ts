@@ -1,0 +1,4 @@
+import { inProcessBus } from "../../src/adapters/embedded/in-process-bus.layer.ts"
+import { busLaws } from "./bus.laws.ts"
+
+busLaws("the in-process bus", () => Promise.resolve(inProcessBus))
