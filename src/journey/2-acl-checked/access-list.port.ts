@@ -1,7 +1,7 @@
 /** What `check-acl` needs from the chain: one question at one block. "Unavailable" is an error, "no" is an answer: never one type for both. */
 import { Context, type Effect } from "effect"
 import type { Hex } from "../../domain/hex.ts"
-import type { BlockRef } from "../../domain/outcome.ts"
+import type { BlockRef, RefusalReason } from "../../domain/outcome.ts"
 import type { Anchor, DecryptionRequest, RequestId } from "../../domain/request.ts"
 import type { ChainUnavailable } from "../1-detected/request-log.port.ts"
 
@@ -12,9 +12,12 @@ export type FinalityPolicy =
   | { readonly type: "safe" }
   | { readonly type: "finalized" }
 
+/** What the access list can have against a request. */
+export type Denial = Extract<RefusalReason, "not-allowed" | "not-public" | "not-delegated" | "epoch-retired" | "unknown-request">
+
 export type Permission =
   | { readonly type: "allowed"; readonly block: BlockRef }
-  | { readonly type: "denied"; readonly reason: "not-allowed" | "not-public" | "not-delegated"; readonly block: BlockRef }
+  | { readonly type: "denied"; readonly reason: Denial; readonly block: BlockRef }
   /** The contract does not know this request at the block that was asked. */
   | { readonly type: "unknown"; readonly block: BlockRef }
   /** Somebody has fulfilled it already, in this transaction. */

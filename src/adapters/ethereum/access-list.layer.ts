@@ -1,0 +1,34 @@
+/** The access list, asked through `inspect` at a recorded block. */
+import { Effect, Layer } from "effect"
+import { AccessList, type FinalityPolicy, type Permission } from "../../journey/2-acl-checked/access-list.port.ts"
+import { ChainUnavailable } from "../../journey/1-detected/request-log.port.ts"
+import type { Contracts } from "./addresses.ts"
+import { finalityOf } from "./finality.ts"
+import { findFulfilment } from "./fulfilment.ts"
+import { inspect } from "./inspection.ts"
+import type { Rpc } from "./rpc.ts"
+
+export const accessListLayer = (rpc: Rpc, contracts: Contracts, policy: FinalityPolicy) => {
+  const finality = finalityOf(rpc, policy)
+  return Layer.succeed(AccessList, {
+    finality: finality.of,
+    permission: (id, request) =>
+      Effect.gen(function* () {
+        const head = yield* finality.newest
+        const block = { blockNumber: head.number, blockHash: head.hash }
+        const found = yield* inspect(rpc, contracts.decryptionGateway, request, { hash: head.hash })
+        if (found.requestId !== id) {
+          return yield* new ChainUnavailable({ doing: "inspect", cause: "the contract computes another id: wrong contract or chain" })
+        }
+        if (found.status === "unknown") return { type: "unknown", block } satisfies Permission as Permission
+        if (found.status === "fulfilled") {
+          const mined = yield* findFulfilment(rpc, contracts, id)
+          return (mined === undefined ? { type: "unknown", block } : { type: "fulfilled", ...mined }) satisfies Permission as Permission
+        }
+        if (found.blockTimestamp > request.deadline) return { type: "expired", block } satisfies Permission as Permission
+        return (
+          found.denial === undefined ? { type: "allowed", block } : { type: "denied", reason: found.denial, block }
+        ) satisfies Permission as Permission
+      })
+  })
+}

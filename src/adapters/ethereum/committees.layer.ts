@@ -1,0 +1,68 @@
+/** Committee records. A record never changes but for being retired, so it is remembered for a while. */
+import { Clock, Effect, Layer } from "effect"
+import { Interface } from "ethers"
+import type { Committee } from "../../domain/committee.ts"
+import { keccakText } from "../../domain/abi-words.ts"
+import { lower } from "../../domain/hex.ts"
+import { ChainUnavailable } from "../../journey/1-detected/request-log.port.ts"
+import { Committees, EpochUnusable } from "../../journey/4-shares-collected/committee.port.ts"
+import type { Contracts } from "./addresses.ts"
+import { abi } from "./generated/CommitteeRegistry.ts"
+import { abi as verifierAbi } from "./generated/IVerifier.ts"
+import type { Rpc } from "./rpc.ts"
+
+const registryInterface = new Interface(abi)
+const verifierInterface = new Interface(verifierAbi)
+export const SUITE = "portcullis/native/bls12-381/v1"
+const SUITE_ID = keccakText(SUITE)
+/** How long a retirement may go unnoticed here; the contract and every node notice it at once. */
+const REMEMBERED_MS = 30_000
+
+export const readCommittee = Effect.fnUntraced(function* (rpc: Rpc, contracts: Contracts, epoch: number) {
+  const call = (to: typeof contracts.committeeRegistry, data: string) =>
+    rpc.call(to, data, "latest").pipe(
+      Effect.catchTag("CallReverted", () => Effect.fail(new EpochUnusable({ epoch, reason: "the committee registry does not know it" })))
+    )
+  const answer = yield* call(contracts.committeeRegistry, registryInterface.encodeFunctionData("committee", [epoch]))
+  const [record, isRetired] = yield* decode(() => registryInterface.decodeFunctionResult("committee", answer))
+  const verifier = lower(String(record.verifier))
+  const [scheme] = yield* Effect.flatMap(call(verifier, verifierInterface.encodeFunctionData("scheme")), (said) =>
+    decode(() => verifierInterface.decodeFunctionResult("scheme", said))
+  )
+  if (scheme !== "bls" && scheme !== "quorum") return yield* new EpochUnusable({ epoch, reason: `its verifier speaks "${String(scheme)}"` })
+  if (lower(String(record.suite)) !== SUITE_ID) return yield* new EpochUnusable({ epoch, reason: `it does not speak ${SUITE}` })
+  return {
+    epoch,
+    suiteId: SUITE_ID,
+    threshold: Number(record.threshold),
+    decryptionKey: lower(String(record.decryptionKey)),
+    attestationKey: lower(String(record.attestationKeyCompressed)),
+    scheme,
+    isRetired: Boolean(isRetired),
+    nodes: [...record.nodes].map((node, index) => ({
+      id: index + 1,
+      identity: lower(String(node.identity)),
+      endpoint: String(node.endpoint),
+      decryptionKey: lower(String(node.decryptionVerificationKey)),
+      attestationKey: lower(String(node.attestationVerificationKey))
+    }))
+  } satisfies Committee as Committee
+})
+
+export const committeesLayer = (rpc: Rpc, contracts: Contracts) => {
+  const remembered = new Map<number, { readonly atMs: number; readonly committee: Committee }>()
+  return Layer.succeed(Committees, {
+    committee: (epoch) =>
+      Effect.gen(function* () {
+        const nowMs = yield* Clock.currentTimeMillis
+        const known = remembered.get(epoch)
+        if (known !== undefined && nowMs - known.atMs < REMEMBERED_MS) return known.committee
+        const committee = yield* readCommittee(rpc, contracts, epoch)
+        remembered.set(epoch, { atMs: nowMs, committee })
+        return committee
+      })
+  })
+}
+
+const decode = <A>(thunk: () => A) =>
+  Effect.try({ try: thunk, catch: (cause) => new ChainUnavailable({ doing: "committee: decode", cause }) })

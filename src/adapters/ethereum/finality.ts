@@ -1,0 +1,48 @@
+/** Which blocks are final enough under an operator's policy. Heads are remembered for a moment: many requests ask at once. */
+import { Clock, Effect } from "effect"
+import type { ChainUnavailable } from "../../journey/1-detected/request-log.port.ts"
+import type { FinalityPolicy } from "../../journey/2-acl-checked/access-list.port.ts"
+import type { BlockRef } from "../../domain/outcome.ts"
+import { requireBlock, type BlockHeader, type BlockTag, type Rpc } from "./rpc.ts"
+
+/** Far below any block time: nobody waits longer because of it. */
+const REMEMBERED_MS = 50
+
+export interface Finality {
+  /** The newest block that is final enough: where questions are asked. */
+  readonly newest: Effect.Effect<BlockHeader, ChainUnavailable>
+  readonly of: (block: BlockRef) => Effect.Effect<"final" | "pending" | "gone", ChainUnavailable>
+}
+
+export const finalityOf = (rpc: Rpc, policy: FinalityPolicy): Finality => {
+  const byTag = remembered(rpc)
+  const newest =
+    policy.type === "confirmations"
+      ? Effect.flatMap(byTag("latest"), ({ number }) => requireBlock(rpc, { number: Math.max(0, number - policy.blocks) }))
+      : byTag(policy.type)
+  return {
+    newest,
+    of: Effect.fnUntraced(function* ({ blockNumber, blockHash }) {
+      const final = yield* newest
+      const isDeep = final.number >= blockNumber
+      if (isDeep && final.hash === blockHash) return "final"
+      const standing = yield* rpc.block({ number: blockNumber })
+      // A chain shorter than the block may be a lagging endpoint: that is not yet a "gone".
+      if (standing === undefined) return "pending"
+      if (standing.hash !== blockHash) return "gone"
+      return isDeep ? "final" : "pending"
+    })
+  }
+}
+
+const remembered = (rpc: Rpc) => {
+  const heads = new Map<string, { readonly atMs: number; readonly block: BlockHeader }>()
+  return Effect.fnUntraced(function* (tag: Extract<BlockTag, string>) {
+    const nowMs = yield* Clock.currentTimeMillis
+    const known = heads.get(tag)
+    if (known !== undefined && nowMs - known.atMs < REMEMBERED_MS) return known.block
+    const block = yield* requireBlock(rpc, tag)
+    heads.set(tag, { atMs: nowMs, block })
+    return block
+  })
+}
