@@ -21,6 +21,13 @@ export interface SeenRequest {
   readonly machineVersion: number
 }
 
+export interface Advanced {
+  /** Newly born requests with the outbox row that owes their first piece of work. */
+  readonly born: ReadonlyArray<{ readonly requestId: RequestId; readonly outboxId: bigint }>
+  /** Requests that got a signal. */
+  readonly signalled: ReadonlyArray<RequestId>
+}
+
 /** Another listener moved the cursor first. Nothing was written: read it again. */
 export class CursorMoved extends Schema.TaggedError<CursorMoved>()("CursorMoved", { chainId: Schema.String }) {
   readonly fate: Fate = "retry"
@@ -49,6 +56,6 @@ export class DetectionLedger extends Context.Service<
       /** Blocks below this height are forgotten: they are final. */
       readonly keepFrom: number
       readonly worker: string
-    }) => Effect.Effect<{ readonly born: ReadonlyArray<RequestId>; readonly signalled: ReadonlyArray<RequestId> }, LedgerUnavailable | CursorMoved>
+    }) => Effect.Effect<Advanced, LedgerUnavailable | CursorMoved>
   }
 >()("portcullis/ledger/DetectionLedger") {}
