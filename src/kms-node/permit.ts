@@ -1,0 +1,52 @@
+/** The node's own yes or no to a request, from its own chain connection. Nothing is derived before this has said yes. */
+import { Effect } from "effect"
+import type { Hex } from "../domain/hex.ts"
+import { type DecryptionRequest, requestIdOf, type RequestId } from "../domain/request.ts"
+import { type Denial, type Inspection, NodeChainView } from "./node-chain-view.port.ts"
+import { formFault } from "./request-form.ts"
+import { refuse, type RefusalReason } from "./refusal.ts"
+
+const DENIED: Readonly<Record<Denial, readonly [RefusalReason, string]>> = {
+  "not-allowed": ["not-allowed", "the account has no permission for one of the handles"],
+  "not-public": ["not-public", "one of the handles is not allowed to become public"],
+  "not-delegated": ["not-delegated", "the requester may not act for the account"],
+  "handle-unknown": ["ciphertext-mismatch", "nobody registered a ciphertext for one of the handles"],
+  "epoch-differs": ["ciphertext-mismatch", "one of the ciphertexts was registered for another epoch"],
+  "epoch-not-active": ["epoch-retired", "the epoch is unknown to the chain, or retired"]
+}
+
+const BEHIND_RETRY_MS = 300
+
+export interface Permitted {
+  readonly requestId: RequestId
+  /** Registered digest of each ciphertext, in the order of the handles. */
+  readonly digests: ReadonlyArray<Hex>
+}
+
+const verdict = ({ status, isExpired, denial, digests }: Inspection, requestId: RequestId) => {
+  if (status === "unknown") return refuse("unknown-request", `the chain has no request ${requestId}`)
+  // A request that is over needs no answer, whatever else there would be to say about it.
+  if (status === "fulfilled") return refuse("already-fulfilled", `${requestId} has its result on chain`)
+  if (isExpired) return refuse("expired", `${requestId} is past its deadline`)
+  if (denial !== undefined) return refuse(...DENIED[denial])
+  if (status === "unsettled") return refuse("chain-behind", "the request's block is not final enough yet", BEHIND_RETRY_MS)
+  const registered = digests.filter((digest) => digest !== undefined)
+  if (registered.length !== digests.length) return refuse(...DENIED["handle-unknown"])
+  return { requestId, digests: registered } satisfies Permitted
+}
+
+/** Checks the form, then asks the chain. Fails with `Refusal`. */
+export const permit = Effect.fnUntraced(function* (request: DecryptionRequest) {
+  const fault = formFault(request)
+  if (fault !== undefined) return yield* refuse("malformed", fault)
+  const chain = yield* NodeChainView
+  if (request.chainId !== chain.chainId || request.gateway !== chain.gateway) {
+    return yield* refuse("unknown-request", "this node watches another chain or gateway")
+  }
+  const requestId = requestIdOf(request)
+  const inspection = yield* chain
+    .inspect(request)
+    .pipe(Effect.mapError((error) => refuse("chain-unavailable", `the chain could not be asked (${error.doing})`)))
+  const decided = verdict(inspection, requestId)
+  return "reason" in decided ? yield* decided : decided
+})
