@@ -201,7 +201,11 @@ export const createMclEngine = async (): Promise<Bls12381Engine> => {
     mcl.begin()
     const out = mcl.take(size)
     if (from(out, mcl.put(bytes), length) !== length) throw rejected("not a point of the subgroup in canonical form")
-    if (isZero(out) === 1) throw rejected("the identity")
+    if (isZero(out) === 1) {
+      // mcl reads 0xc0 as the identity whatever the last bytes are.
+      const isCanonical = bytes[0] === 0xc0 && bytes.subarray(1).every((byte) => byte === 0)
+      throw rejected(isCanonical ? "the identity" : "not a point of the subgroup in canonical form")
+    }
     return mcl.read(out, size)
   }
   const encode = (limbs: Uint8Array, length: number, to: (out: number, lengthMax: number, point: number) => number): Uint8Array =>
