@@ -69,6 +69,9 @@ export const decide = (stored: StoredDecision, event: RequestEvent): Decision =>
   }
 }
 
+/** What a stored request knows: the block of its access check, its nodes, its submission, why it ended. */
+export const contextOf = (stored: StoredDecision): DecryptionRequestContext => readSnapshot(migrate(stored)).context
+
 const dispatchIn = (effects: ReadonlyArray<{ readonly type: string; readonly params?: unknown }>): Milestone | null => {
   const found = effects.find((effect) => effect.type === "dispatch")
   return found === undefined ? null : (found.params as { readonly reached: Milestone }).reached

@@ -1,0 +1,278 @@
+/** The journey's machine, held to what it promises: every state answers every event, no fact is skipped, an end is an end. */
+import { getShortestPaths, getSimplePaths } from "@xstate/graph"
+import fc from "fast-check"
+import { readFileSync } from "node:fs"
+import { describe, expect, test } from "vitest"
+import { birth, contextOf, decide, knowsMachineVersion, MACHINE_VERSION, migrate, type Decision } from "../../machines/decide.ts"
+import { decryptionRequestMachine } from "../../machines/decryption-request.machine.ts"
+import { ENDS, isEnd, JOURNEY, nextMilestone, type RequestState } from "../../src/domain/journey.ts"
+import { WORK_TIMEOUT_MS } from "../../src/domain/limits.ts"
+import type { RequestEvent } from "../../src/domain/outcome.ts"
+import { anyEvent, ELSEWHERE, EVENTS, FACTS, HOME, RESUBMITTED } from "./request-events.ts"
+
+const STATES: ReadonlyArray<RequestState> = [...JOURNEY, ...ENDS]
+const roundTrip = <T>(value: T): T => JSON.parse(JSON.stringify(value)) as T
+
+/** One decision on a snapshot that has been to the database and back. */
+const on = (snapshot: unknown, event: RequestEvent): Decision =>
+  decide({ snapshot: roundTrip(snapshot), machineVersion: MACHINE_VERSION }, event)
+
+const after = (snapshot: unknown, ...events: ReadonlyArray<RequestEvent>): unknown =>
+  events.reduce((now, event) => {
+    const decision = on(now, event)
+    return decision.type === "decided" ? decision.snapshot : now
+  }, snapshot)
+
+const stateOf = (snapshot: unknown): RequestState => (snapshot as { value: RequestState }).value
+
+/** How to get into each state from birth. */
+const WAYS: Readonly<Record<RequestState, ReadonlyArray<RequestEvent>>> = {
+  detected: [],
+  "acl-checked": FACTS.slice(0, 1),
+  "ciphertext-fetched": FACTS.slice(0, 2),
+  "shares-collected": FACTS.slice(0, 3),
+  "threshold-verified": FACTS.slice(0, 4),
+  submitted: FACTS.slice(0, 5),
+  finalized: FACTS,
+  refused: [{ type: "refused", reason: "not-allowed", detail: "" }],
+  expired: [{ type: "deadline-passed" }],
+  orphaned: [{ type: "orphaned", block: HOME }],
+  cancelled: [{ type: "cancelled", by: "operator", why: "" }],
+  halted: [{ type: "halted", reason: "bug", detail: "" }]
+}
+const inState = (state: RequestState): unknown => after(birth(HOME).snapshot, ...WAYS[state])
+
+/** What must become of an event, from the rules in words; undefined: ignored. Written apart from the machine, on purpose. */
+const expected = (state: RequestState, event: RequestEvent): RequestState | undefined => {
+  if (event.type === "moved" && state === "orphaned") return "detected"
+  if (isEnd(state)) return undefined
+  const isBeforeVerified = JOURNEY.indexOf(state) < JOURNEY.indexOf("threshold-verified")
+  switch (event.type) {
+    case "refused":
+    case "expired":
+    case "halted":
+      return event.type
+    case "orphaned":
+      return event.block.blockHash === HOME.blockHash ? "orphaned" : undefined
+    case "moved":
+      return event.anchor.blockHash === HOME.blockHash ? undefined : "detected"
+    case "cancelled":
+      return isBeforeVerified ? "cancelled" : undefined
+    case "deadline-passed":
+      return isBeforeVerified ? "expired" : state === "threshold-verified" ? state : undefined
+    case "submitted":
+      return state === "submitted" && event !== RESUBMITTED ? undefined : "submitted"
+    default:
+      return event.type === nextMilestone(state) ? event.type : undefined
+  }
+}
+
+describe("every event in every state", () => {
+  test("the machine has the states of the domain and no others", () => {
+    expect(Object.keys(decryptionRequestMachine.states)).toEqual(STATES)
+  })
+
+  test("every state is explained to operators", () => {
+    for (const state of Object.values(decryptionRequestMachine.states)) expect(state.description?.length).toBeGreaterThan(20)
+  })
+
+  for (const state of STATES) {
+    test(`${state} answers each event as the rules say`, () => {
+      const snapshot = inState(state)
+      expect(stateOf(snapshot)).toBe(state)
+      const answers = Object.keys(decryptionRequestMachine.root.states[state]?.config.on ?? {})
+      for (const event of EVENTS) {
+        expect(answers, "answered explicitly").toContain(event.type)
+        const decision = on(snapshot, event)
+        const to = expected(state, event)
+        expect(decision.type === "decided" ? decision.to : undefined, `${event.type} in ${state}`).toBe(to)
+        if (decision.type === "ignored" || to === undefined) continue
+        expect(decision.from).toBe(state)
+        expect(decision.dispatch).toBe(isEnd(to) ? null : to)
+        expect(decision.wakeAfterMs).toBe(isEnd(to) ? null : WORK_TIMEOUT_MS)
+        expect(decision.anchor).toEqual(event.type === "moved" ? event.anchor : undefined)
+      }
+    })
+  }
+})
+
+describe("the journey", () => {
+  test("goes through all six facts to finalized and keeps their evidence", () => {
+    const end = inState("finalized")
+    expect(contextOf({ snapshot: end, machineVersion: MACHINE_VERSION })).toEqual({
+      anchor: HOME,
+      known: {
+        aclBlock: FACTS[0].block,
+        digests: FACTS[1].digests,
+        nodes: [1, 3],
+        root: "0x0a",
+        resultHash: "0x0b",
+        liars: [2],
+        submission: { txHash: FACTS[4].txHash, block: FACTS[4].block }
+      }
+    })
+  })
+
+  test("a request that moved starts again and remembers nothing of the old place", () => {
+    for (const state of [...JOURNEY, "orphaned"] as const) {
+      const moved = on(inState(state), { type: "moved", anchor: ELSEWHERE })
+      expect(moved).toMatchObject({ to: "detected", dispatch: "detected", anchor: ELSEWHERE })
+      expect(roundTrip(moved)).toMatchObject({ snapshot: { context: { anchor: ELSEWHERE, known: {} } } })
+      expect(moved.type === "decided" && roundTrip(moved.snapshot)).toEqual(roundTrip(birth(ELSEWHERE).snapshot))
+    }
+  })
+
+  test("a request whose old block came back starts again there", () => {
+    expect(on(inState("orphaned"), { type: "moved", anchor: HOME })).toMatchObject({ to: "detected", anchor: HOME })
+  })
+
+  test("an end says why", () => {
+    const why = (state: RequestState) => contextOf({ snapshot: inState(state), machineVersion: MACHINE_VERSION }).known.end
+    expect(why("refused")?.reason).toBe("not-allowed")
+    expect(why("cancelled")?.reason).toBe("cancelled by operator")
+    expect(why("expired")?.reason).toBe("expired")
+    expect(why("orphaned")?.detail).toContain("block 100")
+    expect(why("halted")?.reason).toBe("bug")
+  })
+})
+
+describe("paths through the machine", () => {
+  const options = { input: { anchor: HOME }, events: EVENTS, limit: 20_000, stopWhen: (state: { value: unknown }) => state.value === "finalized" }
+
+  test("every state is reached, and each shortest path walks with a JSON round trip between any two steps", () => {
+    const paths = getShortestPaths(decryptionRequestMachine, options)
+    expect(new Set(paths.map((path) => path.state.value))).toEqual(new Set(STATES))
+    for (const path of paths) {
+      const snapshot = path.steps.slice(1).reduce((now, step) => after(now, step.event as RequestEvent), birth(HOME).snapshot)
+      expect(roundTrip(snapshot)).toEqual(roundTrip({ value: path.state.value, context: path.state.context }))
+    }
+  })
+
+  test("every way to success without detours passes all six facts", () => {
+    const paths = getSimplePaths(decryptionRequestMachine, {
+      ...options,
+      events: FACTS,
+      toState: (state) => state.value === "finalized"
+    })
+    // Straight on, or with the discovery that somebody has fulfilled the request already.
+    expect(paths.map((path) => path.steps.slice(1).map((step) => step.event.type)).sort((a, b) => b.length - a.length)).toEqual([
+      ["acl-checked", "ciphertext-fetched", "shares-collected", "threshold-verified", "submitted", "finalized"],
+      ["acl-checked", "ciphertext-fetched", "shares-collected", "submitted", "finalized"],
+      ["acl-checked", "ciphertext-fetched", "submitted", "finalized"],
+      ["acl-checked", "submitted", "finalized"],
+      ["submitted", "finalized"]
+    ])
+  })
+})
+
+describe("whatever happens, in whatever order", () => {
+  const walkAll = (events: ReadonlyArray<RequestEvent>, check: (before: unknown, event: RequestEvent, decision: Decision) => void): void => {
+    let snapshot = birth(HOME).snapshot
+    for (const event of events) {
+      const decision = on(snapshot, event)
+      check(snapshot, event, decision)
+      if (decision.type === "decided") snapshot = decision.snapshot
+    }
+  }
+  const histories = fc.array(anyEvent, { maxLength: 40 })
+
+  test("no end is ever left, but orphaned when the request reappears", () => {
+    fc.assert(
+      fc.property(histories, (events) =>
+        walkAll(events, (before, event, decision) => {
+          const from = stateOf(before)
+          if (!isEnd(from) || decision.type === "ignored") return
+          expect([from, event.type, decision.to]).toEqual(["orphaned", "moved", "detected"])
+        })
+      ),
+      { numRuns: 300 }
+    )
+  })
+
+  test("no fact is skipped: forward is one step at a time, or to submitted when the chain already has the result", () => {
+    fc.assert(
+      fc.property(histories, (events) =>
+        walkAll(events, (before, _event, decision) => {
+          if (decision.type === "ignored" || isEnd(decision.to) || decision.to === "submitted") return
+          const from = stateOf(before)
+          if (decision.to === "detected" || decision.to === from) return
+          expect(isEnd(from) ? undefined : nextMilestone(from)).toBe(decision.to)
+        })
+      ),
+      { numRuns: 300 }
+    )
+  })
+
+  test("success is only ever reached through submitted", () => {
+    fc.assert(
+      fc.property(histories, (events) =>
+        walkAll(events, (before, _event, decision) => {
+          if (decision.type === "decided" && decision.to === "finalized") expect(stateOf(before)).toBe("submitted")
+        })
+      ),
+      { numRuns: 300 }
+    )
+  })
+
+  test("the same event twice decides once; only a passed deadline may ask for the chain's word again", () => {
+    fc.assert(
+      fc.property(histories, anyEvent, (events, event) => {
+        const before = after(birth(HOME).snapshot, ...events)
+        const once = on(before, event)
+        if (once.type === "ignored" || event.type === "deadline-passed") return
+        expect(on(once.snapshot, event)).toEqual({ type: "ignored" })
+      }),
+      { numRuns: 500 }
+    )
+  })
+
+  test("work is given out exactly when a request is under way after a decision", () => {
+    fc.assert(
+      fc.property(histories, (events) =>
+        walkAll(events, (_before, _event, decision) => {
+          if (decision.type === "ignored") return
+          expect(decision.dispatch).toBe(isEnd(decision.to) ? null : decision.to)
+          expect(decision.wakeAfterMs === null).toBe(isEnd(decision.to))
+        })
+      ),
+      { numRuns: 200 }
+    )
+  })
+})
+
+describe("snapshots outlive the build that wrote them", () => {
+  test("every snapshot shape ever stored is still read and still decided on", () => {
+    const corpus = JSON.parse(readFileSync(new URL("corpus/decryption-request.v1.json", import.meta.url), "utf8")) as Array<{
+      machineVersion: number
+      snapshot: { value: RequestState }
+    }>
+    expect(new Set(corpus.map((stored) => stored.snapshot.value))).toEqual(new Set(STATES))
+    for (const stored of corpus) {
+      expect(contextOf(stored).anchor.logIndex).toBe(HOME.logIndex)
+      const halted = decide(stored, { type: "halted", reason: "test", detail: "" })
+      expect(halted.type).toBe(isEnd(stored.snapshot.value) ? "ignored" : "decided")
+    }
+  })
+
+  test("an unknown version is never guessed at", () => {
+    expect(knowsMachineVersion(MACHINE_VERSION)).toBe(true)
+    for (const version of [MACHINE_VERSION + 1, 0, -1, 1.5, Number.NaN]) {
+      expect(knowsMachineVersion(version), String(version)).toBe(false)
+      expect(() => decide({ snapshot: birth(HOME).snapshot, machineVersion: version }, { type: "deadline-passed" })).toThrow(/not known/)
+    }
+  })
+
+  test("migrations are applied one version at a time, in order", () => {
+    const table = { 1: (old: unknown) => [old, "to 2"], 2: (old: unknown) => [old, "to 3"] }
+    expect(migrate({ snapshot: "v1", machineVersion: 1 }, 3, table)).toEqual([["v1", "to 2"], "to 3"])
+    expect(migrate({ snapshot: "v3", machineVersion: 3 }, 3, table)).toBe("v3")
+    expect(() => migrate({ snapshot: "v1", machineVersion: 1 }, 4, table)).toThrow(/not known/)
+  })
+
+  test("what is not a snapshot is not decided on", () => {
+    const shapes = [null, 7, {}, { value: "nowhere", context: { anchor: HOME, known: {} } }, { value: "detected", context: {} }]
+    for (const snapshot of shapes) {
+      expect(() => decide({ snapshot, machineVersion: MACHINE_VERSION }, { type: "deadline-passed" })).toThrow()
+    }
+  })
+})
