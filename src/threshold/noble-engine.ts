@@ -57,6 +57,9 @@ const padded = (bytes: Uint8Array): Uint8Array => {
   return wide
 }
 
+/** noble does not write the identity. */
+const identityBytes = (length: number): Uint8Array => new Uint8Array(length).with(0, 0xc0)
+
 const joined = (parts: ReadonlyArray<Uint8Array>): Uint8Array => new Uint8Array(Buffer.concat(parts))
 
 const secretOf = (scalar: SecretScalar): bigint => {
@@ -86,8 +89,8 @@ export const nobleEngine: Bls12381Engine = {
   hashToG1: (message, dst) => asG1(G1.hashToCurve(message, { DST: dst })),
   decodeG1: (bytes) => asG1(decode("G1", bytes, 48, (input) => G1.Point.fromBytes(input))),
   decodeG2: (bytes) => asG2(decode("G2", bytes, 96, (input) => G2.Point.fromBytes(input))),
-  encodeG1: (point) => g1(point).toBytes(true),
-  encodeG2: (point) => g2(point).toBytes(true),
+  encodeG1: (point) => (g1(point).is0() ? identityBytes(48) : g1(point).toBytes(true)),
+  encodeG2: (point) => (g2(point).is0() ? identityBytes(96) : g2(point).toBytes(true)),
   encodeG1ForChain: (point) => {
     const { x, y } = g1(point).toAffine() // (0, 0) for the identity, which is its EIP-2537 encoding too
     return joined([x, y].map((part) => padded(Fp.toBytes(part))))
