@@ -45,7 +45,7 @@ export class LaneLedger extends Context.Service<
     readonly waiting: (lane: LaneId, limit: number) => Effect.Effect<ReadonlyArray<WaitingBatch>, LedgerUnavailable>
     /** The next nonce by the ledger (undefined when the lane never sent), and slots that are not final yet, in nonce order. */
     readonly open: (lane: LaneId) => Effect.Effect<{ readonly nextNonce: number | undefined; readonly slots: ReadonlyArray<Slot> }, LedgerUnavailable>
-    /** One transaction, fenced by the lane's lease: nonce, signed bytes and first snapshot. `false`: the lease is lost or the nonce is taken. */
+    /** One transaction, fenced by the lane's lease: nonce, signed bytes and first snapshot; the slot's version becomes 1 and the batch leaves the queue. `false`: the lease is lost or the nonce is taken. */
     readonly take: (
       lane: LaneId,
       lease: Lease,
@@ -65,6 +65,8 @@ export class LaneLedger extends Context.Service<
     ) => Effect.Effect<boolean, LedgerUnavailable>
     /** Takes a batch off the queue that needs no transaction (all of it is on chain already, or nobody wants it any more). */
     readonly discard: (lane: LaneId, lease: Lease, root: Hex) => Effect.Effect<void, LedgerUnavailable>
+    /** Puts the batch of a slot that is settled without having fulfilled it back on the queue; its next step decides what it still needs. */
+    readonly requeue: (lane: LaneId, lease: Lease, root: Hex) => Effect.Effect<void, LedgerUnavailable>
     /** The requests that stand under a root. */
     readonly requestsOf: (root: Hex) => Effect.Effect<ReadonlyArray<RequestId>, LedgerUnavailable>
   }

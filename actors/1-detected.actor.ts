@@ -1,0 +1,139 @@
+/** Hosts block-cursor: does what the cursor says, tells it what was seen, and stores blocks with their requests in one transaction. Several
+ * listeners may run at once: only one of them advances at a time, and the others read on from there. */
+import { Duration, Effect, Schedule } from "effect"
+import { nextCursor, openCursor, type CursorEvent, type CursorInstruction } from "../machines/block-cursor.machine.ts"
+import { birth, MACHINE_VERSION } from "../machines/decide.ts"
+import type { Hex } from "../src/domain/hex.ts"
+import { PARTITIONS } from "../src/domain/limits.ts"
+import type { BlockRef } from "../src/domain/outcome.ts"
+import { partitionOf } from "../src/domain/request.ts"
+import { readBlocks, seeHead } from "../src/journey/1-detected/detect-requests.ts"
+import { RequestLog, type ReadBlock } from "../src/journey/1-detected/request-log.port.ts"
+import { DetectionLedger, type SeenBlock, type SeenRequest } from "../src/ledger/detection-ledger.port.ts"
+import { Telemetry } from "../src/telemetry/telemetry.port.ts"
+import { dispatch } from "./runtime/dispatch.ts"
+
+export interface ListenerOptions {
+  readonly worker: string
+  /** The first height that is read when the ledger has no cursor yet. */
+  readonly startBlock: number
+  /** How often the head is looked at. */
+  readonly pollMs: number
+}
+
+/** Bounds memory and the transaction that stores them. */
+const BATCH_BLOCKS_MAX = 50
+const RETRY_MS = 500
+/** A chain that took back final blocks needs a human; until one comes, it is said again this often. */
+const STOPPED_REMINDER_MS = 60_000
+
+export const detectedActor = Effect.fnUntraced(function* (options: ListenerOptions) {
+  const follow = Effect.gen(function* () {
+    const log = yield* RequestLog
+    const ledger = yield* DetectionLedger
+    const cursor = yield* ledger.cursor(log.chainId)
+    let step = openCursor({ cursor: refOf(cursor), startBlock: options.startBlock, batchBlocksMax: BATCH_BLOCKS_MAX })
+    let read: ReadonlyArray<ReadBlock> = []
+    let isFirstLook = true
+    for (;;) {
+      const { instruction } = step
+      if (instruction.type === "watch" && !isFirstLook) yield* Effect.sleep(Duration.millis(options.pollMs))
+      isFirstLook = false
+      const seen = yield* carryOut(instruction, read, options)
+      read = seen.read
+      step = nextCursor(step.snapshot, seen.event)
+    }
+  })
+  const telemetry = yield* Telemetry
+  yield* follow.pipe(
+    // The instruction is simply worked out again from the ledger: nothing is remembered that could be wrong.
+    Effect.tapError((error) => Effect.sync(() => telemetry.warn("listener interrupted", { error: error._tag }))),
+    Effect.retry(Schedule.spaced(Duration.millis(RETRY_MS))),
+    Effect.forkScoped
+  )
+})
+
+const refOf = (block: SeenBlock | undefined): BlockRef | null =>
+  block === undefined ? null : { blockNumber: block.number, blockHash: block.hash }
+
+/** Carries out one instruction and says what was seen. */
+const carryOut = Effect.fnUntraced(function* (instruction: CursorInstruction, read: ReadonlyArray<ReadBlock>, options: ListenerOptions) {
+  const log = yield* RequestLog
+  const ledger = yield* DetectionLedger
+  const telemetry = yield* Telemetry
+  switch (instruction.type) {
+    case "watch": {
+      const { head, finalized } = yield* seeHead
+      telemetry.gauge("chain_head_block", head.number)
+      return told({ type: "head-seen", head: { blockNumber: head.number, blockHash: head.hash }, finalized })
+    }
+    case "read": {
+      const blocks = yield* readBlocks(instruction.from, instruction.to)
+      return told({ type: "blocks-read", blocks }, blocks)
+    }
+    case "look": {
+      const { height } = instruction
+      const [ours, theirs] = yield* Effect.all([ledger.blockAt(log.chainId, height), log.headAt(height)], { concurrency: 2 })
+      telemetry.count("reorgs", ours?.hash === theirs?.hash ? 1 : 0)
+      return told({ type: "looked", ours: ours?.hash ?? null, theirs: theirs?.hash ?? null })
+    }
+    case "advance":
+      return told(yield* advance(instruction, read.slice(0, instruction.count), options))
+    case "stop": {
+      telemetry.error("the chain took back final blocks", { height: instruction.height, runbook: "docs/runbooks/detected.md" })
+      return yield* Effect.never.pipe(Effect.timeout(Duration.millis(STOPPED_REMINDER_MS)))
+    }
+  }
+})
+
+const told = (event: CursorEvent, read: ReadonlyArray<ReadBlock> = []) => ({ event, read })
+
+const advance = Effect.fnUntraced(function* (
+  { expected, ancestor, keepFrom }: Extract<CursorInstruction, { type: "advance" }>,
+  blocks: ReadonlyArray<ReadBlock>,
+  { worker }: ListenerOptions
+) {
+  const { chainId } = yield* RequestLog
+  const ledger = yield* DetectionLedger
+  const stored = yield* ledger
+    .advance({ chainId, expected, ancestor, keepFrom, worker, blocks, requests: blocks.flatMap(requestsIn) })
+    .pipe(
+      Effect.map((advanced) => ({ type: "advanced", ...advanced }) as const),
+      Effect.catchTag("CursorMoved", () => Effect.succeed({ type: "moved" } as const))
+    )
+  if (stored.type === "moved") {
+    return { type: "cursor-moved", cursor: refOf(yield* ledger.cursor(chainId)) } satisfies CursorEvent as CursorEvent
+  }
+  yield* announce(stored.born, blocks)
+  return { type: "advanced" } satisfies CursorEvent as CursorEvent
+})
+
+const requestsIn = (block: ReadBlock): ReadonlyArray<SeenRequest> =>
+  block.requests.map(({ id, facts, anchor }) => ({
+    id,
+    facts,
+    anchor,
+    partition: partitionOf(id, PARTITIONS),
+    snapshot: birth(anchor).snapshot,
+    machineVersion: MACHINE_VERSION
+  }))
+
+/** Says what was born and gives out its first piece of work. */
+const announce = Effect.fnUntraced(function* (
+  born: ReadonlyArray<{ readonly requestId: Hex; readonly outboxId: bigint }>,
+  blocks: ReadonlyArray<ReadBlock>
+) {
+  const telemetry = yield* Telemetry
+  const last = blocks.at(-1)
+  if (last !== undefined) telemetry.gauge("cursor_block", last.number)
+  const seen = new Map(blocks.flatMap(({ requests }) => requests.map((request) => [request.id, request] as const)))
+  for (const { requestId } of born) {
+    const request = seen.get(requestId)
+    if (request === undefined) continue
+    const event = { type: "detected", blockNumber: request.anchor.blockNumber } as const
+    telemetry.reached({ requestId, kind: request.facts.kind, from: null, to: "detected", event, version: 1, sinceDetectedMs: 0 })
+  }
+  yield* Effect.forkDetach(
+    dispatch(born.map(({ requestId, outboxId }) => ({ requestId, version: 1, reached: "detected" as const, outboxId, claim: 0 })))
+  )
+})

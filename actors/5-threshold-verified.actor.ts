@@ -1,0 +1,106 @@
+/** shares-collected -> threshold-verified, for up to 32 requests at once: combine and verify, decrypt or combine encrypted, have the committee
+ * attest what came out, and keep the attested results sealed in the ledger. Results never leave by the bus. */
+import { Effect } from "effect"
+import type { Committee } from "../src/domain/committee.ts"
+import type { Hex } from "../src/domain/hex.ts"
+import type { StepOutcome } from "../src/domain/outcome.ts"
+import type { RequestId } from "../src/domain/request.ts"
+import { resultHashOf } from "../src/domain/response.ts"
+import { Committees } from "../src/journey/4-shares-collected/committee.port.ts"
+import { attestResults } from "../src/journey/5-threshold-verified/attest-results.ts"
+import { ResultLedger } from "../src/ledger/result-ledger.port.ts"
+import type { StoredRequest } from "../src/ledger/stored-request.ts"
+import type { NodeBeliefs } from "./kms-node.actor.ts"
+import { combineShares, type Established } from "./runtime/combine-shares.ts"
+import { orWhatTheChainSays } from "./runtime/or-what-the-chain-says.ts"
+import { outcomeOfFailure } from "./runtime/outcome-of-failure.ts"
+import { stepActor } from "./runtime/step-actor.ts"
+
+export interface VerifyOptions {
+  readonly concurrency: number
+  readonly beliefs: NodeBeliefs
+  /** Address of the CiphertextRegistry: part of every identity. */
+  readonly registry: Hex
+}
+
+type Outcomes = ReadonlyMap<RequestId, StepOutcome>
+
+export const thresholdVerifiedActor = (options: VerifyOptions) =>
+  stepActor("shares-collected", options.concurrency, (requests) =>
+    Effect.forEach([...Map.groupBy(requests, ({ facts }) => facts.epoch)], ([epoch, ofEpoch]) =>
+      verifyEpoch(epoch, ofEpoch, options).pipe(
+        Effect.catch((error) => Effect.map(outcomeOfFailure(error), (outcome): Outcomes => new Map(ofEpoch.map(({ id }) => [id, outcome]))))
+      )
+    ).pipe(
+      Effect.map((all) => new Map(all.flatMap((outcomes) => [...outcomes]))),
+      Effect.map((outcomes) => requests.map(({ id }) => outcomes.get(id) ?? null))
+    )
+  )
+
+const verifyEpoch = Effect.fnUntraced(function* (epoch: number, requests: ReadonlyArray<StoredRequest>, options: VerifyOptions) {
+  const committees = yield* Committees
+  const committee = yield* committees.committee(epoch)
+  const combined = yield* combineShares(requests, { ...options, committee })
+  const outcomes = new Map<RequestId, StepOutcome>()
+  const established: Array<Established> = []
+  for (const [id, outcome] of combined) {
+    if (outcome.type === "ended") outcomes.set(id, outcome.outcome)
+    else established.push(outcome.result)
+  }
+  for (const [id, outcome] of yield* attest(committee, established, options.beliefs)) outcomes.set(id, outcome)
+  yield* Effect.forEach(
+    requests,
+    Effect.fnUntraced(function* (request) {
+      const outcome = outcomes.get(request.id)
+      if (outcome !== undefined) outcomes.set(request.id, yield* orWhatTheChainSays(request, outcome))
+    }),
+    { concurrency: 8, discard: true }
+  )
+  return outcomes as Outcomes
+})
+
+/** One attestation for all of them. When nodes disagree with a batch, halves are tried, until the one they disagree with stands alone. */
+const attest = (
+  committee: Committee,
+  results: ReadonlyArray<Established>,
+  beliefs: NodeBeliefs
+): Effect.Effect<Outcomes, never, Effect.Services<ReturnType<typeof attestAll>>> =>
+  results.length === 0
+    ? Effect.succeed(new Map())
+    : attestAll(committee, results, beliefs).pipe(
+        Effect.catch((error) => {
+          if (error._tag === "NotAttested" && error.refusals > 0 && results.length > 1) {
+            const half = Math.ceil(results.length / 2)
+            return Effect.all([attest(committee, results.slice(0, half), beliefs), attest(committee, results.slice(half), beliefs)]).pipe(
+              Effect.map(([first, second]): Outcomes => new Map([...first, ...second]))
+            )
+          }
+          return Effect.map(
+            outcomeOfFailure(error),
+            (outcome): Outcomes => new Map(results.map(({ toAttest }) => [toAttest.requestId, outcome]))
+          )
+        })
+      )
+
+const attestAll = Effect.fnUntraced(function* (committee: Committee, results: ReadonlyArray<Established>, beliefs: NodeBeliefs) {
+  const ledger = yield* ResultLedger
+  const [first] = results
+  if (first === undefined) return new Map() as Outcomes
+  const { chainId, gateway } = first.toAttest.request
+  const ranked = beliefs.rank(committee)
+  const attested = yield* attestResults({ committee, chainId, gateway, results: results.map(({ toAttest }) => toAttest), ranked })
+  for (const liar of attested.liars) beliefs.lied(committee, liar)
+  const roots = yield* ledger.keep(attested.batch)
+  return new Map(
+    results.map(({ toAttest, nodes, liars }): [RequestId, StepOutcome] => [
+      toAttest.requestId,
+      {
+        type: "threshold-verified",
+        root: roots.get(toAttest.requestId) ?? attested.batch.attested.root,
+        resultHash: resultHashOf(toAttest.result),
+        nodes,
+        liars
+      }
+    ])
+  ) as Outcomes
+})

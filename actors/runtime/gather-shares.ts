@@ -1,0 +1,134 @@
+/** Hosts share-quorum for one request: asks whom it says, tells it what came, until k authentic answers are held or can no longer be had.
+ * The intent to ask is in the ledger before anybody is asked (I7). */
+import { Clock, Duration, Effect, Queue, Result } from "effect"
+import { nextQuorum, openQuorum, type QuorumEvent, type QuorumStep } from "../../machines/share-quorum.machine.ts"
+import type { Committee, NodeId } from "../../src/domain/committee.ts"
+import type { RequestId } from "../../src/domain/request.ts"
+import type { ShareAnswer } from "../../src/domain/share.ts"
+import { askForShare } from "../../src/journey/4-shares-collected/ask-for-share.ts"
+import type { NodeError } from "../../src/journey/4-shares-collected/share-node.port.ts"
+import { ShareLedger } from "../../src/ledger/share-ledger.port.ts"
+import type { StoredRequest } from "../../src/ledger/stored-request.ts"
+import { Telemetry } from "../../src/telemetry/telemetry.port.ts"
+import type { NodeBeliefs } from "../kms-node.actor.ts"
+
+export interface Gathered {
+  readonly isReached: boolean
+  /** Every authentic answer that is held, earlier ones first. */
+  readonly answers: ReadonlyArray<ShareAnswer>
+  readonly failures: ReadonlyArray<NodeError>
+}
+
+export interface Holding {
+  /** Answers kept earlier, without those of nodes that lied about this request. */
+  readonly held: ReadonlyArray<ShareAnswer>
+  readonly rejected: ReadonlyArray<NodeId>
+}
+
+/** What the ledger holds for these requests. */
+export const holdings = Effect.fnUntraced(function* (ids: ReadonlyArray<RequestId>) {
+  const ledger = yield* ShareLedger
+  const [shares, rejected] = yield* Effect.all([ledger.sharesOf(ids), ledger.rejectedNodes(ids)], { concurrency: 2 })
+  return (id: RequestId): Holding => {
+    const liars = rejected.get(id) ?? []
+    return { held: (shares.get(id) ?? []).filter(({ nodeId }) => !liars.includes(nodeId)), rejected: liars }
+  }
+})
+
+type Heard = { readonly node: NodeId; readonly answer: Result.Result<ShareAnswer, NodeError> } | "hedge-due"
+
+export const gatherShares = Effect.fnUntraced(function* (
+  request: StoredRequest,
+  committee: Committee,
+  { held, rejected }: Holding,
+  beliefs: NodeBeliefs
+) {
+  const answers = new Map(held.map((answer) => [answer.nodeId, answer]))
+  const failures: Array<NodeError> = []
+  const opening = {
+    threshold: committee.threshold,
+    ranked: beliefs.rank(committee).filter((node) => !rejected.includes(node)),
+    budget: committee.nodes.length, // the access check is final before this step begins
+    held: [...answers.keys()],
+    askedBefore: []
+  }
+  let step = openQuorum(opening)
+  if (step.ask.length === 0) return gathered(step, answers, failures)
+  yield* Effect.scoped(
+    Effect.gen(function* () {
+      const inbox = yield* Queue.unbounded<Heard>()
+      yield* Queue.offer(inbox, "hedge-due").pipe(
+        Effect.delay(Duration.millis(beliefs.hedgeAfterMs(committee, step.ask))),
+        Effect.forever,
+        Effect.forkScoped
+      )
+      yield* ask(step.ask, request, committee, beliefs, inbox)
+      while (isOpen(step)) {
+        const heard = yield* Queue.take(inbox)
+        if (heard !== "hedge-due") {
+          if (Result.isSuccess(heard.answer)) answers.set(heard.node, heard.answer.success)
+          else failures.push(heard.answer.failure)
+        }
+        step = nextQuorum(step.snapshot, eventOf(heard))
+        if (heard === "hedge-due" && step.ask.length > 0) yield* Telemetry.use((t) => Effect.sync(() => t.count("hedged_asks", step.ask.length)))
+        yield* ask(step.ask, request, committee, beliefs, inbox)
+      }
+    })
+  )
+  yield* ShareLedger.use((ledger) => ledger.keep([...answers.values()].filter((answer) => !held.includes(answer))))
+  return gathered(step, answers, failures)
+})
+
+/** `starved`: everybody who may be asked has failed; only a later round can help. */
+const isOpen = ({ snapshot }: QuorumStep): boolean => snapshot.value === "asking" || snapshot.value === "judging"
+
+const eventOf = (heard: Heard): QuorumEvent => {
+  if (heard === "hedge-due") return { type: "hedge-due" }
+  const { node, answer } = heard
+  return Result.isSuccess(answer)
+    ? { type: "heard", node }
+    : { type: "failed", node, isFinal: answer.failure._tag !== "NodeUnavailable" }
+}
+
+const gathered = (step: QuorumStep, answers: ReadonlyMap<NodeId, ShareAnswer>, failures: ReadonlyArray<NodeError>): Gathered => ({
+  isReached: step.snapshot.value === "reached",
+  answers: [...answers.values()],
+  failures
+})
+
+const ask = Effect.fnUntraced(function* (
+  nodes: ReadonlyArray<NodeId>,
+  request: StoredRequest,
+  committee: Committee,
+  beliefs: NodeBeliefs,
+  inbox: Queue.Queue<Heard>
+) {
+  if (nodes.length === 0) return
+  const ledger = yield* ShareLedger
+  yield* ledger.intend([{ requestId: request.id, nodes, budget: committee.nodes.length }])
+  yield* Effect.forEach(nodes, (node) => Effect.forkScoped(askOne(node, request, committee, beliefs, inbox)), { discard: true })
+})
+
+const askOne = Effect.fnUntraced(function* (
+  node: NodeId,
+  request: StoredRequest,
+  committee: Committee,
+  beliefs: NodeBeliefs,
+  inbox: Queue.Queue<Heard>
+) {
+  const telemetry = yield* Telemetry
+  const askedMs = yield* Clock.currentTimeMillis
+  telemetry.count("shares_asked")
+  beliefs.asked(committee, node)
+  const answer = yield* Effect.result(askForShare(committee, node, request.id, request.facts))
+  const tookMs = (yield* Clock.currentTimeMillis) - askedMs
+  if (Result.isSuccess(answer)) {
+    telemetry.count("shares_received")
+    telemetry.shareReply(node, "answered", tookMs / 1_000)
+    beliefs.answered(committee, node, tookMs)
+  } else {
+    telemetry.shareReply(node, answer.failure._tag, tookMs / 1_000)
+    beliefs.failed(committee, node, answer.failure)
+  }
+  yield* Queue.offer(inbox, { node, answer })
+})
