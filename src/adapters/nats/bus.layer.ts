@@ -1,0 +1,124 @@
+/**
+ * The bus of a cluster: NATS JetStream. It carries hints only (reliability.md finding 1): a confirmed message may still be lost with
+ * its store, and nothing here tries to prevent that; what is lost is sent again by the sweeper.
+ */
+import type { JsMsg } from "@nats-io/jetstream"
+import { Context, Effect, Layer, Schedule, Semaphore } from "effect"
+import assert from "node:assert/strict"
+import { DEFECT_NAK_MS, DELIVERIES_MAX } from "../../messaging/bus-limits.ts"
+import { Bus, BusUnavailable, type Verdict } from "../../messaging/bus.port.ts"
+import { ParkedMessages } from "../../messaging/parked-messages.port.ts"
+import { assertPublishable } from "../../messaging/publishable.ts"
+import { verdictOf } from "../../messaging/verdict-of.ts"
+import { openLink, type NatsLink, type NatsSession } from "./connection.ts"
+import { safely } from "./desk.ts"
+import type { NatsSettings } from "./nats-settings.ts"
+import { countParked, newestParked, park, parkExhausted } from "./parking.ts"
+import { pullInto } from "./pull-consumer.ts"
+import { ensureStreams, streamOf } from "./streams.ts"
+
+/** A confirmation. Without a leader there is none for 4 to 12 s (stack.md section 4): say so soon, the outbox tries again. */
+const CONFIRM_MS_MAX = 2_000
+const PUBLISH_AGAIN = { schedule: Schedule.exponential(50).pipe(Schedule.jittered), times: 3 }
+const PING_MS_MAX = 2_000
+
+export const natsBus = (settings: NatsSettings): Layer.Layer<Bus | ParkedMessages> =>
+  Layer.effectContext(Effect.gen(function*() {
+    const streams = sharedEnsure(settings)
+    const link = yield* openLink(settings, (session) =>
+      Effect.andThen(
+        attempt("make the streams", () => streams(session)).pipe(
+          Effect.catch((error) => Effect.logWarning("the NATS streams could not be made yet", { cause: String(error.cause) }))
+        ),
+        parkExhausted(session)
+      ))
+    return Context.make(Bus, busOver(link, settings, streams)).pipe(Context.add(ParkedMessages, parkedOver(link)))
+  }))
+
+/** Many publishers find a stream missing at once; one of them makes it and the others wait for that. */
+const sharedEnsure = (settings: NatsSettings) => {
+  let underWay: Promise<void> | undefined
+  return (session: NatsSession): Promise<void> => {
+    underWay ??= ensureStreams(session, settings).finally(() => (underWay = undefined))
+    return underWay
+  }
+}
+
+const busOver = (link: NatsLink, settings: NatsSettings, streams: (session: NatsSession) => Promise<void>) => {
+  const permits = Semaphore.makeUnsafe(settings.publishesInFlightMax)
+
+  const publishOnce = (session: NatsSession, subject: string, body: Uint8Array, messageId: string) =>
+    attempt(`publish on ${subject}`, () =>
+      session.jetstream.publish(subject, body, { msgID: messageId, timeout: CONFIRM_MS_MAX })).pipe(
+        // No leader, or no stream any more: the answers do not tell one from the other. Making what is missing is harmless.
+        Effect.tapError(() => Effect.ignore(Effect.tryPromise(() => streams(session))))
+      )
+
+  return Bus.of({
+    publish: (subject, body, messageId) =>
+      Effect.suspend(() => {
+        assertPublishable(subject, body)
+        return Effect.flatMap(link.session, (session) =>
+          Effect.retry(publishOnce(session, subject, body, messageId), PUBLISH_AGAIN)).pipe(permits.withPermit, Effect.asVoid)
+      }),
+
+    consume: (subject, { concurrency }, handle) =>
+      Effect.gen(function*() {
+        assert(Number.isInteger(concurrency) && concurrency > 0, "concurrency is a positive whole number")
+        const run = Effect.runForkWith(yield* Effect.context<never>())
+        const start = (message: JsMsg) =>
+          run(Effect.flatMap(
+            verdictOf(handle, { subject: message.subject, body: message.data, deliveries: message.info.deliveryCount }),
+            (verdict) => settle(link, message, verdict)
+          ))
+        yield* pullInto(link, settings, subject, concurrency, start)
+      }),
+
+    ping: Effect.flatMap(link.session, ({ manager }) =>
+      attempt("ping NATS JetStream", () => manager.getAccountInfo())).pipe(
+        Effect.timeoutOrElse({
+          duration: PING_MS_MAX,
+          orElse: () => Effect.fail(new BusUnavailable({ doing: "ping NATS JetStream", cause: `no answer in ${PING_MS_MAX} ms` }))
+        }),
+        Effect.asVoid
+      )
+  })
+}
+
+const settle = (link: NatsLink, message: JsMsg, verdict: Verdict): Effect.Effect<void> => {
+  const { deliveryCount } = message.info
+  switch (verdict.type) {
+    case "ack":
+      return Effect.sync(() => safely(() => message.ack()))
+    case "park":
+      return parkAndEnd(link, message, verdict.reason)
+    case "nak":
+      return deliveryCount >= DELIVERIES_MAX
+        ? parkAndEnd(link, message, `delivered ${deliveryCount} times`)
+        : Effect.sync(() => safely(() => message.nak(Math.max(1, Math.round(verdict.delayMs)))))
+  }
+}
+
+/** The copy is stored before the message ends: parked twice is harmless, lost unseen is not. */
+const parkAndEnd = (link: NatsLink, message: JsMsg, reason: string): Effect.Effect<void> => {
+  const copy = { subject: message.subject, body: message.data, reason, deliveries: message.info.deliveryCount }
+  const origin = `${streamOf(message.subject)}:${message.seq}`
+  return Effect.flatMap(link.session, (session) => attempt("park a message", () => park(session, copy, origin))).pipe(
+    Effect.andThen(Effect.sync(() => safely(() => message.term()))),
+    Effect.catch((error) =>
+      Effect.andThen(
+        Effect.logWarning("a message could not be parked yet", { subject: message.subject, cause: String(error.cause) }),
+        Effect.sync(() => safely(() => message.nak(DEFECT_NAK_MS)))
+      ))
+  )
+}
+
+const parkedOver = (link: NatsLink) =>
+  ParkedMessages.of({
+    count: Effect.flatMap(link.session, (session) => attempt("count parked messages", () => countParked(session))),
+    newest: (limit) =>
+      Effect.flatMap(link.session, (session) => attempt("read parked messages", () => newestParked(session, limit)))
+  })
+
+const attempt = <A>(doing: string, act: () => Promise<A>): Effect.Effect<A, BusUnavailable> =>
+  Effect.tryPromise({ try: act, catch: (cause) => new BusUnavailable({ doing, cause }) })

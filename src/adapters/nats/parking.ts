@@ -1,0 +1,79 @@
+/** Where messages end that nobody could read or that never got better: a bounded stream with the reason in headers. */
+import type { StoredMsg } from "@nats-io/jetstream"
+import { headers, type MsgHdrs } from "@nats-io/transport-node"
+import { Effect } from "effect"
+import { PARKED_SUBJECT } from "../../domain/journey.ts"
+import { PARK_REASON_LENGTH_MAX } from "../../messaging/bus-limits.ts"
+import type { ParkedMessage } from "../../messaging/parked-messages.port.ts"
+import type { NatsSession } from "./connection.ts"
+import { OUTCOME_STREAM, PARKED_STREAM, WORK_STREAM } from "./streams.ts"
+
+const SUBJECT_HEADER = "Portcullis-Subject"
+const REASON_HEADER = "Portcullis-Reason"
+const DELIVERIES_HEADER = "Portcullis-Deliveries"
+/** One gateway of all handles an advisory. */
+const ADVISORY_QUEUE = "portcullis"
+
+/** Resolves once the copy is stored. `origin` names the message, so that two who park it at once keep one copy. */
+export const park = async ({ jetstream }: NatsSession, message: ParkedMessage, origin: string): Promise<void> => {
+  const why = headers()
+  why.set(SUBJECT_HEADER, printable(message.subject))
+  why.set(REASON_HEADER, printable(message.reason))
+  why.set(DELIVERIES_HEADER, String(message.deliveries))
+  await jetstream.publish(PARKED_SUBJECT, message.body, { msgID: `parked:${origin}`, headers: why })
+}
+
+/** Reasons may quote foreign text: no line break may reach a header. */
+const printable = (text: string): string => text.slice(0, PARK_REASON_LENGTH_MAX).replaceAll(/[^\x20-\x7e]/g, "?")
+
+export const countParked = async ({ manager }: NatsSession): Promise<number> => {
+  const info = await manager.streams.info(PARKED_STREAM)
+  return info.state.last_seq
+}
+
+export const newestParked = async ({ manager }: NatsSession, limit: number): Promise<ReadonlyArray<ParkedMessage>> => {
+  const { state } = await manager.streams.info(PARKED_STREAM)
+  const found: Array<ParkedMessage> = []
+  for (let seq = state.last_seq; seq >= state.first_seq && seq > 0 && found.length < limit; seq--) {
+    const stored = await manager.streams.getMessage(PARKED_STREAM, { seq })
+    if (stored !== null) found.push(parkedMessageOf(stored))
+  }
+  return found
+}
+
+const parkedMessageOf = ({ data, header }: StoredMsg): ParkedMessage => ({
+  subject: header.get(SUBJECT_HEADER),
+  body: data,
+  reason: header.get(REASON_HEADER),
+  deliveries: countOf(header)
+})
+
+const countOf = (header: MsgHdrs): number => Number.parseInt(header.get(DELIVERIES_HEADER), 10) || 0
+
+/**
+ * A message that reached `max_deliver` stays in its stream for ever and only an advisory tells (there is no dead letter queue in
+ * JetStream). Parks it and deletes it. An advisory that nobody hears costs nothing but room: the stream's age limit clears it.
+ */
+export const parkExhausted = (session: NatsSession): Effect.Effect<void> =>
+  Effect.map(Effect.context<never>(), (context) => {
+    const report = (cause: unknown) =>
+      Effect.runForkWith(context)(Effect.logWarning("an exhausted message could not be parked", { cause }))
+    for (const stream of [WORK_STREAM, OUTCOME_STREAM]) {
+      session.connection.subscribe(`$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.${stream}.*`, {
+        queue: ADVISORY_QUEUE,
+        callback: (error, message) => void (error === null ? parkOne(session, stream, message.data).catch(report) : report(error))
+      })
+    }
+  })
+
+const parkOne = async (session: NatsSession, stream: string, advisory: Uint8Array): Promise<void> => {
+  const { stream_seq: seq, deliveries } = JSON.parse(Buffer.from(advisory).toString("utf8")) as {
+    readonly stream_seq: number
+    readonly deliveries: number
+  }
+  const stored = await session.manager.streams.getMessage(stream, { seq })
+  if (stored === null) return
+  const reason = `delivered ${deliveries} times`
+  await park(session, { subject: stored.subject, body: stored.data, reason, deliveries }, `${stream}:${seq}`)
+  await session.manager.streams.deleteMessage(stream, seq)
+}

@@ -1,0 +1,135 @@
+/**
+ * Pulls one subject into a desk for as long as the scope is open. Whatever breaks (connection, stream, consumer, a server that goes
+ * quiet) ends one round, and the next makes what is missing. Uses `fetch` with the exact room of the desk: the library's `consume`
+ * asks again whenever heartbeats stop, and they do stop behind slow handlers, so that it hoards (docs/adr/0002).
+ */
+import type { Consumer, ConsumerMessages, JsMsg } from "@nats-io/jetstream"
+import { Effect, Random, type Fiber, type Scope } from "effect"
+import { ACK_WAIT_MS } from "../../messaging/bus-limits.ts"
+import { BusUnavailable } from "../../messaging/bus.port.ts"
+import type { NatsLink } from "./connection.ts"
+import { Desk } from "./desk.ts"
+import type { NatsSettings } from "./nats-settings.ts"
+import { durableOf, ensureConsumer, streamOf } from "./streams.ts"
+
+/** One request for messages; a new one follows at once. */
+const PULL_MS = 10_000
+/** The server's sign of life while a request waits. Two missing end the round. */
+const HEARTBEAT_MS = 1_000
+/** The watchdog looks this often; two equal looks are a stall. */
+const WATCH_PERIOD_MS = 5_000
+const ROUND_PAUSE_FIRST_MS = 50
+const ROUND_PAUSE_LONGEST_MS = 2_000
+
+/** What the watchdog compares. */
+export interface ConsumerView {
+  readonly pending: number
+  readonly unsettled: number
+  readonly unsettledMax: number
+  readonly deliveredSeq: number
+}
+
+/** Messages wait, there is room for them, and yet none was delivered to anybody between two looks (nats-server #6387, nats.go #2063). */
+export const isStalled = (before: ConsumerView, now: ConsumerView): boolean =>
+  before.pending > 0 && now.pending > 0 && now.unsettled < now.unsettledMax && before.deliveredSeq === now.deliveredSeq
+
+export const pullInto = (
+  link: NatsLink,
+  settings: NatsSettings,
+  subject: string,
+  concurrency: number,
+  start: (message: JsMsg) => Fiber.Fiber<unknown>
+): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    // Finalizers run from last to first: stop pulling, then finish what is in hand, and only then stop saying that we work.
+    yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(ACK_WAIT_MS / 3), Effect.sync(() => desk.sayWorking()))))
+    const desk = yield* Effect.acquireRelease(
+      Effect.sync(() => new Desk(concurrency, start)),
+      (held) => Effect.andThen(held.close, flush(link))
+    )
+    yield* Effect.forkScoped(rounds(link, settings, subject, concurrency, desk))
+  })
+
+/** Acknowledgements are sent without an answer; this makes sure that they have left. */
+const flush = (link: NatsLink): Effect.Effect<void> =>
+  Effect.ignore(Effect.flatMap(link.session, ({ connection }) => Effect.tryPromise(() => connection.flush()))).pipe(
+    Effect.timeout(ROUND_PAUSE_LONGEST_MS),
+    Effect.ignore
+  )
+
+const rounds = Effect.fnUntraced(
+  function*(link: NatsLink, settings: NatsSettings, subject: string, concurrency: number, desk: Desk): Effect.fn.Return<never> {
+    for (let pauseMs = ROUND_PAUSE_FIRST_MS;; pauseMs = Math.min(pauseMs * 2, ROUND_PAUSE_LONGEST_MS)) {
+      const acceptedBefore = desk.accepted
+      const failure = yield* Effect.flip(round(link, settings, subject, concurrency, desk))
+      if (desk.accepted > acceptedBefore) pauseMs = ROUND_PAUSE_FIRST_MS
+      if (pauseMs === ROUND_PAUSE_FIRST_MS) {
+        const { doing, cause } = failure
+        yield* Effect.logWarning("consuming from NATS was interrupted; trying until it works", { subject, doing, cause: String(cause) })
+      }
+      yield* Effect.sleep(yield* Random.nextBetween(pauseMs / 2, pauseMs))
+    }
+  }
+)
+
+const round = Effect.fnUntraced(
+  function*(link: NatsLink, settings: NatsSettings, subject: string, concurrency: number, desk: Desk) {
+    const session = yield* link.session
+    const consumer = yield* attempt(`consume ${subject}`, () => ensureConsumer(session, settings, subject, concurrency))
+    yield* Effect.raceFirst(pulling(link, consumer, desk), watching(consumer, desk))
+    // Nothing that waits is lost with the consumer: the messages are in the stream.
+    yield* attempt(`drop the stalled consumer of ${subject}`, () =>
+      session.manager.consumers.delete(streamOf(subject), durableOf(subject)))
+    return yield* new BusUnavailable({ doing: `consume ${subject}`, cause: "messages wait and none is delivered" })
+  }
+)
+
+/** Asks for exactly as much as there is room for, again and again. */
+const pulling = (link: NatsLink, consumer: Consumer, desk: Desk): Effect.Effect<never, BusUnavailable> =>
+  Effect.forever(Effect.andThen(
+    desk.hasRoom,
+    Effect.acquireUseRelease(
+      attempt("ask for messages", () =>
+        consumer.fetch({ max_messages: desk.room, expires: PULL_MS, idle_heartbeat: HEARTBEAT_MS })),
+      (messages) => Effect.andThen(attempt("receive messages", () => receive(link, messages, desk)), link.session),
+      (messages) => Effect.sync(() => messages.stop())
+    )
+  ))
+
+const receive = async (link: NatsLink, messages: ConsumerMessages, desk: Desk): Promise<void> => {
+  const forget = link.onDrop(() => messages.stop())
+  try {
+    for await (const message of messages) desk.accept(message)
+  } finally {
+    forget()
+  }
+}
+
+/** Ends when the server has messages and gives them to nobody. */
+const watching = Effect.fnUntraced(function*(consumer: Consumer, desk: Desk) {
+  let before: ConsumerView | undefined
+  for (;;) {
+    const accepted = desk.accepted
+    yield* Effect.sleep(WATCH_PERIOD_MS)
+    if (desk.accepted > accepted || desk.room < 1) {
+      before = undefined
+      continue
+    }
+    const now = yield* attempt("look at the consumer", () => look(consumer))
+    if (before !== undefined && isStalled(before, now)) return
+    before = now
+  }
+})
+
+const look = async (consumer: Consumer): Promise<ConsumerView> => {
+  const info = await consumer.info()
+  return {
+    pending: info.num_pending,
+    unsettled: info.num_ack_pending,
+    unsettledMax: info.config.max_ack_pending ?? Number.POSITIVE_INFINITY,
+    deliveredSeq: info.delivered.consumer_seq
+  }
+}
+
+const attempt = <A>(doing: string, act: () => Promise<A>): Effect.Effect<A, BusUnavailable> =>
+  Effect.tryPromise({ try: act, catch: (cause) => new BusUnavailable({ doing, cause }) })
