@@ -22,7 +22,7 @@ export interface MinedBatch {
   readonly block: { readonly blockNumber: number; readonly blockHash: Hex }
 }
 
-/** One round over the lane: settle what is open, then send what waits. Answers what was newly seen mined. */
+/** One round over the lane: settle what is open, then send what waits. Answers what was newly seen mined, and whether more is in the mempool. */
 export const laneRound = Effect.fnUntraced(function* (lane: LaneId, lease: Lease) {
   const ledger = yield* LaneLedger
   const telemetry = yield* Telemetry
@@ -34,8 +34,8 @@ export const laneRound = Effect.fnUntraced(function* (lane: LaneId, lease: Lease
     if (isNew !== undefined) mined.push(isNew)
   }
   const unmined = slots.filter(({ snapshot }) => (snapshot as TransactionLaneSnapshot).value !== "mined").length
-  if (unmined < UNMINED_MAX) yield* sendWaiting(lane, lease, nextNonce, UNMINED_MAX - unmined)
-  return mined as ReadonlyArray<MinedBatch>
+  const sent = unmined < UNMINED_MAX ? yield* sendWaiting(lane, lease, nextNonce, UNMINED_MAX - unmined) : 0
+  return { mined: mined as ReadonlyArray<MinedBatch>, isWaiting: unmined + sent > 0 }
 })
 
 const driveSlot = Effect.fnUntraced(function* (lane: LaneId, lease: Lease, slot: Slot) {
@@ -162,9 +162,10 @@ const sendWaiting = Effect.fnUntraced(function* (lane: LaneId, lease: Lease, nex
   const ledger = yield* LaneLedger
   const contract = yield* ResultContract
   const waiting = yield* ledger.waiting(lane, room)
-  if (waiting.length === 0) return
+  if (waiting.length === 0) return 0
   // Whoever else used this account on chain took nonces that the ledger does not know of.
-  let nonce = Math.max(nextNonce ?? 0, yield* contract.nonceOf(lane.address))
+  const first = Math.max(nextNonce ?? 0, yield* contract.nonceOf(lane.address))
+  let nonce = first
   for (const { root, requestIds } of waiting) {
     const batch = yield* ResultLedger.use((results) => results.batch(root))
     const statuses = batch === undefined ? [] : yield* contract.statuses(requestIds)
@@ -173,9 +174,10 @@ const sendWaiting = Effect.fnUntraced(function* (lane: LaneId, lease: Lease, nex
       continue
     }
     const isSent = yield* send(lane, lease, batch, nonce)
-    if (isSent === "lost") return
+    if (isSent === "lost") break
     if (isSent === "sent") nonce += 1
   }
+  return nonce - first
 })
 
 const send = Effect.fnUntraced(function* (lane: LaneId, lease: Lease, batch: AttestedBatch, nonce: number) {

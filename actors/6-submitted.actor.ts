@@ -1,0 +1,140 @@
+/** threshold-verified -> submitted -> finalized. Batches are queued on a lane; each lane is driven by whoever holds its lease; results are
+ * watched until their block is final. "Already done on chain" is success, whoever did it. */
+import { Clock, Deferred, Duration, Effect, Schedule } from "effect"
+import { contextOf } from "../machines/decide.ts"
+import type { Hex } from "../src/domain/hex.ts"
+import { LEASE_MS } from "../src/domain/limits.ts"
+import type { StepOutcome } from "../src/domain/outcome.ts"
+import { ResultContract } from "../src/journey/6-submitted/result-contract.port.ts"
+import { findFulfilment, watchFinality } from "../src/journey/6-submitted/settle-submission.ts"
+import { LaneLedger, type LaneId } from "../src/ledger/lane-ledger.port.ts"
+import { Leases } from "../src/ledger/lease.port.ts"
+import { RequestLedger } from "../src/ledger/request-ledger.port.ts"
+import { ResultLedger } from "../src/ledger/result-ledger.port.ts"
+import type { StoredRequest } from "../src/ledger/stored-request.ts"
+import { Telemetry } from "../src/telemetry/telemetry.port.ts"
+import { laneRound, type MinedBatch } from "./runtime/lane.ts"
+import { outcomeOfFailure, settle } from "./runtime/outcome-of-failure.ts"
+import { publishOutcomes } from "./runtime/publish-outcomes.ts"
+import { stepActor } from "./runtime/step-actor.ts"
+
+/** A lane looks around this often even when nobody wakes it; more often while something of it is in the mempool. */
+const LANE_TICK_MS = 500
+const LANE_TICK_UNMINED_MS = 50
+const LANE_RETRY_MS = 1_000
+
+/** Wakes the lanes of this process; others find their work at the next tick. */
+export interface Bell {
+  readonly ring: () => void
+  /** Ends at the first ring after this call. */
+  readonly listen: () => Effect.Effect<void>
+}
+
+export const makeBell = (): Bell => {
+  let waiting = Deferred.makeUnsafe<void>()
+  return {
+    ring: () => {
+      const rung = waiting
+      waiting = Deferred.makeUnsafe<void>()
+      Deferred.doneUnsafe(rung, Effect.void)
+    },
+    listen: () => Deferred.await(waiting)
+  }
+}
+
+/** Queues attested batches. Sent again by the sweeper, it asks the chain what became of the result. */
+export const submitActor = (concurrency: number, bell: Bell) =>
+  stepActor("threshold-verified", concurrency, (requests) =>
+    enqueue(requests).pipe(
+      Effect.andThen(Effect.sync(bell.ring)),
+      Effect.andThen(Effect.forEach(requests, (request) => settle(settleOnChain(request)), { concurrency: 8 })),
+      Effect.catch((error) => Effect.map(outcomeOfFailure(error), (outcome) => requests.map(() => outcome)))
+    )
+  )
+
+const enqueue = Effect.fnUntraced(function* (requests: ReadonlyArray<StoredRequest>) {
+  const results = yield* ResultLedger
+  const lanes = yield* LaneLedger
+  const contract = yield* ResultContract
+  const roots = yield* results.rootOf(requests.map(({ id }) => id))
+  for (const [root, ids] of Map.groupBy(roots.keys(), (id) => roots.get(id)!)) {
+    yield* lanes.enqueue({ chainId: contract.chainId, address: laneFor(root, contract.addresses) }, root, ids)
+  }
+})
+
+/** Roots are hashes, so this spreads them evenly, and the same root always finds the same lane. */
+const laneFor = (root: Hex, addresses: ReadonlyArray<Hex>): Hex => {
+  const address = addresses[Number.parseInt(root.slice(2, 10), 16) % addresses.length]
+  if (address === undefined) throw new TypeError("a sender has at least one lane")
+  return address
+}
+
+const settleOnChain = Effect.fnUntraced(function* ({ id, facts }: StoredRequest) {
+  const contract = yield* ResultContract
+  const [status] = yield* contract.statuses([id])
+  const nowSeconds = (yield* Clock.currentTimeMillis) / 1_000
+  if (status === "requested" && nowSeconds <= facts.deadline) return null // on its way
+  return (yield* findFulfilment(id, facts.deadline)) ?? null
+})
+
+/** Watches submitted results until their block is final. */
+export const finalityActor = (concurrency: number) =>
+  stepActor("submitted", concurrency, (requests) =>
+    Effect.forEach(
+      requests,
+      (request) => {
+        const { submission } = contextOf(request).known
+        const gone: StepOutcome = { type: "halted", reason: "no-submission", detail: "submitted without a transaction" }
+        return submission === undefined
+          ? Effect.succeed(gone)
+          : settle(watchFinality(request.id, submission.txHash, submission.block))
+      },
+      { concurrency: 8 }
+    )
+  )
+
+/** Drives one lane for as long as this process can have its lease. */
+export const laneActor = Effect.fnUntraced(function* (lane: LaneId, owner: string, bell: Bell) {
+  const leases = yield* Leases
+  const telemetry = yield* Telemetry
+  const name = `lane/${lane.chainId}/${lane.address}`
+  const round = Effect.gen(function* () {
+    const [lease] = yield* leases.claim([name], owner, LEASE_MS)
+    if (lease === undefined) return yield* Effect.sleep(Duration.millis(LANE_RETRY_MS))
+    const rung = bell.listen() // before the round: a ring in the middle of it is heard too
+    const { mined, isWaiting } = yield* laneRound(lane, lease).pipe(Effect.timeout(Duration.millis(LEASE_MS)))
+    yield* Effect.forEach(mined, announce, { discard: true })
+    yield* Effect.race(rung, Effect.sleep(Duration.millis(isWaiting ? LANE_TICK_UNMINED_MS : LANE_TICK_MS)))
+  })
+  yield* round.pipe(
+    Effect.tapError((error) => Effect.sync(() => telemetry.warn("lane interrupted", { lane: lane.address, error: error._tag }))),
+    Effect.retry(Schedule.spaced(Duration.millis(LANE_RETRY_MS))),
+    Effect.forever,
+    Effect.forkScoped
+  )
+  yield* Effect.addFinalizer(() =>
+    leases.claim([name], owner, LEASE_MS).pipe(
+      Effect.flatMap((mine) => leases.resign(mine, owner)),
+      Effect.timeout(Duration.seconds(2)),
+      Effect.ignore
+    )
+  )
+})
+
+/** A batch was mined: every request in it that the contract now calls fulfilled has been submitted. */
+const announce = Effect.fnUntraced(function* ({ root, txHash, block }: MinedBatch) {
+  const lanes = yield* LaneLedger
+  const ledger = yield* RequestLedger
+  const contract = yield* ResultContract
+  const ids = yield* lanes.requestsOf(root)
+  const [requests, statuses] = yield* Effect.all([ledger.load(ids), contract.statuses(ids)], { concurrency: 2 })
+  const fulfilled = new Set(ids.filter((_, index) => statuses[index] === "fulfilled"))
+  yield* publishOutcomes(
+    requests
+      .filter(({ id, state }) => state === "threshold-verified" && fulfilled.has(id))
+      .map(({ id, version, partition }) => ({
+        partition,
+        item: { requestId: id, version, reached: "threshold-verified" as const, outcome: { type: "submitted", txHash, block } }
+      }))
+  )
+})
