@@ -17,4 +17,7 @@ export type CiphertextFault =
 
 export class CiphertextRejected extends TaggedError("CiphertextRejected")<{ readonly reason: CiphertextFault }> {
   readonly fate: Fate = "refuse"
+  override get message(): string {
+    return `no usable ciphertext: ${this.reason}`
+  }
 }

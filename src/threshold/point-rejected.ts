@@ -8,4 +8,7 @@ export class PointRejected extends TaggedError("PointRejected")<{
   readonly reason: "wrong length" | "not a point of the subgroup in canonical form" | "the identity"
 }> {
   readonly fate: Fate = "refuse"
+  override get message(): string {
+    return `${this.bytesGiven} bytes given as a ${this.group} point: ${this.reason}`
+  }
 }

@@ -17,6 +17,9 @@ export class ScalarRejected extends TaggedError("ScalarRejected")<{
   readonly reason: "wrong length" | "zero" | "not below the group order"
 }> {
   readonly fate: Fate = "refuse"
+  override get message(): string {
+    return `not a secret scalar: ${this.reason}`
+  }
 }
 
 export const bigintOf = (bytes: Uint8Array): bigint =>

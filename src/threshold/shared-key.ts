@@ -29,6 +29,9 @@ export class SharedKeyRejected extends TaggedError("SharedKeyRejected")<{
   readonly reason: "threshold out of range" | "too many nodes" | "node ids are not 1..n" | "keys of another polynomial" | "not k commitments"
 }> {
   readonly fate: Fate = "halt"
+  override get message(): string {
+    return `the committee record cannot be: ${this.reason}`
+  }
 }
 
 /** 96 bytes from outside. Throws `PointRejected`. */

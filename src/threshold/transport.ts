@@ -111,6 +111,9 @@ export const verifyEncryptedShare = (
 /** What the user opened is not the key of this identity under this committee. Nothing of it is returned. */
 export class EncryptedKeyRejected extends TaggedError("EncryptedKeyRejected")<Record<never, never>> {
   readonly fate: Fate = "refuse"
+  override get message(): string {
+    return "the encrypted key does not hold this identity's key under this committee"
+  }
 }
 
 /** The user's side: K = c3 - tsk*c1, verified under pk before it is returned. Throws `PointRejected` or `EncryptedKeyRejected`. */

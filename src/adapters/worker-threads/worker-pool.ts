@@ -18,11 +18,17 @@ export class WorkersUnavailable extends TaggedError("WorkersUnavailable")<{
   readonly reason: "queue full" | "worker died" | "workers do not start" | "pool closed" | "given up by the caller"
 }> {
   readonly fate: Fate = "retry"
+  override get message(): string {
+    return `the workers did not do the job: ${this.reason}`
+  }
 }
 
 /** The job ran into a defect of ours. Giving it again would run into it again. */
 export class JobDefect extends TaggedError("JobDefect")<{ readonly detail: string }> {
   readonly fate: Fate = "halt"
+  override get message(): string {
+    return `a job ran into a defect: ${this.detail}`
+  }
 }
 
 export interface WorkerPool {
