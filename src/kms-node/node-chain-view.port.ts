@@ -23,8 +23,8 @@ export type NodeFinalityPolicy =
   | { readonly type: "safe" }
   | { readonly type: "finalized" }
 
-/** Why the contracts do not allow what is asked. */
-export type Denial = "not-allowed" | "not-public" | "not-delegated" | "handle-unknown" | "epoch-differs" | "epoch-not-active"
+/** Why the contracts do not allow what is asked. `unknown-request`: a handle that nobody registered, or that is of another epoch. */
+export type Denial = "not-allowed" | "not-public" | "not-delegated" | "unknown-request" | "epoch-retired"
 
 export interface Inspection {
   /** `unsettled`: the latest block has it, the final-enough one does not yet. */

@@ -4,15 +4,14 @@ import type { Hex } from "../domain/hex.ts"
 import { type DecryptionRequest, requestIdOf, type RequestId } from "../domain/request.ts"
 import { type Denial, type Inspection, NodeChainView } from "./node-chain-view.port.ts"
 import { formFault } from "./request-form.ts"
-import { refuse, type RefusalReason } from "./refusal.ts"
+import { refuse } from "./refusal.ts"
 
-const DENIED: Readonly<Record<Denial, readonly [RefusalReason, string]>> = {
-  "not-allowed": ["not-allowed", "the account has no permission for one of the handles"],
-  "not-public": ["not-public", "one of the handles is not allowed to become public"],
-  "not-delegated": ["not-delegated", "the requester may not act for the account"],
-  "handle-unknown": ["ciphertext-mismatch", "nobody registered a ciphertext for one of the handles"],
-  "epoch-differs": ["ciphertext-mismatch", "one of the ciphertexts was registered for another epoch"],
-  "epoch-not-active": ["epoch-retired", "the epoch is unknown to the chain, or retired"]
+const DENIED: Readonly<Record<Denial, string>> = {
+  "not-allowed": "the account has no permission for one of the handles",
+  "not-public": "one of the handles is not allowed to become public",
+  "not-delegated": "the requester may not act for the account",
+  "unknown-request": "nobody registered a ciphertext for one of the handles in this epoch",
+  "epoch-retired": "the epoch is unknown to the chain, or retired"
 }
 
 const BEHIND_RETRY_MS = 300
@@ -28,10 +27,10 @@ const verdict = ({ status, isExpired, denial, digests }: Inspection, requestId: 
   // A request that is over needs no answer, whatever else there would be to say about it.
   if (status === "fulfilled") return refuse("already-fulfilled", `${requestId} has its result on chain`)
   if (isExpired) return refuse("expired", `${requestId} is past its deadline`)
-  if (denial !== undefined) return refuse(...DENIED[denial])
+  if (denial !== undefined) return refuse(denial, DENIED[denial])
   if (status === "unsettled") return refuse("chain-behind", "the request's block is not final enough yet", BEHIND_RETRY_MS)
   const registered = digests.filter((digest) => digest !== undefined)
-  if (registered.length !== digests.length) return refuse(...DENIED["handle-unknown"])
+  if (registered.length !== digests.length) return refuse("unknown-request", DENIED["unknown-request"])
   return { requestId, digests: registered } satisfies Permitted
 }
 

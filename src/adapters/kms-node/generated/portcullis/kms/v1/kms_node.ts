@@ -110,11 +110,11 @@ export interface DescribeAnswer {
 export interface Refusal {
   /**
    * One of: not-allowed, not-public, not-delegated, unknown-request, already-fulfilled, expired, epoch-unknown, epoch-retired,
-   * transport-key-invalid, ciphertext-mismatch, result-wrong, malformed, too-many-requests, chain-unavailable, chain-behind.
+   * transport-key-invalid, ciphertext-mismatch, result-wrong, malformed, too-many-requests, chain-unavailable, chain-behind, draining.
    */
   reason: string;
   detail: string;
-  /** With too-many-requests, chain-unavailable and chain-behind: try again after this long. */
+  /** With too-many-requests, chain-unavailable, chain-behind and draining: try again after this long. */
   retryAfterMs: number;
 }
 

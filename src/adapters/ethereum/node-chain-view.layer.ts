@@ -1,0 +1,65 @@
+/**
+ * A KMS node's own view of the chain: `DecryptionGateway.inspect` at a block that the node's operator finds final enough. Calls made in the
+ * same turn of the event loop travel in one HTTP request (see rpc.ts).
+ */
+import { Effect, Layer } from "effect"
+import type { Hex } from "../../domain/hex.ts"
+import type { DecryptionRequest } from "../../domain/request.ts"
+import { requestIdOf } from "../../domain/request.ts"
+import { ChainUnavailable } from "../../journey/1-detected/request-log.port.ts"
+import {
+  ChainViewUnavailable,
+  type Inspection as NodeInspection,
+  NodeChainView,
+  type NodeFinalityPolicy
+} from "../../kms-node/node-chain-view.port.ts"
+import type { Contracts } from "./addresses.ts"
+import { readCommittee } from "./committees.layer.ts"
+import { finalityOf } from "./finality.ts"
+import { inspect, type Inspection } from "./inspection.ts"
+import type { BlockTag, Rpc } from "./rpc.ts"
+
+const UNREGISTERED: Hex = `0x${"00".repeat(32)}`
+
+const unavailable = ({ doing, cause }: ChainUnavailable) => new ChainViewUnavailable({ doing, cause })
+
+export const nodeChainViewLayer = (rpc: Rpc, contracts: Contracts, policy: NodeFinalityPolicy): Layer.Layer<NodeChainView> => {
+  const settled = finalityOf(rpc, policy)
+  const tip = policy.type === "latest" ? settled : finalityOf(rpc, { type: "latest" })
+  const gateway = contracts.decryptionGateway
+
+  const inspectAt = Effect.fnUntraced(function* (request: DecryptionRequest, at: BlockTag) {
+    const found = yield* inspect(rpc, gateway, request, at)
+    if (found.requestId === requestIdOf(request)) return found
+    return yield* new ChainUnavailable({ doing: "inspect", cause: "the contract computes another id: wrong contract or chain" })
+  })
+
+  /** What is not settled yet may stand in a newer block; what is settled is not looked up twice. */
+  const statusOf = Effect.fnUntraced(function* (request: DecryptionRequest, found: Inspection, tipHash: Hex) {
+    if (found.status !== "unknown" || policy.type === "latest") return found.status
+    const newer = yield* inspectAt(request, { hash: tipHash })
+    return newer.status === "unknown" ? "unknown" : "unsettled"
+  })
+
+  return Layer.succeed(NodeChainView, {
+    chainId: contracts.chainId,
+    gateway,
+    registry: contracts.ciphertextRegistry,
+    inspect: (request) =>
+      Effect.gen(function* () {
+        const [final, newest] = [yield* settled.newest, yield* tip.newest]
+        const found = yield* inspectAt(request, { hash: final.hash })
+        return {
+          status: yield* statusOf(request, found, newest.hash),
+          isExpired: newest.timestamp > request.deadline,
+          denial: found.denial,
+          digests: found.digests.map((digest) => (digest === UNREGISTERED ? undefined : digest))
+        } satisfies NodeInspection
+      }).pipe(Effect.mapError(unavailable)),
+    committee: (epoch) =>
+      readCommittee(rpc, contracts, epoch).pipe(
+        Effect.catchTag("EpochUnusable", () => Effect.succeed(undefined)),
+        Effect.mapError(unavailable)
+      )
+  })
+}
