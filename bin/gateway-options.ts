@@ -1,0 +1,38 @@
+/** What a gateway node is made of, as plain values. Made from settings (gateway-from-settings.ts) or by the development world (dev.ts). */
+import type { Wallet } from "ethers"
+import type { Contracts } from "../src/adapters/ethereum/addresses.ts"
+import type { ShareNodesOptions } from "../src/adapters/kms-node/share-nodes.layer.ts"
+import type { NatsSettings } from "../src/adapters/nats/nats-settings.ts"
+import type { StoreOptions } from "../src/adapters/object-store/ciphertext-store.layer.ts"
+import type { DatabaseSettings } from "../src/adapters/postgres/pool.ts"
+import type { EngineName } from "../src/adapters/worker-threads/engine-choice.ts"
+import type { FinalityPolicy } from "../src/journey/2-acl-checked/access-list.port.ts"
+import type { FactReached } from "../src/telemetry/telemetry.port.ts"
+import type { Role } from "./settings.ts"
+
+export interface GatewayOptions {
+  /** Name and boot nonce: two lives of one node are two workers. */
+  readonly worker: string
+  readonly roles: ReadonlySet<Role>
+  readonly database: DatabaseSettings
+  readonly bus: "embedded" | NatsSettings
+  readonly keyEncryptionKeyFile: string
+  readonly workConcurrency: number
+  readonly chain: {
+    readonly rpcUrl: string
+    readonly contracts: Contracts
+    readonly aclFinality: FinalityPolicy
+    readonly resultFinality: FinalityPolicy
+    readonly pollMs: number
+    readonly lanes: ReadonlyArray<Wallet>
+  }
+  readonly kms: ShareNodesOptions
+  readonly stores: ReadonlyArray<StoreOptions>
+  readonly cache: { readonly directory: string; readonly bytesMax: number }
+  readonly missingGraceMs: number
+  readonly engine: { readonly name: EngineName; readonly workers: number }
+  readonly http: { readonly host: string; readonly port: number } | undefined
+  readonly logLevel: "debug" | "info" | "warn" | "error" | "silent"
+  /** Listens to facts as they are reached (the terminal view, tests). */
+  readonly onFact?: (fact: FactReached) => void
+}

@@ -1,0 +1,92 @@
+/** A gateway node: real adapters behind every port, and the actors that its roles call for. Lives as long as its scope. */
+import { Effect, Layer } from "effect"
+import { detectedActor } from "../actors/1-detected.actor.ts"
+import { aclCheckedActor } from "../actors/2-acl-checked.actor.ts"
+import { ciphertextFetchedActor } from "../actors/3-ciphertext-fetched.actor.ts"
+import { sharesCollectedActor } from "../actors/4-shares-collected.actor.ts"
+import { thresholdVerifiedActor } from "../actors/5-threshold-verified.actor.ts"
+import { finalityActor, laneActor, makeBell, submitActor } from "../actors/6-submitted.actor.ts"
+import { coordinator } from "../actors/coordinator.actor.ts"
+import { nodeBeliefs } from "../actors/kms-node.actor.ts"
+import { followPartitions } from "../actors/runtime/follow-partitions.ts"
+import { ownPartitions } from "../actors/runtime/partitions.ts"
+import { sweeper } from "../actors/sweeper.actor.ts"
+import { accessListLayer } from "../src/adapters/ethereum/access-list.layer.ts"
+import { ciphertextRegistryLayer } from "../src/adapters/ethereum/ciphertext-registry.layer.ts"
+import { committeesLayer } from "../src/adapters/ethereum/committees.layer.ts"
+import { requestLogLayer } from "../src/adapters/ethereum/request-log.layer.ts"
+import { resultContractLayer } from "../src/adapters/ethereum/result-contract.layer.ts"
+import { makeRpc } from "../src/adapters/ethereum/rpc.ts"
+import { inProcessBus } from "../src/adapters/embedded/in-process-bus.layer.ts"
+import { shareNodesLayer } from "../src/adapters/kms-node/share-nodes.layer.ts"
+import { localKeyEncryptionKeyLayer } from "../src/adapters/local-keys/key-encryption-key.layer.ts"
+import { natsBus } from "../src/adapters/nats/bus.layer.ts"
+import { ciphertextCacheLayer } from "../src/adapters/object-store/ciphertext-cache.layer.ts"
+import { ciphertextStoreLayer } from "../src/adapters/object-store/ciphertext-store.layer.ts"
+import { ledgerLayer } from "../src/adapters/postgres/ledger.layer.ts"
+import { databaseLayer } from "../src/adapters/postgres/pool.ts"
+import { telemetryLayer } from "../src/adapters/prometheus/telemetry.layer.ts"
+import { layer as combinerLayer } from "../src/adapters/worker-threads/combiner.layer.ts"
+import { lower } from "../src/domain/hex.ts"
+import type { GatewayOptions } from "./gateway-options.ts"
+import { serveHttp } from "./gateway-http.ts"
+
+/** Curve jobs that wait for a worker thread: two rounds for every message a node may be working on. */
+const COMBINER_QUEUE_MAX = 64
+
+export const gatewayLayer = (options: GatewayOptions) => {
+  const { chain } = options
+  const onChain = Layer.unwrap(
+    Effect.map(makeRpc(chain.rpcUrl, chain.contracts.chainId), (rpc) =>
+      Layer.mergeAll(
+        requestLogLayer(rpc, chain.contracts),
+        accessListLayer(rpc, chain.contracts, chain.aclFinality),
+        ciphertextRegistryLayer(rpc, chain.contracts),
+        committeesLayer(rpc, chain.contracts),
+        resultContractLayer(rpc, chain.contracts, chain.lanes, chain.resultFinality)
+      )
+    )
+  )
+  return Layer.mergeAll(
+    onChain,
+    ledgerLayer.pipe(
+      Layer.provide(localKeyEncryptionKeyLayer({ path: options.keyEncryptionKeyFile })),
+      Layer.provideMerge(databaseLayer(options.database))
+    ),
+    options.bus === "embedded" ? inProcessBus : natsBus(options.bus),
+    shareNodesLayer(options.kms),
+    ciphertextStoreLayer(options.stores),
+    ciphertextCacheLayer({ directory: options.cache.directory, bytesMax: options.cache.bytesMax }),
+    combinerLayer({ engine: options.engine.name, workers: options.engine.workers, queueMax: COMBINER_QUEUE_MAX }),
+    telemetryLayer({ level: options.logLevel, worker: options.worker, ...(options.onFact === undefined ? {} : { onFact: options.onFact }) })
+  )
+}
+
+/** Starts what the roles call for and returns; everything stops when the scope closes. */
+export const startGateway = Effect.fnUntraced(function* (options: GatewayOptions) {
+  const { roles, worker, workConcurrency: concurrency, chain } = options
+  if (roles.has("coordinator")) {
+    const decides = yield* coordinator(worker, yield* ownPartitions(worker))
+    yield* followPartitions(decides)
+    yield* sweeper(decides)
+  }
+  if (roles.has("worker")) {
+    const beliefs = yield* nodeBeliefs
+    yield* aclCheckedActor(concurrency)
+    yield* ciphertextFetchedActor(concurrency, options.missingGraceMs)
+    yield* sharesCollectedActor(concurrency, beliefs)
+    yield* thresholdVerifiedActor({ concurrency, beliefs, registry: chain.contracts.ciphertextRegistry })
+    yield* finalityActor(concurrency)
+  }
+  if (roles.has("sender")) {
+    const bell = makeBell()
+    yield* submitActor(concurrency, bell)
+    for (const wallet of chain.lanes) {
+      yield* laneActor({ chainId: chain.contracts.chainId, address: lower(wallet.address) }, worker, bell)
+    }
+  }
+  if (roles.has("listener")) {
+    yield* detectedActor({ worker, startBlock: chain.contracts.startBlock, pollMs: chain.pollMs })
+  }
+  if (options.http !== undefined) yield* serveHttp(options.http)
+})

@@ -1,0 +1,167 @@
+/** Every setting there is: one table, from which the reader, `.env.example` and docs/generated/settings.md are made. `bin/` reads the environment;
+ * nothing else does. Secrets are settings that name files, so that no secret stands in an environment or an argument list. */
+import { readFileSync } from "node:fs"
+import { parseEnv } from "node:util"
+import { Result, Schema } from "effect"
+
+export const ROLES = ["listener", "coordinator", "worker", "sender", "api"] as const
+export type Role = (typeof ROLES)[number]
+
+interface Setting<A> {
+  readonly schema: Schema.Codec<A, string>
+  /** As it would be written; missing when it must be given where it is needed. */
+  readonly fallback?: string
+  readonly help: string
+  readonly group: "Gateway" | "Chain" | "KMS nodes" | "Storage" | "Seeing it"
+}
+
+const Text = Schema.String.check(Schema.isMinLength(1))
+const Whole = (least: number, most: number) =>
+  Schema.NumberFromString.check(Schema.isInt(), Schema.isBetween({ minimum: least, maximum: most }))
+const Url = (...protocols: ReadonlyArray<string>) =>
+  Schema.String.check(
+    Schema.makeFilter((text: string) =>
+      URL.canParse(text) && protocols.includes(new URL(text).protocol) ? undefined : `expected a URL starting with ${protocols.join(" or ")}`
+    )
+  )
+const listOf = <A extends string>(allowed: ReadonlyArray<A>) =>
+  Schema.String.check(
+    Schema.makeFilter((text: string) => {
+      const wrong = text.split(",").filter((word) => !(allowed as ReadonlyArray<string>).includes(word.trim()))
+      return wrong.length === 0 ? undefined : `"${wrong.join(", ")}" is not one of ${allowed.join(", ")}`
+    })
+  )
+const Finality = Schema.String.check(
+  Schema.makeFilter((text: string) =>
+    /^(?:latest|safe|finalized|confirmations:\d{1,4})$/.test(text) ? undefined : "expected latest, safe, finalized or confirmations:<blocks>"
+  )
+)
+const Flag = Schema.Literals(["yes", "no"])
+
+const setting = <A>(group: Setting<A>["group"], help: string, schema: Schema.Codec<A, string>, fallback?: string): Setting<A> => ({
+  group,
+  help,
+  schema,
+  ...(fallback === undefined ? {} : { fallback })
+})
+
+export const SETTINGS = {
+  PORTCULLIS_ROLES: setting("Gateway", `What this node does: any of ${ROLES.join(", ")}, separated by commas.`, listOf(ROLES), ROLES.join(",")),
+  PORTCULLIS_NODE_NAME: setting("Gateway", "Shown in logs, leases and the transition log; a boot nonce is added.", Text, "gateway"),
+  PORTCULLIS_DATABASE_URL_FILE: setting("Gateway", "File with the PostgreSQL URL (postgres://user:password@host:port/name).", Text),
+  PORTCULLIS_BUS: setting(
+    "Gateway",
+    "`embedded` for a single process, or NATS servers: nats://host:4222, several separated by commas.",
+    Schema.String.check(
+      Schema.makeFilter((text: string) =>
+        text === "embedded" || text.split(",").every((url) => /^(?:nats|tls):\/\/[^\s,]+$/.test(url.trim()))
+          ? undefined
+          : "expected `embedded` or nats:// URLs"
+      )
+    ),
+    "embedded"
+  ),
+  PORTCULLIS_NATS_CREDENTIALS_FILE: setting("Gateway", "A NATS .creds file (JWT and nkey seed).", Text),
+  PORTCULLIS_NATS_REPLICAS: setting("Gateway", "Copies of each JetStream stream: 1, 3 or 5.", Schema.Literals(["1", "3", "5"]), "1"),
+  PORTCULLIS_KEY_ENCRYPTION_KEY_FILE: setting("Gateway", "32-byte key, mode 0600, under which shares and results are sealed at rest.", Text),
+  PORTCULLIS_WORK_CONCURRENCY: setting("Gateway", "Messages that one step works on at once.", Whole(1, 256), "8"),
+
+  PORTCULLIS_RPC_URL: setting("Chain", "JSON-RPC endpoint of the chain.", Url("http:", "https:")),
+  PORTCULLIS_DEPLOYMENT_FILE: setting("Chain", "JSON with chain id, contract addresses and start block, as `portcullis dev` writes it.", Text),
+  PORTCULLIS_ACL_FINALITY: setting(
+    "Chain",
+    "When a request's block is final enough to act on: latest, safe, finalized or confirmations:<blocks>.",
+    Finality,
+    "finalized"
+  ),
+  PORTCULLIS_RESULT_FINALITY: setting("Chain", "When a result's block counts as final: as above.", Finality, "finalized"),
+  PORTCULLIS_POLL_MS: setting("Chain", "How often the head of the chain is looked at, milliseconds.", Whole(10, 60_000), "500"),
+  PORTCULLIS_LANE_KEYS_FILE: setting("Chain", "Private keys of the sending accounts, one 0x-hex key in each line, mode 0600. One lane each.", Text),
+
+  PORTCULLIS_KMS_TLS_DIR: setting("KMS nodes", "Directory with ca.pem, cert.pem and key.pem for mutual TLS with KMS nodes.", Text),
+  PORTCULLIS_KMS_INSECURE: setting("KMS nodes", "`yes` talks plain text to KMS nodes. Only for a machine that nobody else can reach.", Flag, "no"),
+  PORTCULLIS_KMS_DIR: setting("KMS nodes", "kms-node: directory with the node's sealed share and identity.", Text),
+  PORTCULLIS_KMS_KEY_FILE: setting("KMS nodes", "kms-node: 32-byte key-encryption key, mode 0600, that opens them.", Text),
+  PORTCULLIS_KMS_LISTEN: setting(
+    "KMS nodes",
+    "kms-node: host:port to serve on.",
+    Schema.String.check(Schema.isPattern(/^[^\s]+:\d{1,5}$/)),
+    "127.0.0.1:7443"
+  ),
+  PORTCULLIS_KMS_ANSWER_LOG: setting("KMS nodes", "kms-node: append-only file with every answer given.", Text),
+
+  PORTCULLIS_STORES: setting(
+    "Storage",
+    "Object stores that ciphertexts are read from: name=/directory or name=https://base, separated by commas.",
+    Schema.String.check(Schema.isPattern(/^[a-z0-9-]+=[^,]+(?:,[a-z0-9-]+=[^,]+)*$/))
+  ),
+  PORTCULLIS_CACHE_DIR: setting("Storage", "Where fetched ciphertexts are kept for a while.", Text),
+  PORTCULLIS_CACHE_BYTES_MAX: setting("Storage", "Most bytes kept there.", Whole(1_048_576, 1_099_511_627_776), "1073741824"),
+  PORTCULLIS_MISSING_GRACE_MS: setting(
+    "Storage",
+    "How long a ciphertext may be missing from every store before the request is refused, milliseconds.",
+    Whole(0, 86_400_000),
+    "60000"
+  ),
+
+  PORTCULLIS_ENGINE: setting("Seeing it", "BLS12-381 engine: mcl (fast) or noble (audited reference).", Schema.Literals(["mcl", "noble"]), "mcl"),
+  PORTCULLIS_ENGINE_WORKERS: setting("Seeing it", "Worker threads for curve work.", Whole(1, 64), "2"),
+  PORTCULLIS_HTTP_LISTEN: setting(
+    "Seeing it",
+    "host:port for /metrics and /health.",
+    Schema.String.check(Schema.isPattern(/^[^\s]+:\d{1,5}$/)),
+    "127.0.0.1:9464"
+  ),
+  PORTCULLIS_LOG_LEVEL: setting("Seeing it", "debug, info, warn or error.", Schema.Literals(["debug", "info", "warn", "error"]), "info"),
+  PORTCULLIS_PRODUCTION: setting("Seeing it", "`yes` refuses everything that is meant for development or chaos only.", Flag, "no")
+} as const satisfies Record<string, Setting<never> | Setting<string> | Setting<number>>
+
+export type SettingName = keyof typeof SETTINGS
+export type Settings = { readonly [K in SettingName]: (typeof SETTINGS)[K]["schema"]["Type"] | undefined }
+
+/** Everything that is wrong, one sentence each. Values are never quoted. */
+export interface SettingsRejected {
+  readonly _tag: "SettingsRejected"
+  readonly problems: ReadonlyArray<string>
+}
+
+export const isRejected = (settings: Settings | SettingsRejected): settings is SettingsRejected => "_tag" in settings
+
+/** The environment wins over the file; `needed` names settings without a fallback that this command cannot do without. */
+export const readSettings = (
+  environment: Readonly<Record<string, string | undefined>>,
+  file: string | undefined,
+  needed: ReadonlyArray<SettingName>
+): Settings | SettingsRejected => {
+  const problems: Array<string> = []
+  const given = { ...(file === undefined ? {} : readFile(file, problems)), ...definedOf(environment) }
+  for (const name of Object.keys(given)) {
+    if (name.startsWith("PORTCULLIS_") && !(name in SETTINGS)) problems.push(`${name} is not a setting; see docs/generated/settings.md`)
+  }
+  const read = Object.fromEntries(
+    Object.entries(SETTINGS).map(([name, { schema, ...rest }]) => {
+      const text = given[name] ?? ("fallback" in rest ? rest.fallback : undefined)
+      if (text === undefined || text === "") {
+        if (needed.includes(name as SettingName)) problems.push(`${name} is missing: ${rest.help}`)
+        return [name, undefined]
+      }
+      const value = Schema.decodeResult(schema as Schema.Codec<unknown, string>)(text)
+      if (Result.isFailure(value)) problems.push(`${name} is not usable: ${rest.help}`)
+      return [name, Result.isSuccess(value) ? value.success : undefined]
+    })
+  ) as unknown as Settings
+  return problems.length > 0 ? { _tag: "SettingsRejected", problems } : read
+}
+
+const readFile = (file: string, problems: Array<string>): Record<string, string | undefined> => {
+  try {
+    return parseEnv(readFileSync(file, "utf8"))
+  } catch {
+    problems.push(`the settings file ${file} cannot be read`)
+    return {}
+  }
+}
+
+const definedOf = (environment: Readonly<Record<string, string | undefined>>): Record<string, string> =>
+  Object.fromEntries(Object.entries(environment).filter((entry): entry is [string, string] => entry[1] !== undefined))
+
