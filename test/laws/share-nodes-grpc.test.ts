@@ -1,0 +1,6 @@
+/** ShareNodes over gRPC to real nodes: with mutual TLS, and in plain text as somebody may explicitly want it. */
+import { shareNodesLayer } from "../../src/adapters/kms-node/share-nodes.layer.ts"
+import { shareNodesLaws } from "./share-nodes.laws.ts"
+
+shareNodesLaws("over mutual TLS", "mutual-tls", (kms) => shareNodesLayer({ security: kms.gatewaySecurity() }))
+shareNodesLaws("in plain text", "insecure", (kms) => shareNodesLayer({ security: { insecure: true } }))
