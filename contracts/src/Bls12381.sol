@@ -29,17 +29,35 @@ library Bls12381 {
     function hashToG1(bytes memory message, bytes memory dst, uint256 out) internal view returns (bool ok) {
         if (dst.length == 0 || dst.length > 255) return false;
         assembly ("memory-safe") {
+            // H(input), 32 bytes to `to`
+            function sha256To(input, length, to) -> done {
+                done := and(eq(returndatasize(), 0x20), staticcall(gas(), SHA256, input, length, to, 0x20))
+            }
+            // b_i = H((b_0 xor b_(i-1)) || I2OSP(i, 1) || dst_prime); RFC 9380, 5.3.1
+            function blockTo(input, length, mixed, i, to) -> done {
+                mstore(input, mixed)
+                mstore8(add(input, 0x20), i)
+                done := sha256To(input, length, to)
+            }
+            // map_to_curve(OS2IP(64 bytes at `uniform`) mod p) with its cofactor cleared; 5.2, 6.6.3 and 7. The reduction is x^1 mod p,
+            // as wide as EIP-2537 wants a field element.
+            function mapTo(modexp, uniform, to) -> done {
+                let base := add(modexp, 0x60)
+                mcopy(base, uniform, 0x40)
+                done := and(eq(returndatasize(), 0x40), staticcall(gas(), MODEXP, modexp, 0x100, base, 0x40))
+                done := and(
+                    done, and(eq(returndatasize(), 0x80), staticcall(gas(), MAP_FP_TO_G1, base, 0x40, to, 0x80))
+                )
+            }
+
             // Scratch, from the free memory pointer on (not allocated: dead when the function returns):
             //   uniform  0x000  b_1 || b_2 || b_3 || b_4                         128 bytes
-            //   block    0x080  previous (32) || i (1) || dst_prime              at most 289 bytes, padded to 0x140
+            //   block    0x080  mixed (32) || i (1) || dst_prime                 at most 289 bytes, padded to 0x140
             //   modexp   0x1c0  three lengths || base (64) || exponent (32) || p (64)
-            //   points   0x2e0  two G1 points                                    256 bytes
-            //   first    0x3e0  Z_pad || msg || l_i_b_str || 0 || dst_prime
+            //   points   0x2c0  two G1 points                                    256 bytes
+            //   first    0x3c0  Z_pad || msg || l_i_b_str || 0 || dst_prime
             let uniform := mload(0x40)
             let block_ := add(uniform, 0x080)
-            let modexp := add(uniform, 0x1c0)
-            let points := add(uniform, 0x2e0)
-            let first := add(uniform, 0x3e0)
             let dstLength := mload(dst)
             let messageLength := mload(message)
 
@@ -49,53 +67,35 @@ library Bls12381 {
             mstore8(add(dstPrime, dstLength), dstLength)
             let dstPrimeLength := add(dstLength, 1)
 
-            // RFC 9380, 5.3.1: b_0 = H(Z_pad || msg || l_i_b_str || I2OSP(0, 1) || dst_prime), 128 bytes wanted
+            // b_0 = H(Z_pad || msg || l_i_b_str || I2OSP(0, 1) || dst_prime); 128 bytes are wanted
+            let first := add(uniform, 0x3c0)
             mstore(first, 0)
             mstore(add(first, 0x20), 0)
-            let at := add(first, 0x40)
-            mcopy(at, add(message, 0x20), messageLength)
-            at := add(at, messageLength)
-            mstore(at, 0x0080000000000000000000000000000000000000000000000000000000000000)
-            at := add(at, 3)
-            mcopy(at, dstPrime, dstPrimeLength)
-            at := add(at, dstPrimeLength)
-            ok := and(eq(returndatasize(), 0x20), staticcall(gas(), SHA256, first, sub(at, first), 0, 0x20))
+            let end := add(first, 0x40)
+            mcopy(end, add(message, 0x20), messageLength)
+            end := add(end, messageLength)
+            mstore(end, 0x0080000000000000000000000000000000000000000000000000000000000000)
+            end := add(end, 3)
+            mcopy(end, dstPrime, dstPrimeLength)
+            ok := sha256To(first, sub(add(end, dstPrimeLength), first), 0)
             let b0 := mload(0)
 
-            // b_1 = H(b_0 || 1 || dst_prime), b_i = H((b_0 xor b_(i-1)) || i || dst_prime)
-            let blockLength := add(0x21, dstPrimeLength)
-            let previous := 0
-            for { let i := 0 } lt(i, 4) { i := add(i, 1) } {
-                mstore(block_, xor(b0, previous))
-                mstore8(add(block_, 0x20), add(i, 1))
-                let to := add(uniform, shl(5, i))
-                ok := and(
-                    ok, and(eq(returndatasize(), 0x20), staticcall(gas(), SHA256, block_, blockLength, to, 0x20))
-                )
-                previous := mload(to)
-            }
+            let length := add(0x21, dstPrimeLength)
+            ok := and(ok, blockTo(block_, length, b0, 1, uniform))
+            ok := and(ok, blockTo(block_, length, xor(b0, mload(uniform)), 2, add(uniform, 0x20)))
+            ok := and(ok, blockTo(block_, length, xor(b0, mload(add(uniform, 0x20))), 3, add(uniform, 0x40)))
+            ok := and(ok, blockTo(block_, length, xor(b0, mload(add(uniform, 0x40))), 4, add(uniform, 0x60)))
 
-            // 5.2: u_j = OS2IP(64 bytes) mod p, by x^1 mod p; output as wide as the modulus, so already in EIP-2537 form
+            let modexp := add(uniform, 0x1c0)
             mstore(modexp, 0x40)
             mstore(add(modexp, 0x20), 0x20)
             mstore(add(modexp, 0x40), 0x40)
             mstore(add(modexp, 0xa0), 1)
             mstore(add(modexp, 0xc0), P_HIGH)
             mstore(add(modexp, 0xe0), P_LOW)
-            for { let j := 0 } lt(j, 2) { j := add(j, 1) } {
-                mcopy(add(modexp, 0x60), add(uniform, shl(6, j)), 0x40)
-                ok := and(
-                    ok, and(eq(returndatasize(), 0x40), staticcall(gas(), MODEXP, modexp, 0x100, uniform, 0x40))
-                )
-                // 6.6.3, with cofactor clearing (7): the precompile returns a point of the prime-order subgroup
-                ok := and(
-                    ok,
-                    and(
-                        eq(returndatasize(), 0x80),
-                        staticcall(gas(), MAP_FP_TO_G1, uniform, 0x40, add(points, shl(7, j)), 0x80)
-                    )
-                )
-            }
+            let points := add(uniform, 0x2c0)
+            ok := and(ok, mapTo(modexp, uniform, points))
+            ok := and(ok, mapTo(modexp, add(uniform, 0x40), add(points, 0x80)))
             ok := and(ok, and(eq(returndatasize(), 0x80), staticcall(gas(), G1ADD, points, 0x100, out, 0x80)))
         }
     }

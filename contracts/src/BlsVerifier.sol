@@ -24,19 +24,29 @@ contract BlsVerifier is IVerifier {
     /// @param attestation the signature, a G1 point of 128 bytes
     function verify(uint32 epoch, bytes32 digest, bytes calldata attestation) external view returns (bool) {
         if (attestation.length != Bls12381.G1_BYTES) return false;
-        uint256[8] memory key = committees.attestationKeyOf(epoch);
-        bytes memory message = abi.encodePacked(digest);
-        bytes memory dst = DST;
-
         // e(H(digest), apk) * e(signature, -G2) = 1
+        bytes memory message;
         uint256 pairs;
         assembly ("memory-safe") {
-            pairs := mload(0x40)
+            message := mload(0x40)
+            mstore(message, 0x20)
+            mstore(add(message, 0x20), digest)
+            pairs := add(message, 0x40)
             mstore(0x40, add(pairs, 768)) // Bls12381.PAIRS_BYTES
-            mcopy(add(pairs, 128), key, 256)
             calldatacopy(add(pairs, 384), attestation.offset, 128)
         }
         Bls12381.writeNegatedG2(pairs + 512);
-        return Bls12381.hashToG1(message, dst, pairs) && Bls12381.pairingIsOne(pairs);
+        return readKey(epoch, pairs + 128) && Bls12381.hashToG1(message, DST, pairs) && Bls12381.pairingIsOne(pairs);
+    }
+
+    /// Has the registry write the epoch's key to the 256 bytes at `out`. False for an unknown epoch.
+    function readKey(uint32 epoch, uint256 out) private view returns (bool ok) {
+        address registry = address(committees);
+        uint256 selector = uint32(CommitteeRegistry.attestationKeyOf.selector);
+        assembly ("memory-safe") {
+            mstore(0, selector)
+            mstore(0x20, epoch)
+            ok := and(eq(returndatasize(), 256), staticcall(gas(), registry, 0x1c, 0x24, out, 256))
+        }
     }
 }

@@ -168,8 +168,8 @@ contract CommitteeRegistry {
     /// Who checks this epoch's attestations. Zero for an unknown or retired epoch, which nobody can attest for.
     function verifierOf(uint32 epoch) external view returns (address verifier) {
         Entry memory entry = entries[epoch];
-        if (entry.pointer == address(0) || entry.retired) return address(0);
-        address pointer = entry.pointer;
+        if (entry.retired) return address(0);
+        address pointer = entry.pointer; // no code at zero: nothing is copied, and the answer is zero
         assembly ("memory-safe") {
             mstore(0, 0)
             extcodecopy(pointer, 0x0c, 1, VERIFIER_BYTES)
@@ -177,12 +177,15 @@ contract CommitteeRegistry {
         }
     }
 
-    /// The uncompressed attestation key as eight bare words. All zero, which is no valid key, for an unknown epoch.
-    function attestationKeyOf(uint32 epoch) external view returns (uint256[8] memory key) {
+    /// The uncompressed attestation key as eight bare words. Reverts for an unknown epoch: eight zeros would be the point at infinity,
+    /// for which a forged signature is easy to find.
+    function attestationKeyOf(uint32 epoch) external view returns (uint256[8] memory) {
         address pointer = entries[epoch].pointer;
-        if (pointer == address(0)) return key;
+        if (pointer == address(0)) revert UnknownEpoch(epoch);
         assembly ("memory-safe") {
+            let key := mload(0x40)
             extcodecopy(pointer, key, add(KEY_OFFSET, 1), 256)
+            return(key, 256)
         }
     }
 

@@ -68,7 +68,8 @@ contract DecryptionGateway {
         bytes32[] handles,
         bytes transportKey
     );
-    event DecryptionFulfilled(bytes32 indexed requestId, bytes result);
+    /// The log's data is the result itself, byte for byte: abi.encode(bytes[]) with one item for each handle.
+    event DecryptionFulfilled(bytes32 indexed requestId, bytes[] result);
     /// A response that changed nothing, and why (SKIPPED_*). Speaks only of the transaction that it stands in.
     event FulfilmentSkipped(bytes32 indexed requestId, uint8 reason);
     /// The requester's callback failed. The request is fulfilled all the same.
@@ -136,10 +137,20 @@ contract DecryptionGateway {
     uint256 private immutable deployedChainId;
     bytes32 private immutable deployedDomainSeparator;
 
-    /// One slot for each request, never zero again once it is set, so that a fulfilment pays 5,000 gas and not 22,100:
-    ///   requested   requester (160) | epoch (32) | deadline (36) | callbackGas (20) | 1 (8)
-    ///   fulfilled   resultHash without its last byte (248) | 2 (8)
-    mapping(bytes32 requestId => uint256) private slots;
+    // One slot for each request, at the request's id itself: an id is a hash, and this contract keeps nothing else in storage. A slot is
+    // never zero again once it is set, so that a fulfilment pays 5,000 gas for it and not 22,100.
+    //   requested   requester (160) | deadline (36) | callbackGas (20) | epoch (32) | 1 (8)
+    //   fulfilled   resultHash without its last byte (248) | 2 (8)
+    uint256 private constant REQUESTER_SHIFT = 96;
+    uint256 private constant DEADLINE_SHIFT = 60;
+    uint256 private constant CALLBACK_GAS_SHIFT = 40;
+    uint256 private constant EPOCH_SHIFT = 8;
+    uint256 private constant DEADLINE_MASK = 0xfffffffff;
+    uint256 private constant CALLBACK_GAS_MASK = 0xfffff;
+    /// Epoch and status.
+    uint256 private constant OPEN_MASK = 0xffffffffff;
+    /// CALLBACK_GAS_MASK << CALLBACK_GAS_SHIFT
+    uint256 private constant CALLBACK_GAS_FIELD = 0xfffff0000000000;
 
     constructor(CommitteeRegistry committees_, CiphertextRegistry ciphertexts_, AccessList accessList_) {
         committees = committees_;
@@ -199,10 +210,13 @@ contract DecryptionGateway {
 
     function open(Request memory r) private returns (bytes32 requestId) {
         requestId = idOf(r);
-        if (slots[requestId] != 0) revert AlreadyRequested(requestId);
-        // The bounds above keep the deadline under 2^36 until the year 4147 and the gas under 2^20.
-        slots[requestId] = (uint256(uint160(r.requester)) << 96) | (uint256(r.epoch) << 64) | (uint256(r.deadline) << 28)
-            | (uint256(r.callbackGas) << 8) | STATUS_REQUESTED;
+        if (slotOf(requestId) != 0) revert AlreadyRequested(requestId);
+        // The bounds above keep the deadline under 2^36 until the year 4147, and the gas under 2^20.
+        uint256 slot = (uint256(uint160(r.requester)) << REQUESTER_SHIFT) | (uint256(r.deadline) << DEADLINE_SHIFT)
+            | (uint256(r.callbackGas) << CALLBACK_GAS_SHIFT) | (uint256(r.epoch) << EPOCH_SHIFT) | STATUS_REQUESTED;
+        assembly ("memory-safe") {
+            sstore(requestId, slot)
+        }
         emit DecryptionRequested(
             requestId, r.requester, r.kind, r.account, r.epoch, r.deadline, r.callbackGas, r.salt, r.handles, r.transportKey
         );
@@ -229,6 +243,9 @@ contract DecryptionGateway {
 
     // Results ----------------------------------------------------------------------------------------------------------------------
 
+    // Both functions write, then prove, then call. Nothing outside runs before the proof except the verifier, in a static call, and a
+    // transaction without the proof leaves no trace.
+
     /// Fulfils one request with a response under an attested root.
     function fulfil(
         Attestation calldata attested,
@@ -236,12 +253,17 @@ contract DecryptionGateway {
         Response calldata response,
         bytes32[] calldata proof
     ) external {
-        requireUsable(attested);
-        bytes32 resultHash = keccak256(response.result);
-        bytes32 node = leafOf(response.requestId, resultHash);
-        for (uint256 i = 0; i < proof.length; ++i) node = parentOf(node, proof[i]);
-        if (node != attested.root) revert RootMismatch(attested.root, node);
-        settle(attested, attestation, response, resultHash, false);
+        uint256 base;
+        uint256 head;
+        assembly ("memory-safe") {
+            base := response
+            head := calldatasize() // reads as zero: one response, at no distance from the base
+        }
+        (bytes32[] memory leaves, uint256[] memory before, uint256 done) = settle(base, head, 1, openIn(attested.epoch));
+        bytes32 root = leaves[0];
+        for (uint256 i = 0; i < proof.length; ++i) root = parentOf(root, proof[i]);
+        requireProven(attested, attestation, root, done != 0);
+        if (done & CALLBACK_GAS_FIELD != 0) callBack(before[0], response);
     }
 
     /// Fulfils every response under an attested root. An entry that cannot be fulfilled (any more) is skipped, so that one late entry
@@ -249,61 +271,86 @@ contract DecryptionGateway {
     function fulfilBatch(Attestation calldata attested, bytes calldata attestation, Response[] calldata responses)
         external
     {
-        requireUsable(attested);
         uint256 count = responses.length;
         if (count == 0 || count > RESPONSES_MAX || count != attested.count) {
             revert ResponseCountMismatch(attested.count, count);
         }
-        bytes32[] memory hashes = new bytes32[](count);
-        bytes32[] memory nodes = new bytes32[](count);
+        uint256 base;
+        assembly ("memory-safe") {
+            base := responses.offset
+        }
+        (bytes32[] memory leaves, uint256[] memory before, uint256 done) = settle(base, base, count, openIn(attested.epoch));
+        requireProven(attested, attestation, rootOf(leaves), done != 0);
+        if (done & CALLBACK_GAS_FIELD == 0) return;
         for (uint256 i = 0; i < count; ++i) {
-            hashes[i] = keccak256(responses[i].result);
-            nodes[i] = leafOf(responses[i].requestId, hashes[i]);
-        }
-        bytes32 root = rootOf(nodes);
-        if (root != attested.root) revert RootMismatch(attested.root, root);
-        bool verified = false;
-        for (uint256 i = 0; i < count; ++i) {
-            verified = settle(attested, attestation, responses[i], hashes[i], verified);
+            if (before[i] & CALLBACK_GAS_FIELD != 0) callBack(before[i], responses[i]);
         }
     }
 
-    /// Fulfils or skips one response. The attestation is verified once, before the first entry that it is needed for: a late duplicate,
-    /// where nothing is left to do, does not pay for a pairing.
-    function settle(
-        Attestation calldata attested,
-        bytes calldata attestation,
-        Response calldata response,
-        bytes32 resultHash,
-        bool verified
-    ) private returns (bool) {
-        bytes32 requestId = response.requestId;
-        uint256 slot = slots[requestId];
-        uint8 reason = reasonToSkip(slot, attested.epoch);
-        if (reason != 0) {
-            emit FulfilmentSkipped(requestId, reason);
-            return verified;
+    /// Fulfils or skips `count` responses. Their offsets from `base` stand one after the other in calldata from `heads` on, as the ABI
+    /// writes the elements of an array. Returns their leaves; the slot that each of the fulfilled had before, zero for the skipped; and
+    /// all of these slots in one, so that it is zero when nothing was fulfilled.
+    ///
+    /// By hand, because it is most of what a batch pays for. An offset or length that leads beyond calldata reads zeros: as good as a
+    /// response of zeros, which the root vouches for or not. A request that is named twice is skipped the second time.
+    function settle(uint256 base, uint256 heads, uint256 count, uint256 open_)
+        private
+        returns (bytes32[] memory leaves, uint256[] memory before, uint256 done)
+    {
+        leaves = new bytes32[](count);
+        before = new uint256[](count);
+        bytes32 typeHash = RESPONSE_TYPEHASH;
+        bytes32 fulfilledId = DecryptionFulfilled.selector;
+        bytes32 skippedId = FulfilmentSkipped.selector;
+        assembly ("memory-safe") {
+            // Scratch, not allocated: the preimage of a leaf (typeHash | requestId | resultHash), then the result.
+            let preimage := mload(0x40)
+            mstore(preimage, typeHash)
+            let toLeaf := leaves
+            let toBefore := before
+            for { } count { count := sub(count, 1) } {
+                let response := add(base, calldataload(heads))
+                heads := add(heads, 0x20)
+                toLeaf := add(toLeaf, 0x20)
+                toBefore := add(toBefore, 0x20)
+
+                let requestId := calldataload(response)
+                let result := add(response, calldataload(add(response, 0x20)))
+                let length := calldataload(result)
+                calldatacopy(add(preimage, 0x60), add(result, 0x20), length)
+                let resultHash := keccak256(add(preimage, 0x60), length)
+                mstore(add(preimage, 0x20), requestId)
+                mstore(add(preimage, 0x40), resultHash)
+                mstore(toLeaf, keccak256(preimage, 0x60))
+
+                let slot := sload(requestId)
+                let unlike := xor(and(slot, OPEN_MASK), open_)
+                if or(unlike, gt(timestamp(), and(shr(DEADLINE_SHIFT, slot), DEADLINE_MASK))) {
+                    let reason := SKIPPED_EXPIRED
+                    if unlike { reason := SKIPPED_OTHER_EPOCH }
+                    if eq(and(slot, 0xff), STATUS_FULFILLED) { reason := SKIPPED_ALREADY_FULFILLED }
+                    if iszero(slot) { reason := SKIPPED_UNKNOWN }
+                    mstore(0, reason)
+                    log2(0, 0x20, skippedId, requestId) // emit FulfilmentSkipped(requestId, reason)
+                    continue
+                }
+                done := or(done, slot)
+                mstore(toBefore, slot)
+                sstore(requestId, or(and(resultHash, not(0xff)), STATUS_FULFILLED))
+                log2(add(preimage, 0x60), length, fulfilledId, requestId) // emit DecryptionFulfilled(requestId, result)
+            }
         }
-        if (!verified) requireAttested(attested, attestation);
-
-        slots[requestId] = (uint256(resultHash) & ~uint256(0xff)) | STATUS_FULFILLED;
-        emit DecryptionFulfilled(requestId, response.result);
-        uint256 callbackGas = (slot >> 8) & 0xfffff;
-        // The state is written: whatever the callback calls finds this request fulfilled.
-        if (callbackGas != 0) callBack(address(uint160(slot >> 96)), callbackGas, response);
-        return true;
     }
 
-    function reasonToSkip(uint256 slot, uint32 epoch) private view returns (uint8) {
-        uint8 status = uint8(slot);
-        if (status == STATUS_FULFILLED) return SKIPPED_ALREADY_FULFILLED;
-        if (status == STATUS_UNKNOWN) return SKIPPED_UNKNOWN;
-        if (block.timestamp > ((slot >> 28) & 0xfffffffff)) return SKIPPED_EXPIRED;
-        if (uint32(slot >> 64) != epoch) return SKIPPED_OTHER_EPOCH;
-        return 0;
+    /// The epoch and status that a slot must have to be fulfilled for `epoch`; to compare under OPEN_MASK.
+    function openIn(uint32 epoch) private pure returns (uint256) {
+        return (uint256(epoch) << EPOCH_SHIFT) | STATUS_REQUESTED;
     }
 
-    function callBack(address requester, uint256 callbackGas, Response calldata response) private {
+    /// Every request of this transaction is written by now: whatever the callback calls finds them fulfilled.
+    function callBack(uint256 slot, Response calldata response) private {
+        uint256 callbackGas = (slot >> CALLBACK_GAS_SHIFT) & CALLBACK_GAS_MASK;
+        address requester = address(uint160(slot >> REQUESTER_SHIFT));
         bytes memory input = abi.encodeCall(IDecryptionConsumer.onDecrypted, (response.requestId, response.result));
         // EIP-150 gives a call at most 63/64 of what is left, silently. Less than promised would let whoever submits starve a callback,
         // so the whole transaction reverts. 3,000: a cold account (2,600), with room for what happens before the call.
@@ -318,11 +365,15 @@ contract DecryptionGateway {
         if (!ok) emit CallbackFailed(response.requestId);
     }
 
-    function requireUsable(Attestation calldata attested) private view {
+    /// The root is the attested one, in time, and the committee said so. The last is not asked when nothing was written: a late duplicate
+    /// does not pay for a pairing.
+    function requireProven(Attestation calldata attested, bytes calldata attestation, bytes32 root, bool isWritten)
+        private
+        view
+    {
         if (block.timestamp > attested.expiry) revert AttestationExpired(attested.expiry);
-    }
-
-    function requireAttested(Attestation calldata attested, bytes calldata attestation) private view {
+        if (root != attested.root) revert RootMismatch(attested.root, root);
+        if (!isWritten) return;
         address verifier = committees.verifierOf(attested.epoch);
         if (verifier == address(0)) revert EpochNotActive(attested.epoch);
         if (!IVerifier(verifier).verify(attested.epoch, digestOf(attested), attestation)) {
@@ -330,36 +381,55 @@ contract DecryptionGateway {
         }
     }
 
-    function leafOf(bytes32 requestId, bytes32 resultHash) private pure returns (bytes32) {
-        return keccak256(abi.encode(RESPONSE_TYPEHASH, requestId, resultHash));
-    }
-
-    function parentOf(bytes32 a, bytes32 b) private pure returns (bytes32) {
-        return a < b ? keccak256(abi.encode(a, b)) : keccak256(abi.encode(b, a));
-    }
-
-    /// Consumes `nodes`. An odd last node moves up unchanged.
-    function rootOf(bytes32[] memory nodes) private pure returns (bytes32) {
-        uint256 width = nodes.length;
-        while (width > 1) {
-            uint256 pairs = width / 2;
-            for (uint256 i = 0; i < pairs; ++i) nodes[i] = parentOf(nodes[2 * i], nodes[2 * i + 1]);
-            if (width % 2 == 1) nodes[pairs++] = nodes[width - 1];
-            width = pairs;
+    /// keccak256(smaller || larger)
+    function parentOf(bytes32 a, bytes32 b) private pure returns (bytes32 parent) {
+        assembly ("memory-safe") {
+            let place := shl(5, lt(b, a))
+            mstore(place, a)
+            mstore(xor(place, 0x20), b)
+            parent := keccak256(0, 0x40)
         }
-        return nodes[0];
+    }
+
+    /// Consumes `nodes`, which are not none. An odd last node moves up unchanged.
+    function rootOf(bytes32[] memory nodes) private pure returns (bytes32 root) {
+        assembly ("memory-safe") {
+            let first := add(nodes, 0x20)
+            for { let width := mload(nodes) } gt(width, 1) { width := shr(1, add(width, 1)) } {
+                let from := first
+                let to := first
+                for { let pairs := shr(1, width) } pairs { pairs := sub(pairs, 1) } {
+                    let a := mload(from)
+                    let b := mload(add(from, 0x20))
+                    let place := shl(5, lt(b, a))
+                    mstore(place, a)
+                    mstore(xor(place, 0x20), b)
+                    mstore(to, keccak256(0, 0x40))
+                    to := add(to, 0x20)
+                    from := add(from, 0x40)
+                }
+                if and(width, 1) { mstore(to, mload(from)) }
+            }
+            root := mload(first)
+        }
+    }
+
+    function slotOf(bytes32 requestId) private view returns (uint256 slot) {
+        assembly ("memory-safe") {
+            slot := sload(requestId)
+        }
     }
 
     // Views ------------------------------------------------------------------------------------------------------------------------
 
     /// STATUS_*.
     function statusOf(bytes32 requestId) external view returns (uint8) {
-        return uint8(slots[requestId]);
+        return uint8(slotOf(requestId));
     }
 
     /// keccak256 of the result without its last byte; zero unless fulfilled.
     function resultHashOf(bytes32 requestId) external view returns (bytes31) {
-        uint256 slot = slots[requestId];
+        uint256 slot = slotOf(requestId);
         return uint8(slot) == STATUS_FULFILLED ? bytes31(bytes32(slot)) : bytes31(0);
     }
 
@@ -369,11 +439,20 @@ contract DecryptionGateway {
     }
 
     /// EIP-712 digest that a committee attests.
-    function digestOf(Attestation calldata attested) public view returns (bytes32) {
-        bytes32 structHash = keccak256(
-            abi.encode(ATTESTATION_TYPEHASH, attested.root, attested.count, attested.epoch, attested.expiry)
-        );
-        return keccak256(abi.encodePacked(hex"1901", domainSeparator(), structHash));
+    function digestOf(Attestation calldata attested) public view returns (bytes32 digest) {
+        bytes32 typeHash = ATTESTATION_TYPEHASH;
+        bytes32 separator = domainSeparator();
+        assembly ("memory-safe") {
+            // hashStruct: the type's hash, then the fields as calldata has them, a word each
+            let scratch := mload(0x40)
+            mstore(scratch, typeHash)
+            calldatacopy(add(scratch, 0x20), attested, 0x80)
+            let structHash := keccak256(scratch, 0xa0)
+            mstore(scratch, hex"1901")
+            mstore(add(scratch, 0x02), separator)
+            mstore(add(scratch, 0x22), structHash)
+            digest := keccak256(scratch, 0x42)
+        }
     }
 
     function domainSeparator() public view returns (bytes32) {
@@ -390,7 +469,7 @@ contract DecryptionGateway {
     /// status, the registered ciphertexts and the access list.
     function inspect(Request calldata r) external view returns (Inspection memory found) {
         found.requestId = idOf(r);
-        found.status = uint8(slots[found.requestId]);
+        found.status = uint8(slotOf(found.requestId));
         found.blockTimestamp = uint64(block.timestamp);
         found.digests = new bytes32[](r.handles.length);
         found.sizes = new uint32[](r.handles.length);
