@@ -6,11 +6,11 @@ import { stepActor } from "./runtime/step-actor.ts"
 
 const FETCHES_AT_ONCE = 8
 
-export const ciphertextFetchedActor = (concurrency: number, missingGraceMs: number) =>
+export const ciphertextFetchedActor = (concurrency: number) =>
   stepActor("acl-checked", concurrency, (requests) =>
     Effect.forEach(
       requests,
-      ({ facts, detectedAtMs }) => settle(fetchCiphertext({ facts, detectedAtMs, missingGraceMs })),
+      (request) => settle(fetchCiphertext(request)),
       { concurrency: FETCHES_AT_ONCE }
     )
   )

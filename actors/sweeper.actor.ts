@@ -1,8 +1,9 @@
 /** The liveness guarantee: whatever was lost on the way (a message, a worker, the bus and its store) is noticed here, in the ledger, and
  * sent out again. It decides nothing itself: deadlines and signals are told to the coordinator. */
 import { Clock, Duration, Effect, Schedule } from "effect"
-import { isEnd, type Milestone } from "../src/domain/journey.ts"
+import { isEnd, type Milestone, type RequestState } from "../src/domain/journey.ts"
 import { CLAIMS_MAX, SWEEP_PERIOD_MS, WORK_TIMEOUT_MS } from "../src/domain/limits.ts"
+import type { RequestEvent } from "../src/domain/outcome.ts"
 import { RequestLedger, type Overdue } from "../src/ledger/request-ledger.port.ts"
 import { Telemetry } from "../src/telemetry/telemetry.port.ts"
 import type { Coordinator } from "./coordinator.actor.ts"
@@ -46,7 +47,7 @@ const resend = Effect.fnUntraced(function* (coordinator: Coordinator, owned: Rea
   const work = overdue.filter((row) => !late.includes(row) && !poisoned.includes(row) && !isEnd(row.state))
   if (late.length + poisoned.length > 0) {
     yield* coordinator.tell([
-      ...late.map(({ requestId, version }) => ({ requestId, version, event: { type: "deadline-passed" } as const })),
+      ...late.map(({ requestId, version, state, lastReason }) => ({ requestId, version, event: endOfTime(state, lastReason) })),
       ...poisoned.map(({ requestId, version, claims }) => ({
         requestId,
         version,
@@ -65,6 +66,12 @@ const resend = Effect.fnUntraced(function* (coordinator: Coordinator, owned: Rea
     }))
   )
 })
+
+/** A verified result may have made it in time: then the chain decides. */
+const endOfTime = (state: RequestState, lastReason: string | null): RequestEvent =>
+  state === "threshold-verified"
+    ? { type: "deadline-passed" }
+    : { type: "expired", detail: lastReason === null ? `in ${state}` : `in ${state}; it was waiting because: ${lastReason}` }
 
 /** In `submitted` the deadline no longer matters: the result is on chain. */
 const isLate =

@@ -69,7 +69,6 @@ export const gatewayFromSettings = (
     kms: { security: kmsSecurity(problems, settings) },
     stores: storesOf(settings.PORTCULLIS_STORES ?? ""),
     cache: { directory: settings.PORTCULLIS_CACHE_DIR ?? "", bytesMax: settings.PORTCULLIS_CACHE_BYTES_MAX ?? 0 },
-    missingGraceMs: settings.PORTCULLIS_MISSING_GRACE_MS ?? 60_000,
     engine: { name: settings.PORTCULLIS_ENGINE ?? "mcl", workers: settings.PORTCULLIS_ENGINE_WORKERS ?? 2 },
     http: { host: httpHost, port: httpPort },
     logLevel: settings.PORTCULLIS_LOG_LEVEL ?? "info"

@@ -29,7 +29,6 @@ export interface GatewayOptions {
   readonly kms: ShareNodesOptions
   readonly stores: ReadonlyArray<StoreOptions>
   readonly cache: { readonly directory: string; readonly bytesMax: number }
-  readonly missingGraceMs: number
   readonly engine: { readonly name: EngineName; readonly workers: number }
   readonly http: { readonly host: string; readonly port: number } | undefined
   readonly logLevel: "debug" | "info" | "warn" | "error" | "silent"

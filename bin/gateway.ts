@@ -73,7 +73,7 @@ export const startGateway = Effect.fnUntraced(function* (options: GatewayOptions
   if (roles.has("worker")) {
     const beliefs = yield* nodeBeliefs
     yield* aclCheckedActor(concurrency)
-    yield* ciphertextFetchedActor(concurrency, options.missingGraceMs)
+    yield* ciphertextFetchedActor(concurrency)
     yield* sharesCollectedActor(concurrency, beliefs)
     yield* thresholdVerifiedActor({ concurrency, beliefs, registry: chain.contracts.ciphertextRegistry })
     yield* finalityActor(concurrency)

@@ -4,6 +4,7 @@
 var NODE_MAJOR_MIN = 24
 
 if (Number(process.versions.node.split(".")[0]) >= NODE_MAJOR_MIN) {
+  delete process.env.PORTCULLIS_RESTARTED_ON_NEWER_NODE
   import("./portcullis.ts").catch(function (error) {
     console.error(error)
     process.exit(1)

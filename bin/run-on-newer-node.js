@@ -7,7 +7,7 @@ import { existsSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 
-/** Set for the second start, so that a broken installation ends with a sentence and not with a loop. */
+/** Set for the second start, so that a broken installation ends with a sentence and not with a loop. portcullis.js clears it. */
 const RESTARTED = "PORTCULLIS_RESTARTED_ON_NEWER_NODE"
 
 export const runOnNewerNode = (majorMin) => {
@@ -34,9 +34,14 @@ const installedNode = (folder) => {
 }
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR2"]
+/** What a terminal sends to both of us. Forwarded, one Ctrl-C would count as two, and the second means "at once". */
+const SENT_BY_TERMINALS = ["SIGINT", "SIGHUP", "SIGQUIT"]
 
 const follow = (child) => {
-  const forward = (signal) => child.kill(signal)
+  const hasTerminal = [process.stdin, process.stdout, process.stderr].some((stream) => stream.isTTY)
+  const forward = (signal) => {
+    if (!hasTerminal || !SENT_BY_TERMINALS.includes(signal)) child.kill(signal)
+  }
   for (const signal of SIGNALS) process.on(signal, forward)
   child.once("error", (error) => {
     console.error(`Node ${child.spawnfile} could not be started: ${error.message}`)

@@ -97,12 +97,6 @@ export const SETTINGS = {
   ),
   PORTCULLIS_CACHE_DIR: setting("Storage", "Where fetched ciphertexts are kept for a while.", Text),
   PORTCULLIS_CACHE_BYTES_MAX: setting("Storage", "Most bytes kept there.", Whole(1_048_576, 1_099_511_627_776), "1073741824"),
-  PORTCULLIS_MISSING_GRACE_MS: setting(
-    "Storage",
-    "How long a ciphertext may be missing from every store before the request is refused, milliseconds.",
-    Whole(0, 86_400_000),
-    "60000"
-  ),
 
   PORTCULLIS_ENGINE: setting("Seeing it", "BLS12-381 engine: mcl (fast) or noble (audited reference).", Schema.Literals(["mcl", "noble"]), "mcl"),
   PORTCULLIS_ENGINE_WORKERS: setting("Seeing it", "Worker threads for curve work.", Whole(1, 64), "2"),

@@ -25,8 +25,9 @@ export const ENVELOPE_BYTES_MAX = 512 * 1024
 export const SWEEP_PERIOD_MS = 1_000
 /** Work that has not been answered after this long is sent out again. Provisional: three times the slowest measured step at half load. */
 export const WORK_TIMEOUT_MS = 10_000
-/** Deliveries of one piece of work before the request is halted as poisoned (reliability.md P15: claims count, not failures). */
-export const CLAIMS_MAX = 200
+/** Times one piece of work is given out without any answer before the request is halted as poisoned (claims count, not failures: it may be
+ * killing the workers that take it). More than three minutes, so that an outage of all workers is not taken for poison too soon. */
+export const CLAIMS_MAX = 20
 /** First and longest pause before work is tried again (full jitter between). */
 export const RETRY_FIRST_MS = 200
 export const RETRY_LONGEST_MS = 15_000

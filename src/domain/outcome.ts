@@ -16,8 +16,6 @@ export type RefusalReason =
   | "not-public"
   | "not-delegated"
   | "unknown-request"
-  | "ciphertext-tampered"
-  | "ciphertext-missing"
   | "ciphertext-too-large"
   | "ciphertext-malformed"
   | "transport-key-invalid"

@@ -16,13 +16,16 @@ export interface OutboxRow {
   readonly deadline: number
 }
 
-/** A request whose wake-up time has passed. `claims` counts how often it was claimed in this state (P15). */
+/** A request whose wake-up time has passed. `claims` counts how often it was claimed without any answer since (P15). */
 export interface Overdue {
   readonly requestId: RequestId
   readonly version: number
   readonly state: RequestState
   readonly claims: number
+  /** Unix seconds. */
   readonly deadline: number
+  /** Why it was postponed last in this state, if it was. */
+  readonly lastReason: string | null
 }
 
 export interface PendingSignal {
@@ -52,7 +55,7 @@ export class RequestLedger extends Context.Service<
      * together. Answers only after the commit. At most one change for each request in a call.
      */
     readonly save: (changes: ReadonlyArray<Change>, worker: string) => Effect.Effect<ReadonlyArray<Saved>, LedgerUnavailable>
-    /** Sets the time of the next try, if the request still stands at `version`. */
+    /** Sets the time of the next try and starts counting claims anew, if the request still stands at `version`. */
     readonly postpone: (
       items: ReadonlyArray<{ readonly requestId: RequestId; readonly version: number; readonly afterMs: number; readonly reason: string }>
     ) => Effect.Effect<void, LedgerUnavailable>

@@ -22,8 +22,6 @@ const REFUSALS = [
   "not-public",
   "not-delegated",
   "unknown-request",
-  "ciphertext-tampered",
-  "ciphertext-missing",
   "ciphertext-too-large",
   "ciphertext-malformed",
   "transport-key-invalid",
