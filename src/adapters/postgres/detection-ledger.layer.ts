@@ -1,0 +1,206 @@
+/**
+ * DetectionLedger on PostgreSQL: one transaction moves the cursor, keeps the blocks, bears the requests and raises signals (I1). The row of
+ * the cursor is locked first, so that of two listeners one waits, sees that the cursor has moved, and writes nothing.
+ */
+import { Effect, Layer } from "effect"
+import { sql } from "kysely"
+import assert from "node:assert/strict"
+import type pg from "pg"
+import type { Hex } from "../../domain/hex.ts"
+import { WORK_TIMEOUT_MS } from "../../domain/limits.ts"
+import type { Anchor, RequestId } from "../../domain/request.ts"
+import { type Advanced, CursorMoved, DetectionLedger, type SeenBlock, type SeenRequest } from "../../ledger/detection-ledger.port.ts"
+import { bear, type BornRow } from "./birth-statement.ts"
+import { Database } from "./pool.ts"
+import { SIGNAL_UPSERT } from "./request-statements.ts"
+import { byteaOfHex } from "./wire-types.ts"
+
+type Step = Parameters<DetectionLedger["Service"]["advance"]>[0]
+
+interface BlockRow {
+  readonly block_number: bigint
+  readonly block_hash: Hex
+  readonly parent_hash: Hex
+}
+
+const seenBlock = (row: BlockRow): SeenBlock => ({
+  number: Number(row.block_number),
+  hash: row.block_hash,
+  parentHash: row.parent_hash
+})
+
+/** `false`: somebody else moved it. Locks its row until the transaction ends. */
+const moveCursor = async (client: pg.PoolClient, { chainId, expected }: Step, to: SeenBlock): Promise<boolean> => {
+  const values = [chainId, to.number, byteaOfHex(to.hash), byteaOfHex(to.parentHash)]
+  const { rowCount } =
+    expected === null
+      ? await client.query("INSERT INTO chain_cursor VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING", values)
+      : await client.query(
+          "UPDATE chain_cursor SET block_number = $2, block_hash = $3, parent_hash = $4 WHERE chain_id = $1 AND block_hash = $5",
+          [...values, byteaOfHex(expected)]
+        )
+  return rowCount === 1
+}
+
+const canonicalAt = async (client: pg.PoolClient, chainId: bigint, number: number): Promise<SeenBlock | undefined> => {
+  const { rows } = await client.query<BlockRow>(
+    "SELECT block_number, block_hash, parent_hash FROM chain_block WHERE chain_id = $1 AND block_number = $2 AND is_canonical",
+    [chainId, number]
+  )
+  return rows[0] === undefined ? undefined : seenBlock(rows[0])
+}
+
+/** Requests that were seen in the blocks above the ancestor, which are canonical no longer. */
+const removeBlocks = async (client: pg.PoolClient, { chainId, ancestor }: Step): Promise<Map<RequestId, SeenBlock>> => {
+  const { rows } = await client.query<BlockRow & { request_id: Hex | null }>(
+    `WITH removed AS (
+       UPDATE chain_block SET is_canonical = false WHERE chain_id = $1 AND block_number > $2 AND is_canonical
+       RETURNING block_number, block_hash, parent_hash
+     )
+     SELECT r.*, s.request_id FROM removed r LEFT JOIN sighting s ON s.chain_id = $1 AND s.block_hash = r.block_hash`,
+    [chainId, ancestor]
+  )
+  return new Map(rows.flatMap((row) => (row.request_id === null ? [] : [[row.request_id, seenBlock(row)] as const])))
+}
+
+const keepBlocks = async (client: pg.PoolClient, { chainId, blocks, requests, keepFrom }: Step): Promise<void> => {
+  await client.query(
+    `INSERT INTO chain_block (chain_id, block_hash, block_number, parent_hash, is_canonical)
+     SELECT $1, b.hash, b.number, b.parent, true FROM unnest($2::bytea[], $3::bigint[], $4::bytea[]) AS b(hash, number, parent)
+     ON CONFLICT (chain_id, block_hash) DO UPDATE SET is_canonical = true`,
+    [chainId, blocks.map((b) => byteaOfHex(b.hash)), blocks.map((b) => b.number), blocks.map((b) => byteaOfHex(b.parentHash))]
+  )
+  await client.query(
+    `INSERT INTO sighting (chain_id, block_hash, log_index, request_id)
+     SELECT $1, * FROM unnest($2::bytea[], $3::integer[], $4::bytea[]) ON CONFLICT DO NOTHING`,
+    [
+      chainId,
+      requests.map((request) => byteaOfHex(request.anchor.blockHash)),
+      requests.map((request) => request.anchor.logIndex),
+      requests.map((request) => byteaOfHex(request.id))
+    ]
+  )
+  await client.query(
+    `WITH forgotten AS (DELETE FROM chain_block WHERE chain_id = $1 AND block_number < $2 RETURNING block_hash)
+     DELETE FROM sighting s USING forgotten f WHERE s.chain_id = $1 AND s.block_hash = f.block_hash`,
+    [chainId, keepFrom]
+  )
+}
+
+/**
+ * Known requests that are seen elsewhere than the ledger says, or that were believed gone. One that stands where it always stood, with no
+ * word to the contrary under way, is no news: reading a block twice is harmless.
+ */
+const movedOf = async (client: pg.PoolClient, known: ReadonlyArray<SeenRequest>): Promise<ReadonlyArray<SeenRequest>> => {
+  if (known.length === 0) return []
+  const { rows } = await client.query<{ request_id: Hex }>(
+    `SELECT r.request_id
+     FROM unnest($1::bytea[], $2::bytea[], $3::integer[]) AS seen(request_id, block_hash, log_index) JOIN request r USING (request_id)
+     LEFT JOIN signal s ON s.request_id = r.request_id AND s.subject = 'position'
+     WHERE (r.anchor_block_hash, r.anchor_log_index) <> (seen.block_hash, seen.log_index) OR r.state = 'orphaned' OR s.signal_id IS NOT NULL`,
+    [
+      known.map((request) => byteaOfHex(request.id)),
+      known.map((request) => byteaOfHex(request.anchor.blockHash)),
+      known.map((request) => request.anchor.logIndex)
+    ]
+  )
+  const moved = new Set(rows.map((row) => row.request_id))
+  return known.filter((request) => moved.has(request.id))
+}
+
+interface Told {
+  readonly requestId: RequestId
+  readonly event: { readonly type: "moved"; readonly anchor: Anchor } | { readonly type: "orphaned"; readonly block: unknown }
+}
+
+const tell = async (client: pg.PoolClient, told: ReadonlyArray<Told>): Promise<void> => {
+  if (told.length === 0) return
+  await client.query(
+    `INSERT INTO signal (request_id, partition, subject, event)
+     SELECT r.request_id, r.partition, 'position', told.event::json
+     FROM unnest($1::bytea[], $2::text[]) AS told(request_id, event) JOIN request r USING (request_id) ORDER BY r.request_id ${SIGNAL_UPSERT}`,
+    [told.map(({ requestId }) => byteaOfHex(requestId)), told.map(({ event }) => JSON.stringify(event))]
+  )
+}
+
+const advance = async (client: pg.PoolClient, step: Step): Promise<Advanced | "cursor moved"> => {
+  const to = step.blocks.at(-1) ?? (await canonicalAt(client, step.chainId, step.ancestor))
+  assert(to !== undefined, "a step leads to a block: its last one, or an ancestor that is still kept")
+  if (!(await moveCursor(client, step, to))) return "cursor moved"
+  const removed = await removeBlocks(client, step)
+  const born: ReadonlyArray<BornRow> = await bear(client, step.requests, step.worker, WORK_TIMEOUT_MS)
+  await keepBlocks(client, step)
+  const isBorn = new Set(born.map((row) => row.request_id))
+  const moved = await movedOf(
+    client,
+    step.requests.filter((request) => !isBorn.has(request.id))
+  )
+  const seen = new Set(step.requests.map((request) => request.id))
+  const orphaned = [...removed].filter(([id]) => !seen.has(id))
+  const told: ReadonlyArray<Told> = [
+    ...moved.map(({ id, anchor }) => ({ requestId: id, event: { type: "moved", anchor } as const })),
+    ...orphaned.map(([requestId, { number, hash }]) => ({
+      requestId,
+      event: { type: "orphaned", block: { blockNumber: number, blockHash: hash } } as const
+    }))
+  ]
+  await tell(client, told)
+  return {
+    born: born.map((row) => ({ requestId: row.request_id, outboxId: row.outbox_id })),
+    signalled: told.map(({ requestId }) => requestId)
+  }
+}
+
+const checkStep = ({ blocks, ancestor, requests, chainId }: Step): void => {
+  assert(
+    blocks.every((block, index) => block.number > (blocks[index - 1]?.number ?? ancestor)),
+    "blocks ascend from the ancestor"
+  )
+  const hashes = new Set(blocks.map((block) => block.hash))
+  assert(
+    requests.every((request) => hashes.has(request.anchor.blockHash) && request.facts.chainId === chainId),
+    "requests stand in the blocks of their step"
+  )
+  assert(new Set(requests.map((request) => request.id)).size === requests.length, "a request is seen once in a step")
+}
+
+export const detectionLedgerLayer: Layer.Layer<DetectionLedger, never, Database> = Layer.effect(
+  DetectionLedger,
+  Effect.gen(function*() {
+    const database = yield* Database
+    return DetectionLedger.of({
+      cursor: (chainId) =>
+        database
+          .ask("read the block cursor", (kysely) =>
+            kysely
+              .selectFrom("chain_cursor")
+              .select(["block_number", "block_hash", "parent_hash"])
+              .where("chain_id", "=", chainId)
+              .executeTakeFirst()
+          )
+          .pipe(Effect.map((row) => (row === undefined ? undefined : seenBlock(row)))),
+      blockAt: (chainId, number) =>
+        database
+          .ask("read a block", (kysely) =>
+            kysely
+              .selectFrom("chain_block")
+              .select(["block_number", "block_hash", "parent_hash"])
+              .where("chain_id", "=", chainId)
+              .where("block_number", "=", BigInt(number))
+              .where(sql<boolean>`is_canonical`)
+              .executeTakeFirst()
+          )
+          .pipe(Effect.map((row) => (row === undefined ? undefined : seenBlock(row)))),
+      advance: (step) => {
+        checkStep(step)
+        return database
+          .transact("keep blocks and their requests", (client) => advance(client, step))
+          .pipe(
+            Effect.flatMap((done) =>
+              done === "cursor moved" ? Effect.fail(new CursorMoved({ chainId: String(step.chainId) })) : Effect.succeed(done)
+            )
+          )
+      }
+    })
+  })
+)

@@ -1,0 +1,63 @@
+/** Leases on PostgreSQL. Only the database's clock counts, and only a change of owner changes the epoch (reliability.md P6). */
+import { Effect, Layer } from "effect"
+import { sql } from "kysely"
+import { type Lease, Leases } from "../../ledger/lease.port.ts"
+import { Database, type Prepared } from "./pool.ts"
+
+/** An owner that resigned is nobody: whoever comes next, even the same one, starts a new epoch. */
+const CLAIM: Prepared = {
+  name: "claim-leases",
+  text: `
+INSERT INTO lease AS l (name, owner, epoch, until)
+SELECT DISTINCT name, $2::text, 1, now() + $3::bigint * interval '1 millisecond' FROM unnest($1::text[]) AS wanted(name) ORDER BY name
+ON CONFLICT (name) DO UPDATE SET
+  owner = excluded.owner,
+  until = excluded.until,
+  epoch = CASE WHEN l.owner = excluded.owner THEN l.epoch ELSE l.epoch + 1 END
+WHERE l.owner IS NULL OR l.owner = excluded.owner OR l.until <= now()
+RETURNING name, epoch`
+}
+
+/** Sets no column of a key, so that it never waits for a save that holds the lease FOR KEY SHARE. */
+const RENEW: Prepared = {
+  name: "renew-leases",
+  text: `
+UPDATE lease l SET until = now() + $4::bigint * interval '1 millisecond'
+FROM unnest($1::text[], $2::bigint[]) AS held(name, epoch)
+WHERE l.name = held.name AND l.epoch = held.epoch AND l.owner = $3
+RETURNING l.name, l.epoch`
+}
+
+const RESIGN: Prepared = {
+  name: "resign-leases",
+  text: `
+UPDATE lease l SET owner = NULL, until = now()
+FROM unnest($1::text[], $2::bigint[]) AS held(name, epoch)
+WHERE l.name = held.name AND l.epoch = held.epoch AND l.owner = $3`
+}
+
+const namesOf = (leases: ReadonlyArray<Lease>) => leases.map((lease) => lease.name)
+const epochsOf = (leases: ReadonlyArray<Lease>) => leases.map((lease) => lease.epoch)
+
+export const leasesLayer: Layer.Layer<Leases, never, Database> = Layer.effect(
+  Leases,
+  Effect.gen(function*() {
+    const database = yield* Database
+    return Leases.of({
+      claim: (names, owner, ms) => database.run<Lease>("claim leases", CLAIM, [names, owner, Math.round(ms)]),
+      renew: (leases, owner, ms) =>
+        database.run<Lease>("renew leases", RENEW, [namesOf(leases), epochsOf(leases), owner, Math.round(ms)]),
+      resign: (leases, owner) => Effect.asVoid(database.run("resign leases", RESIGN, [namesOf(leases), epochsOf(leases), owner])),
+      holders: database.ask("read leases", (kysely) =>
+        kysely
+          .selectFrom("lease")
+          .select(["name", "owner", "epoch", sql<number>`(extract(epoch FROM until - now()) * 1000)::float8`.as("remainingMs")])
+          .where("owner", "is not", null)
+          .where("until", ">", sql<Date>`now()`)
+          .orderBy("name")
+          .$narrowType<{ owner: string }>()
+          .execute()
+      )
+    })
+  })
+)

@@ -1,0 +1,34 @@
+/** The whole ledger on one PostgreSQL: migrated first, then every port on the same connections. */
+import { Effect, Layer } from "effect"
+import type { KeyEncryptionKey } from "../../keys/key-encryption-key.port.ts"
+import type { DetectionLedger } from "../../ledger/detection-ledger.port.ts"
+import type { LaneLedger } from "../../ledger/lane-ledger.port.ts"
+import type { Leases } from "../../ledger/lease.port.ts"
+import type { LedgerUnavailable } from "../../ledger/ledger-unavailable.ts"
+import type { RequestLedger } from "../../ledger/request-ledger.port.ts"
+import type { ResultLedger } from "../../ledger/result-ledger.port.ts"
+import type { Sealer } from "../../ledger/sealer.port.ts"
+import type { ShareLedger } from "../../ledger/share-ledger.port.ts"
+import { detectionLedgerLayer } from "./detection-ledger.layer.ts"
+import { laneLedgerLayer } from "./lane-ledger.layer.ts"
+import { leasesLayer } from "./leases.layer.ts"
+import { migrate } from "./migrate.ts"
+import { Database } from "./pool.ts"
+import { requestLedgerLayer } from "./request-ledger.layer.ts"
+import { resultLedgerLayer } from "./result-ledger.layer.ts"
+import { sealerLayer } from "./sealer.ts"
+import { shareLedgerLayer } from "./share-ledger.layer.ts"
+
+export type Ledger = RequestLedger | DetectionLedger | Leases | ShareLedger | ResultLedger | LaneLedger
+
+const migrated = Layer.effectDiscard(Effect.flatMap(Database, (database) => migrate(database.kysely)))
+
+/** Under any sealer, e.g. one that still knows former key-encryption keys. Fails only when the database cannot be migrated. */
+export const ledgerSealedBy = <E, R>(sealer: Layer.Layer<Sealer, E, R>): Layer.Layer<Ledger, LedgerUnavailable | E, Database | R> =>
+  Layer.mergeAll(requestLedgerLayer, detectionLedgerLayer, leasesLayer, shareLedgerLayer, resultLedgerLayer, laneLedgerLayer).pipe(
+    Layer.provide(migrated),
+    Layer.provide(sealer)
+  )
+
+/** Sealed under the process's one key-encryption key. */
+export const ledgerLayer: Layer.Layer<Ledger, LedgerUnavailable, Database | KeyEncryptionKey> = ledgerSealedBy(sealerLayer())

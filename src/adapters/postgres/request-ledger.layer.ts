@@ -1,0 +1,192 @@
+/** RequestLedger on PostgreSQL. Hot calls of many fibers are merged into few statements; each caller hears back after the commit. */
+import { Effect, Layer } from "effect"
+import { sql } from "kysely"
+import assert from "node:assert/strict"
+import type { Hex } from "../../domain/hex.ts"
+import type { RequestState } from "../../domain/journey.ts"
+import type { SignalEvent, TransitionView } from "../../domain/outcome.ts"
+import type { RequestId } from "../../domain/request.ts"
+import { RequestLedger } from "../../ledger/request-ledger.port.ts"
+import type { Saved, StoredRequest } from "../../ledger/stored-request.ts"
+import { Database, isRefusal } from "./pool.ts"
+import { countByState, listRequests } from "./request-overview.ts"
+import {
+  CLAIM_OVERDUE,
+  DROP_SIGNALS,
+  LOAD,
+  OLDEST_OVERDUE,
+  outboxRow,
+  overdue,
+  type OverdueRow,
+  OWED,
+  type OwedRow,
+  pendingSignal,
+  POSTPONE,
+  type RequestRow,
+  SETTLE,
+  SIGNAL,
+  SIGNALS,
+  type SignalRow,
+  storedRequest,
+  subjectOf
+} from "./request-statements.ts"
+import { type Decided, SAVE, saveValues } from "./save-statement.ts"
+import { byteaOfHex } from "./wire-types.ts"
+import { makeCombiner } from "./write-combiner.ts"
+
+/** Beyond 100 the gain is small and the latency grows (reliability.md 3.3). */
+const CHANGES_PER_STATEMENT_MAX = 100
+/** One writes while the other is planned, sent and answered; a third would only wait for the same locks. */
+const WRITERS_MAX = 2
+const IDS_PER_STATEMENT_MAX = 256
+
+interface SavedRow {
+  readonly request_id: Hex
+  readonly version: number
+  readonly chain_tail: Hex
+  readonly outbox_id: bigint | null
+}
+
+interface Postponement {
+  readonly requestId: RequestId
+  readonly version: number
+  readonly afterMs: number
+  readonly reason: string
+}
+
+type TransitionRow = Pick<TransitionView, "seq" | "event" | "worker" | "hash"> & {
+  readonly from_state: string | null
+  readonly to_state: string
+  readonly at: Date
+}
+
+const transitionView = (row: TransitionRow): TransitionView => ({
+  seq: row.seq,
+  from: row.from_state as RequestState | null,
+  to: row.to_state as RequestState,
+  event: row.event,
+  atMs: row.at.getTime(),
+  worker: row.worker,
+  hash: row.hash
+})
+
+const bytes = (ids: ReadonlyArray<Hex>): ReadonlyArray<string> => ids.map(byteaOfHex)
+
+export const requestLedgerLayer: Layer.Layer<RequestLedger, never, Database> = Layer.effect(
+  RequestLedger,
+  Effect.gen(function*() {
+    const database = yield* Database
+
+    const save = yield* makeCombiner({
+      keyOf: ({ change }: Decided) => change.requestId,
+      itemsMax: CHANGES_PER_STATEMENT_MAX,
+      flightsMax: WRITERS_MAX,
+      run: (decisions) =>
+        database.run<SavedRow>("save decisions", SAVE, saveValues(decisions)).pipe(
+          Effect.map((rows) => {
+            const rowOf = new Map(rows.map((row) => [row.request_id, row]))
+            return decisions.map(({ change: { requestId } }): Saved => {
+              const row = rowOf.get(requestId)
+              return row === undefined
+                ? { requestId, type: "stale" }
+                : { requestId, type: "saved", version: row.version, outboxId: row.outbox_id, chainTail: row.chain_tail }
+            })
+          })
+        ),
+      isRefusal
+    })
+
+    const load = yield* makeCombiner({
+      keyOf: (_: RequestId) => undefined,
+      itemsMax: IDS_PER_STATEMENT_MAX,
+      flightsMax: WRITERS_MAX,
+      run: (ids) =>
+        database.run<RequestRow>("load requests", LOAD, [bytes([...new Set(ids)])]).pipe(
+          Effect.map((rows) => {
+            const rowOf = new Map(rows.map((row) => [row.request_id, storedRequest(row)]))
+            return ids.map((id): StoredRequest | undefined => rowOf.get(id))
+          })
+        ),
+      isRefusal
+    })
+
+    const postpone = yield* makeCombiner({
+      keyOf: (item: Postponement) => item.requestId,
+      itemsMax: IDS_PER_STATEMENT_MAX,
+      flightsMax: 1,
+      run: (items) => {
+        const sorted = items.toSorted((a, b) => (a.requestId < b.requestId ? -1 : 1))
+        return database
+          .run("postpone requests", POSTPONE, [
+            bytes(sorted.map((item) => item.requestId)),
+            sorted.map((item) => item.version),
+            sorted.map((item) => Math.round(item.afterMs)),
+            sorted.map((item) => item.reason)
+          ])
+          .pipe(Effect.as(items.map(() => undefined)))
+      },
+      isRefusal
+    })
+
+    const settle = yield* makeCombiner({
+      keyOf: (_: bigint) => undefined,
+      itemsMax: IDS_PER_STATEMENT_MAX,
+      flightsMax: 1,
+      run: (ids) => database.run("settle messages", SETTLE, [ids]).pipe(Effect.as(ids.map(() => undefined))),
+      isRefusal
+    })
+
+    return RequestLedger.of({
+      load: (ids) => load(ids).pipe(Effect.map((found) => [...new Map(found.flatMap((one) => (one ? [[one.id, one]] : []))).values()])),
+
+      save: (changes, worker) => {
+        assert(new Set(changes.map((change) => change.requestId)).size === changes.length, "one change for each request in a save")
+        return save(changes.map((change) => ({ change, worker })))
+      },
+
+      postpone: (items) => Effect.asVoid(postpone(items)),
+
+      claimOverdue: (partitions, limit, againAfterMs) =>
+        database
+          .run<OverdueRow>("claim overdue requests", CLAIM_OVERDUE, [partitions, limit, againAfterMs])
+          .pipe(Effect.map((rows) => rows.map(overdue))),
+
+      owed: (partitions, olderThanMs, limit) =>
+        database
+          .run<OwedRow>("read the outbox", OWED, [partitions, olderThanMs, limit])
+          .pipe(Effect.map((rows) => rows.map(outboxRow))),
+
+      settle: (outboxIds) => Effect.asVoid(settle(outboxIds)),
+
+      signal: (requestId: RequestId, event: SignalEvent) =>
+        Effect.asVoid(database.run("signal a request", SIGNAL, [byteaOfHex(requestId), subjectOf(event), JSON.stringify(event)])),
+
+      signals: (partitions, limit) =>
+        database.run<SignalRow>("read signals", SIGNALS, [partitions, limit]).pipe(Effect.map((rows) => rows.map(pendingSignal))),
+
+      dropSignals: (ids) => (ids.length === 0 ? Effect.void : Effect.asVoid(database.run("drop signals", DROP_SIGNALS, [ids]))),
+
+      history: (id) =>
+        database
+          .ask("read a history", (kysely) =>
+            kysely
+              .selectFrom("transition")
+              .select(["seq", "from_state", "to_state", "event", "at", "worker", "hash"])
+              .where("request_id", "=", sql<Hex>`${byteaOfHex(id)}::bytea`)
+              .orderBy("seq")
+              .execute()
+          )
+          .pipe(Effect.map((rows) => rows.map((row) => transitionView(row as TransitionRow)))),
+
+      list: ({ state, limit }) => listRequests(database, state, limit),
+
+      countByState: countByState(database),
+
+      oldestOverdueSeconds: database
+        .run<{ seconds: number }>("find the oldest overdue request", OLDEST_OVERDUE, [])
+        .pipe(Effect.map((rows) => rows[0]?.seconds ?? 0)),
+
+      ping: Effect.asVoid(database.ask("ping", (kysely) => sql`SELECT 1`.execute(kysely)))
+    })
+  })
+)

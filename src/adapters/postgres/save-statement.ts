@@ -1,0 +1,107 @@
+/**
+ * The one statement behind every decision (reliability.md P1): row-version and fencing-epoch compare-and-set with transition, wake-up,
+ * outbox and answered signals, for many requests at once. All of it is committed, or nothing.
+ *
+ * Against zombies: the partitions' leases are locked FOR KEY SHARE. A change of owner changes `epoch`, which is part of a key, so it waits
+ * for this statement, or this statement waits for it and then reads the new epoch. A mere renewal changes no key and waits for nobody.
+ */
+import { ENDS } from "../../domain/journey.ts"
+import { transitionDigest } from "../../ledger/hash-chain.ts"
+import type { Change } from "../../ledger/stored-request.ts"
+import type { Prepared } from "./pool.ts"
+import { byteaOfHex } from "./wire-types.ts"
+
+export const partitionLease = (partition: number): string => `partition/${partition}`
+
+const END_STATES = ENDS.map((end) => `'${end}'`).join(", ")
+
+/** The database's clock, as the hash chain counts it. */
+export const MOMENT = `SELECT date_trunc('milliseconds', now()) AS at, (extract(epoch FROM date_trunc('milliseconds', now())) * 1000)::bigint AS at_ms`
+
+export const SAVE: Prepared = {
+  name: "save",
+  text: `
+WITH moment AS MATERIALIZED (${MOMENT}),
+input AS (
+  SELECT * FROM unnest(
+    $1::bytea[], $2::smallint[], $3::integer[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::bytea[], $9::integer[], $10::text[],
+    $11::bigint[], $12::bytea[], $13::integer[], $14::text[], $15::bigint[], $16::text[]
+  ) AS c(request_id, partition, version, lease_epoch, from_state, to_state, event, digest, machine_version, snapshot,
+         anchor_number, anchor_hash, anchor_index, dispatch, wake_after, worker)
+),
+fence AS MATERIALIZED (
+  SELECT name, epoch FROM lease WHERE name = ANY ($17::text[]) ORDER BY name FOR KEY SHARE
+),
+decided AS (
+  UPDATE request r SET
+    state = c.to_state,
+    version = r.version + 1,
+    machine_version = c.machine_version,
+    snapshot = c.snapshot::json,
+    chain_tail = sha256(r.chain_tail || c.digest || int8send((SELECT at_ms FROM moment))),
+    ended_at = CASE WHEN c.to_state IN (${END_STATES}) THEN coalesce(r.ended_at, (SELECT at FROM moment)) END,
+    anchor_block_number = coalesce(c.anchor_number, r.anchor_block_number),
+    anchor_block_hash = coalesce(c.anchor_hash, r.anchor_block_hash),
+    anchor_log_index = coalesce(c.anchor_index, r.anchor_log_index)
+  FROM input c JOIN fence f ON f.name = 'partition/' || c.partition AND f.epoch = c.lease_epoch
+  WHERE r.request_id = c.request_id AND r.version = c.version AND r.state = c.from_state AND r.partition = c.partition
+  RETURNING r.request_id, r.partition, r.version, r.chain_tail, r.deadline, c.lease_epoch, c.from_state, c.to_state, c.event, c.dispatch,
+            c.wake_after, c.worker
+),
+written AS (
+  INSERT INTO transition (request_id, seq, from_state, to_state, event, at, worker, lease_epoch, hash)
+  SELECT request_id, version, from_state, to_state, event::json, (SELECT at FROM moment), worker, lease_epoch, chain_tail FROM decided
+),
+woken AS (
+  INSERT INTO wake (request_id, partition, version, deadline, due)
+  SELECT request_id, partition, version, deadline, next_due(wake_after, deadline) FROM decided WHERE wake_after IS NOT NULL
+  ON CONFLICT (request_id) DO UPDATE SET version = excluded.version, due = excluded.due, claims = 0, reason = NULL
+),
+asleep AS (
+  DELETE FROM wake w USING decided d WHERE w.request_id = d.request_id AND d.wake_after IS NULL
+),
+owed AS (
+  INSERT INTO outbox (request_id, partition, version, reached, deadline, written_at)
+  SELECT request_id, partition, version, dispatch, deadline, now() FROM decided WHERE dispatch IS NOT NULL
+  RETURNING outbox_id, request_id
+),
+answered AS (
+  DELETE FROM signal s USING unnest($18::bigint[], $19::bytea[]) AS a(signal_id, request_id), decided d
+  WHERE s.signal_id = a.signal_id AND d.request_id = a.request_id
+)
+SELECT d.request_id, d.version, d.chain_tail, o.outbox_id FROM decided d LEFT JOIN owed o USING (request_id)`
+}
+
+/** A decision and who made it. */
+export interface Decided {
+  readonly change: Change
+  readonly worker: string
+}
+
+/** In the order of the statement's parameters. Sorted by id, so that two statements lock rows in the same order. */
+export const saveValues = (decisions: ReadonlyArray<Decided>): ReadonlyArray<unknown> => {
+  const sorted = decisions.toSorted((a, b) => (a.change.requestId < b.change.requestId ? -1 : 1))
+  const column = <A>(read: (change: Change) => A): ReadonlyArray<A> => sorted.map(({ change }) => read(change))
+  const answered = sorted.flatMap(({ change }) => change.answeredSignals.map((id) => ({ id, requestId: change.requestId })))
+  return [
+    column((change) => byteaOfHex(change.requestId)),
+    column((change) => change.partition),
+    column((change) => change.version),
+    column((change) => change.leaseEpoch),
+    column((change) => change.from),
+    column((change) => change.to),
+    column((change) => JSON.stringify(change.event)),
+    sorted.map(({ change, worker }) => byteaOfHex(transitionDigest({ ...change, seq: change.version + 1, worker }))),
+    column((change) => change.machineVersion),
+    column((change) => JSON.stringify(change.snapshot)),
+    column((change) => change.anchor?.blockNumber ?? null),
+    column((change) => (change.anchor === undefined ? null : byteaOfHex(change.anchor.blockHash))),
+    column((change) => change.anchor?.logIndex ?? null),
+    column((change) => change.dispatch),
+    column((change) => (change.wakeAfterMs === null ? null : Math.round(change.wakeAfterMs))),
+    sorted.map(({ worker }) => worker),
+    [...new Set(column((change) => partitionLease(change.partition)))],
+    answered.map((signal) => signal.id),
+    answered.map((signal) => byteaOfHex(signal.requestId))
+  ]
+}
