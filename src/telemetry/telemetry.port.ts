@@ -1,5 +1,6 @@
 /** What is said about the work while it happens: one `info` line for each fact, a duration for each step, counters for what went wrong.
- * Values are plain scalars by type, so that bytes, keys and shares cannot be handed over by mistake. */
+ * Values are plain scalars by type, so that bytes, keys and shares cannot be handed over by mistake; an adapter drops whatever gets past
+ * the types. Nothing here ever fails or throws: to be seen must not cost the work itself. */
 import { Context } from "effect"
 import type { Milestone, RequestState } from "../domain/journey.ts"
 import type { RequestEvent } from "../domain/outcome.ts"
@@ -30,7 +31,8 @@ export const COUNTERS = {
   hedged_asks: "Further nodes asked because the first ones were slow",
   fee_bumps: "Transactions replaced with a higher fee",
   reorgs: "Reorganisations walked back by the listener",
-  actor_restarts: "Actors restarted by their supervisor"
+  actor_restarts: "Actors restarted by their supervisor",
+  telemetry_dropped: "Values, labels and lines that were not written: a mistake of ours, or a log that cannot be written to"
 } as const
 export type CounterName = keyof typeof COUNTERS
 
@@ -42,6 +44,14 @@ export const GAUGES = {
   lane_open_slots: "Transactions of a lane that are not final yet"
 } as const
 export type GaugeName = keyof typeof GAUGES
+
+/** What the `label` of a counter or gauge names; the others have none, and a label given to them is dropped. */
+export const LABELS = {
+  wrong_shares: "node",
+  fee_bumps: "lane",
+  lane_open_slots: "lane",
+  actor_restarts: "actor"
+} as const satisfies Partial<Record<CounterName | GaugeName, string>>
 
 export class Telemetry extends Context.Service<
   Telemetry,

@@ -1,0 +1,132 @@
+/** Every metric of the gateway as data: name, help, what its labels may say, and why it and its buckets are as they are. Adapters make
+ * their instruments from this list and docs/generated/metrics.md is printed from it, so that a name is written once. */
+import { ENDS, JOURNEY } from "../domain/journey.ts"
+import { COMMITTEE_NODES_MAX, WORK_TIMEOUT_MS } from "../domain/limits.ts"
+import { type CounterName, COUNTERS, type GaugeName, GAUGES, LABELS } from "./telemetry.port.ts"
+
+/** What may stand in a label: one of a list, or text of a form of which only so many different ones are kept. All else is "other". */
+export type LabelRule = ReadonlyArray<string> | { readonly form: RegExp; readonly differentMax: number }
+
+export interface Metric {
+  readonly type: "counter" | "gauge" | "histogram"
+  readonly name: `gateway_${string}`
+  readonly help: string
+  readonly labels: Readonly<Record<string, LabelRule>>
+  /** Upper bounds in the unit of the name; histograms only. */
+  readonly buckets?: ReadonlyArray<number>
+  /** Why one looks at it, and why the buckets lie where they lie. */
+  readonly because: string
+}
+
+const KINDS = ["public", "user"]
+const STATES = [...JOURNEY, ...ENDS]
+/** What a step can answer (domain/outcome.ts); `waiting`: a row will wake the request, there is nothing to say yet. */
+const STEP_OUTCOMES = [...JOURNEY.slice(1), "finalized", "refused", "expired", "halted", "postponed", "waiting"]
+const NODES = Array.from({ length: COMMITTEE_NODES_MAX }, (_, index) => String(index + 1))
+const SHARE_OUTCOMES = ["answered", "NodeUnavailable", "NodeRefused", "AnswerInvalid"]
+/** The refusals that are the access list's own; the others speak about the ciphertext, the key or the epoch. */
+export const ACCESS_REASONS = ["not-allowed", "not-public", "not-delegated"]
+
+/** Labels of the port's counters and gauges. A gateway has a few lanes and a dozen actors; the bound is for mistakes. */
+const LABEL_RULES: Readonly<Record<(typeof LABELS)[keyof typeof LABELS], LabelRule>> = {
+  node: NODES,
+  lane: { form: /^0x[0-9a-fA-F]{40}$/, differentMax: 64 },
+  actor: { form: /^[a-z0-9][a-z0-9-]{0,39}$/, differentMax: 64 }
+}
+
+const labelsOf = (name: CounterName | GaugeName): Metric["labels"] => {
+  const label = (LABELS as Partial<Record<string, keyof typeof LABEL_RULES>>)[name]
+  return label === undefined ? {} : { [label]: LABEL_RULES[label] }
+}
+
+export const REQUESTS: Metric = {
+  type: "counter",
+  name: "gateway_decryption_requests_total",
+  help: "Facts reached by decryption requests, the detection and the ends included",
+  labels: { kind: KINDS, state: STATES },
+  because:
+    "The rate of each state is the throughput of the step before it; detected minus all ends is what is under way. A request that a " +
+    "reorganisation moved is not counted as detected again. Any halted is our own mistake: page on it."
+}
+
+export const REQUEST_SECONDS: Metric = {
+  type: "histogram",
+  name: "gateway_decryption_duration_seconds",
+  help: "From the detection of a request to its end",
+  labels: { kind: KINDS, outcome: ENDS },
+  buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 12, 30, 60, 120, 300, 900, 1_800],
+  because:
+    "What a user waits for. Below one second: chains that answer at once; 12: a block of Ethereum; 900: two of its epochs, until a block " +
+    "is final; beyond 1,800 something is stuck."
+}
+
+export const ACL_DENIALS: Metric = {
+  type: "counter",
+  name: "gateway_acl_denials_total",
+  help: "Requests refused because the access list said no",
+  labels: { reason: ACCESS_REASONS },
+  because: "A step up is somebody trying doors, or a contract deployed without its permissions."
+}
+
+export const STEP_SECONDS: Metric = {
+  type: "histogram",
+  name: "gateway_step_duration_seconds",
+  help: "Time a step worked on the requests of one message, by the fact it works from and what came of it",
+  labels: { step: JOURNEY, outcome: STEP_OUTCOMES },
+  buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, WORK_TIMEOUT_MS / 1_000],
+  because: "Six steps share 15 ms of added latency, so 0.0025 is a fair part; the last bound is when the work is sent out again."
+}
+
+export const STEP_ATTEMPTS: Metric = {
+  type: "counter",
+  name: "gateway_step_attempts_total",
+  help: "Requests a step has worked on, by the fact it works from and what came of it",
+  labels: { step: JOURNEY, outcome: STEP_OUTCOMES },
+  because: "Attempts over facts reached is how often a step has to be repeated; postponed rises before latency does."
+}
+
+export const STATE_DWELL_SECONDS: Metric = {
+  type: "histogram",
+  name: "gateway_state_dwell_seconds",
+  help: "Time a request stood in a state before the next fact, where this process saw both",
+  labels: { state: JOURNEY },
+  buckets: [0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 12, 60, 300, 900],
+  because:
+    "Working, queueing and waiting together: where the latency of a request goes. Fine below 0.015 (the aim for all states together), " +
+    "coarse where only the chain's finality is waited for."
+}
+
+export const SHARE_REPLY_SECONDS: Metric = {
+  type: "histogram",
+  name: "gateway_share_reply_seconds",
+  help: "From asking one KMS node for a share until its answer was authenticated or given up",
+  labels: { node: NODES, outcome: SHARE_OUTCOMES },
+  buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 4],
+  because: "Names the slow or failing operator before requests suffer. The last bound is the time after which a node is given up."
+}
+
+export const COUNTER_METRICS = Object.fromEntries(
+  Object.entries(COUNTERS).map(([name, help]) => [
+    name,
+    { type: "counter", name: `gateway_${name}_total`, help, labels: labelsOf(name as CounterName), because: "" } satisfies Metric
+  ])
+) as unknown as Readonly<Record<CounterName, Metric>>
+
+export const GAUGE_METRICS = Object.fromEntries(
+  Object.entries(GAUGES).map(([name, help]) => [
+    name,
+    { type: "gauge", name: `gateway_${name}`, help, labels: labelsOf(name as GaugeName), because: "" } satisfies Metric
+  ])
+) as unknown as Readonly<Record<GaugeName, Metric>>
+
+export const METRICS: ReadonlyArray<Metric> = [
+  REQUESTS,
+  REQUEST_SECONDS,
+  ACL_DENIALS,
+  STEP_SECONDS,
+  STEP_ATTEMPTS,
+  STATE_DWELL_SECONDS,
+  SHARE_REPLY_SECONDS,
+  ...Object.values(COUNTER_METRICS),
+  ...Object.values(GAUGE_METRICS)
+]
