@@ -68,7 +68,10 @@ const freshSecrets = () => ({
   nonce: new Uint8Array(randomBytes(NONCE_BYTES))
 })
 
-/** Encrypts `payload` (0 bytes up to the limit of a ciphertext) to an identity of a committee. `secrets` is for test vectors only. */
+/**
+ * Encrypts `payload` (0 bytes up to the limit of a ciphertext) to an identity of a committee. `secrets` is for test
+ * vectors only.
+ */
 export const sealCiphertext = (
   engine: Bls12381Engine,
   to: { readonly publicKey: PublicKey; readonly epoch: number; readonly identity: Uint8Array },
@@ -123,5 +126,9 @@ export const openWithKey = (engine: Bls12381Engine, ciphertext: Ciphertext, iden
 }
 
 /** With the opening alone: no key, no pairing. Throws `CiphertextRejected`. */
-export const openWithSeed = (engine: Bls12381Engine, ciphertext: Ciphertext, identity: Uint8Array, seed: Uint8Array): Uint8Array =>
-  unseal(ciphertext, identity, openIbe(engine, ciphertext.ibe, seed))
+export const openWithSeed = (
+  engine: Bls12381Engine,
+  ciphertext: Ciphertext,
+  identity: Uint8Array,
+  seed: Uint8Array
+): Uint8Array => unseal(ciphertext, identity, openIbe(engine, ciphertext.ibe, seed))

@@ -1,6 +1,6 @@
 /**
- * Optimistic combination: k shares are combined and the whole is verified; only when that fails are the shares checked one by one and the
- * liars named. Many combinations under one key are verified by one equation (see `batch.ts`).
+ * Optimistic combination: k shares are combined and the whole is verified; only when that fails are the shares checked
+ * one by one and the liars named. Many combinations under one key are verified by one equation (see `batch.ts`).
  */
 import assert from "node:assert/strict"
 import type { NodeId } from "../domain/committee.ts"
@@ -60,7 +60,10 @@ const liarsAmong = <Statement, Part>(
     )
     .map(({ nodeId }) => nodeId)
 
-/** One `Combined` for each answer, in order. All are verified together; a lie in one costs the others two more checks each time it is halved. */
+/**
+ * One `Combined` for each answer, in order. All are verified together; a lie in one costs the others two more checks
+ * each time it is halved.
+ */
 export const combineAll = <Statement, Part>(
   engine: Bls12381Engine,
   scheme: ShareScheme<Statement, Part>,

@@ -1,6 +1,6 @@
 /**
- * The development dealer: one process that knows the whole key and hands out its shares. Real committees must not be dealt: whoever runs
- * this could decrypt everything. It exists so that a laptop can be a committee.
+ * The development dealer: one process that knows the whole key and hands out its shares. Real committees must not be
+ * dealt: whoever runs this could decrypt everything. It exists so that a laptop can be a committee.
  */
 import assert from "node:assert/strict"
 import type { NodeId } from "../domain/committee.ts"

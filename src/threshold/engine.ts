@@ -1,9 +1,11 @@
 /**
- * The port to a BLS12-381 implementation: everything the mathematics asks of the curve, and nothing else. `noble-engine.ts` is the
- * reference; `adapters/worker-threads/mcl-engine.ts` is the fast one; `test/threshold/engine.laws.ts` holds both to the same promises.
+ * The port to a BLS12-381 implementation: everything the mathematics asks of the curve, and nothing else.
+ * `noble-engine.ts` is the reference; `adapters/worker-threads/mcl-engine.ts` is the fast one;
+ * `test/threshold/engine.laws.ts` holds both to the same promises.
  *
- * Points are opaque and belong to the engine that made them, so that one point is decoded and checked once, however often it is used.
- * A point that came from outside has passed `decode*`: canonical, on the curve, in the prime-order subgroup, not the identity.
+ * Points are opaque and belong to the engine that made them, so that one point is decoded and checked once, however
+ * often it is used. A point that came from outside has passed `decode*`: canonical, on the curve, in the prime-order
+ * subgroup, not the identity.
  */
 
 declare const group: unique symbol

@@ -1,7 +1,7 @@
 /**
- * Identity-based encryption of a short message, byte for byte as @dfinity/vetkeys 0.4 does it (`IbeCiphertext`): Boneh-Franklin with the
- * Fujisaki-Okamoto transform. The 32-byte seed sigma *opens* a ciphertext: with it the message can be recomputed and checked against c1
- * without any key and without a pairing.
+ * Identity-based encryption of a short message, byte for byte as @dfinity/vetkeys 0.4 does it (`IbeCiphertext`):
+ * Boneh-Franklin with the Fujisaki-Okamoto transform. The 32-byte seed sigma *opens* a ciphertext: with it the message
+ * can be recomputed and checked against c1 without any key and without a pairing.
  */
 import assert from "node:assert/strict"
 import { createHash, hkdfSync, timingSafeEqual } from "node:crypto"
@@ -56,7 +56,8 @@ const scalarFrom = (seed: Uint8Array, message: Uint8Array): PublicScalar => {
   return t
 }
 
-const maskSeed = (seed: Uint8Array, pairing: Uint8Array): Uint8Array => xor(seed, hkdf(pairing, "ic-vetkd-bls12-381-ibe-mask-seed"))
+const maskSeed = (seed: Uint8Array, pairing: Uint8Array): Uint8Array =>
+  xor(seed, hkdf(pairing, "ic-vetkd-bls12-381-ibe-mask-seed"))
 
 const maskMessage = (message: Uint8Array, seed: Uint8Array): Uint8Array => {
   const shakeSeed = hkdf(seed, `ic-vetkd-bls12-381-ibe-mask-msg-${message.length.toString().padStart(20, "0")}`)
@@ -65,7 +66,9 @@ const maskMessage = (message: Uint8Array, seed: Uint8Array): Uint8Array => {
 
 /** Strict: the header, and a message of exactly `messageBytes`. Throws `CiphertextRejected`. */
 export const parseIbe = (bytes: Uint8Array, messageBytes: number): IbeCiphertext => {
-  if (bytes.length !== IBE_OVERHEAD_BYTES + messageBytes) throw new CiphertextRejected({ reason: "wrong length of the encrypted key" })
+  if (bytes.length !== IBE_OVERHEAD_BYTES + messageBytes) {
+    throw new CiphertextRejected({ reason: "wrong length of the encrypted key" })
+  }
   if (!HEADER.every((byte, index) => bytes[index] === byte)) throw new CiphertextRejected({ reason: "not an IBE ciphertext" })
   const at = HEADER.length
   return {
@@ -102,8 +105,8 @@ export const openIbe = (engine: Bls12381Engine, ciphertext: IbeCiphertext, seed:
 }
 
 /**
- * Decrypts with K = x*H(id). Throws `CiphertextRejected` when the ciphertext was not made for this key: with a K that was verified, it is
- * the ciphertext that is bad.
+ * Decrypts with K = x*H(id). Throws `CiphertextRejected` when the ciphertext was not made for this key: with a K that
+ * was verified, it is the ciphertext that is bad.
  */
 export const decryptIbe = (engine: Bls12381Engine, ciphertext: IbeCiphertext, key: G1Point): IbeOpening => {
   const pairing = engine.pairingBytes(key, decodeC1(engine, ciphertext.c1))

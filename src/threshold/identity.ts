@@ -3,7 +3,10 @@ import assert from "node:assert/strict"
 import type { Bls12381Engine, G1Point } from "./engine.ts"
 
 const TAG = new TextEncoder().encode("portcullis/native/v1/decrypt")
-/** RFC 9380 section 8.10 naming; the message-augmentation scheme of draft-irtf-cfrg-bls-signature-05 section 3.2, as vetKD uses it. */
+/**
+ * RFC 9380 section 8.10 naming; the message-augmentation scheme of draft-irtf-cfrg-bls-signature-05 section 3.2, as
+ * vetKD uses it.
+ */
 export const DECRYPTION_DST = "BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_AUG_"
 export const IDENTITY_BYTES = 112
 

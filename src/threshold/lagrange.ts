@@ -5,7 +5,10 @@ import type { NodeId } from "../domain/committee.ts"
 import { COMMITTEE_NODES_MAX } from "../domain/limits.ts"
 import type { PublicScalar } from "./engine.ts"
 
-/** Ids as the shares name them: 1..n, distinct, exactly k. Our own mistake otherwise: who collects shares must not let it come to this. */
+/**
+ * Ids as the shares name them: 1..n, distinct, exactly k. Our own mistake otherwise: who collects shares must not let
+ * it come to this.
+ */
 export const assertNodeIds = (ids: ReadonlyArray<NodeId>, threshold: number, nodes: number): void => {
   assert(Number.isInteger(nodes) && nodes >= 1 && nodes <= COMMITTEE_NODES_MAX, `a committee has 1..${COMMITTEE_NODES_MAX} nodes`)
   assert(Number.isInteger(threshold) && threshold >= 1 && threshold <= nodes, "the threshold is in 1..n")

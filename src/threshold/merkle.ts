@@ -1,6 +1,6 @@
 /**
- * One root for up to 32 responses (protocol.md section 6): parent = keccak256(smaller || larger), an odd last node moves up unchanged.
- * Leaves are hashes of 96 bytes and parents of 64, so no leaf can pass for a parent.
+ * One root for up to 32 responses (protocol.md section 6): parent = keccak256(smaller || larger), an odd last node
+ * moves up unchanged. Leaves are hashes of 96 bytes and parents of 64, so no leaf can pass for a parent.
  */
 import assert from "node:assert/strict"
 import { timingSafeEqual } from "node:crypto"

@@ -1,6 +1,7 @@
 /**
- * The reference engine, on the audited @noble/curves: readable, portable, and what every other engine is compared with. Multiplication
- * by a secret uses noble's constant-time algorithm; JavaScript's bigint underneath cannot promise constant time.
+ * The reference engine, on the audited @noble/curves: readable, portable, and what every other engine is compared with.
+ * Multiplication by a secret uses noble's constant-time algorithm; JavaScript's bigint underneath cannot promise
+ * constant time.
  */
 import assert from "node:assert/strict"
 import { mulAddUnsafe, pippenger } from "@noble/curves/abstract/curve.js"
@@ -67,14 +68,8 @@ const secretOf = (scalar: SecretScalar): bigint => {
   return bigintOf(scalar)
 }
 
-const sumWith = <P extends { is0: () => boolean }>(
-  points: ReadonlyArray<P>,
-  scalars: ReadonlyArray<bigint>,
-  sum: (points: Array<P>, scalars: Array<bigint>, isLarge: boolean) => P
-): P => {
+const assertTerms = (points: ReadonlyArray<unknown>, scalars: ReadonlyArray<bigint>): void =>
   assert(points.length > 0 && points.length === scalars.length, "one scalar for each point")
-  return sum([...points], [...scalars], points.length >= BUCKETS_FROM)
-}
 
 /** Identity factors are 1; noble refuses them, we leave them out. */
 const pairsOf = (left: ReadonlyArray<G1Point>, right: ReadonlyArray<G2Point>) => {
@@ -107,14 +102,16 @@ export const nobleEngine: Bls12381Engine = {
   equalG2: (left, right) => g2(left).equals(g2(right)),
   addG1: (left, right) => asG1(g1(left).add(g1(right))),
   negateG1: (point) => asG1(g1(point).negate()),
-  sumG1: (points, scalars) =>
-    asG1(
-      sumWith(points.map(g1), scalars, (ps, ss, isLarge) => (isLarge ? pippenger(G1.Point, ps, ss) : mulAddUnsafe(G1.Point, ps, ss)))
-    ),
-  sumG2: (points, scalars) =>
-    asG2(
-      sumWith(points.map(g2), scalars, (ps, ss, isLarge) => (isLarge ? pippenger(G2.Point, ps, ss) : mulAddUnsafe(G2.Point, ps, ss)))
-    ),
+  sumG1: (points, scalars) => {
+    assertTerms(points, scalars)
+    const sum = points.length >= BUCKETS_FROM ? pippenger : mulAddUnsafe
+    return asG1(sum(G1.Point, points.map(g1), [...scalars]))
+  },
+  sumG2: (points, scalars) => {
+    assertTerms(points, scalars)
+    const sum = points.length >= BUCKETS_FROM ? pippenger : mulAddUnsafe
+    return asG2(sum(G2.Point, points.map(g2), [...scalars]))
+  },
   publicMultipleG2: (scalar) => asG2(G2.Point.BASE.multiplyUnsafe(scalar)),
   secretMultipleG1: (point, scalar) => asG1(g1(point).multiply(secretOf(scalar))),
   secretMultipleG2: (point, scalar) => asG2(g2(point).multiply(secretOf(scalar))),

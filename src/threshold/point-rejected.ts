@@ -1,4 +1,7 @@
-/** Bytes from outside that do not name a usable point. What is known: whoever sent them broke the encoding rules of protocol.md. */
+/**
+ * Bytes from outside that do not name a usable point. What is known: whoever sent them broke the encoding rules of
+ * protocol.md.
+ */
 import { TaggedError } from "effect/Data"
 import type { Fate } from "../domain/fate.ts"
 

@@ -1,6 +1,7 @@
 /**
- * Numbers modulo the group order r. Secrets are 32 big-endian bytes that their owner can overwrite; where arithmetic needs a bigint,
- * the JavaScript engine may keep copies of it that nobody can overwrite, and its arithmetic is not constant time (see SECURITY.md).
+ * Numbers modulo the group order r. Secrets are 32 big-endian bytes that their owner can overwrite; where arithmetic
+ * needs a bigint, the JavaScript engine may keep copies of it that nobody can overwrite, and its arithmetic is not
+ * constant time (see SECURITY.md).
  */
 import assert from "node:assert/strict"
 import { randomBytes } from "node:crypto"

@@ -1,6 +1,7 @@
 /**
- * What "a share" means, said once for all three uses: a part of a public decryption, of an encrypted key, of an attestation. The same
- * equation holds for one node's part under its verification key and for the whole under the committee's key.
+ * What "a share" means, said once for all three uses: a part of a public decryption, of an encrypted key, of an
+ * attestation. The same equation holds for one node's part under its verification key and for the whole under the
+ * committee's key.
  */
 import type { Bls12381Engine, G2Point, PublicScalar } from "./engine.ts"
 

@@ -1,4 +1,7 @@
-/** A part of a BLS signature in G1: a public decryption share S_i = x_i*H(id), or a part of an attestation (protocol.md sections 5, 6). */
+/**
+ * A part of a BLS signature in G1: a public decryption share S_i = x_i*H(id), or a part of an attestation (protocol.md
+ * sections 5, 6).
+ */
 import type { Bls12381Engine, G1Point, G2Point, PublicScalar, SecretScalar } from "./engine.ts"
 import { randomCoefficient } from "./scalar.ts"
 import type { ShareScheme } from "./share-scheme.ts"

@@ -1,4 +1,7 @@
-/** A public key and its n verification keys, of which k shares make the whole: read once from the committee record, used for years. */
+/**
+ * A public key and its n verification keys, of which k shares make the whole: read once from the committee record, used
+ * for years.
+ */
 import type { Committee, NodeId } from "../domain/committee.ts"
 import assert from "node:assert/strict"
 import { bls12_381_Fr as Fr } from "@noble/curves/bls12-381.js"
@@ -26,7 +29,12 @@ export interface SharedKey {
 
 /** A committee record that cannot be: its owner must mend it, no request can be served under it. */
 export class SharedKeyRejected extends TaggedError("SharedKeyRejected")<{
-  readonly reason: "threshold out of range" | "too many nodes" | "node ids are not 1..n" | "keys of another polynomial" | "not k commitments"
+  readonly reason:
+    | "threshold out of range"
+    | "too many nodes"
+    | "node ids are not 1..n"
+    | "keys of another polynomial"
+    | "not k commitments"
 }> {
   readonly fate: Fate = "halt"
   override get message(): string {
@@ -47,10 +55,16 @@ export const verificationKeyOf = (key: SharedKey, id: NodeId): G2Point => {
 }
 
 /**
- * Whether pk, pk_1 .. pk_n are the values at 0, 1 .. n of one polynomial of degree below k: the sum of v_i * q(i) * pk_i vanishes for a
- * random q of degree n - k (the dual code of Shamir's; Cascudo and David, "SCRAPE", eprint 2017/216, section 3). False with 2^-128.
+ * Whether pk, pk_1 .. pk_n are the values at 0, 1 .. n of one polynomial of degree below k: the sum of v_i * q(i) *
+ * pk_i vanishes for a random q of degree n - k (the dual code of Shamir's; Cascudo and David, "SCRAPE", eprint
+ * 2017/216, section 3). False with 2^-128.
  */
-const isOnePolynomial = (engine: Bls12381Engine, threshold: number, publicKey: G2Point, keys: ReadonlyArray<G2Point>): boolean => {
+const isOnePolynomial = (
+  engine: Bls12381Engine,
+  threshold: number,
+  publicKey: G2Point,
+  keys: ReadonlyArray<G2Point>
+): boolean => {
   const points = [publicKey, ...keys]
   const xs = points.map((_, index) => BigInt(index))
   const q = Array.from({ length: keys.length - threshold + 1 }, () => randomCoefficient())
@@ -94,7 +108,10 @@ export const readCommitteeKeys = (
   }
 }
 
-/** Node id's verification key from the dealer's commitments to its k coefficients: the sum of id^j * C_j. Throws `SharedKeyRejected`. */
+/**
+ * Node id's verification key from the dealer's commitments to its k coefficients: the sum of id^j * C_j. Throws
+ * `SharedKeyRejected`.
+ */
 export const verificationKeyFromCommitments = (
   engine: Bls12381Engine,
   commitments: ReadonlyArray<G2Point>,

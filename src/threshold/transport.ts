@@ -1,6 +1,7 @@
 /**
- * User decryption: a share that travels encrypted to the user's transport key and can be verified as it is (protocol.md section 5; the
- * construction of vetKD, eprint 2023/616). The gateway verifies and combines these without ever seeing the key inside.
+ * User decryption: a share that travels encrypted to the user's transport key and can be verified as it is (protocol.md
+ * section 5; the construction of vetKD, eprint 2023/616). The gateway verifies and combines these without ever seeing
+ * the key inside.
  */
 import assert from "node:assert/strict"
 import { hkdfSync } from "node:crypto"
@@ -30,8 +31,9 @@ export interface TransportStatement {
 const INFO = new TextEncoder().encode("portcullis/native/v1/transport")
 
 /**
- * r for one handle of one request, the same every time it is asked for: a node answers a request with the same bytes for ever without
- * remembering that it did. Two requests never share an r, because the request id is the salt. The caller overwrites it after use.
+ * r for one handle of one request, the same every time it is asked for: a node answers a request with the same bytes
+ * for ever without remembering that it did. Two requests never share an r, because the request id is the salt. The
+ * caller overwrites it after use.
  */
 export const deriveTransportScalar = (secret: SecretScalar, requestId: Uint8Array, handle: Uint8Array): SecretScalar => {
   assert(requestId.length === 32 && handle.length === 32, "request ids and handles are 32 bytes")
@@ -64,8 +66,8 @@ export const makeEncryptedShare = (
 }
 
 /**
- * e(c1, G2) = e(G1, c2) and e(c3, G2) = e(H, pk) * e(tpk, c2), folded into one product with independent random coefficients a and b:
- * e(sum(a*c1 + b*c3), G2) * e(-sum(b*H), pk) * prod(e(-(a*G1 + b*tpk), c2)) = 1.
+ * e(c1, G2) = e(G1, c2) and e(c3, G2) = e(H, pk) * e(tpk, c2), folded into one product with independent random
+ * coefficients a and b: e(sum(a*c1 + b*c3), G2) * e(-sum(b*H), pk) * prod(e(-(a*G1 + b*tpk), c2)) = 1.
  */
 export const encryptedKeyScheme: ShareScheme<TransportStatement, EncryptedKey> = {
   read: (engine, bytes) => ({
@@ -116,7 +118,10 @@ export class EncryptedKeyRejected extends TaggedError("EncryptedKeyRejected")<Re
   }
 }
 
-/** The user's side: K = c3 - tsk*c1, verified under pk before it is returned. Throws `PointRejected` or `EncryptedKeyRejected`. */
+/**
+ * The user's side: K = c3 - tsk*c1, verified under pk before it is returned. Throws `PointRejected` or
+ * `EncryptedKeyRejected`.
+ */
 export const openEncryptedKey = (
   engine: Bls12381Engine,
   of: {

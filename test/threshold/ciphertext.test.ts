@@ -50,7 +50,8 @@ describe.each([
     if ("liars" in combined) throw new Error("honest shares combine")
     return combined.whole
   }
-  const seal = (given: Uint8Array, epoch = 7) => sealCiphertext(engine, { publicKey: committee.key.publicKey, epoch, identity }, given)
+  const seal = (given: Uint8Array, epoch = 7) =>
+    sealCiphertext(engine, { publicKey: committee.key.publicKey, epoch, identity }, given)
 
   beforeAll(async () => {
     engine = await start()

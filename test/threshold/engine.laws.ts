@@ -1,4 +1,7 @@
-/** What every `Bls12381Engine` promises; and, beside the reference, that it answers with the same bytes and refuses the same bytes. */
+/**
+ * What every `Bls12381Engine` promises; and, beside the reference, that it answers with the same bytes and refuses the
+ * same bytes.
+ */
 import assert from "node:assert/strict"
 import { bls12_381 } from "@noble/curves/bls12-381.js"
 import fc from "fast-check"
@@ -10,6 +13,7 @@ import { nobleEngine as reference } from "../../src/threshold/noble-engine.ts"
 import { PointRejected } from "../../src/threshold/point-rejected.ts"
 import { GROUP_ORDER, scalarBytes } from "../../src/threshold/scalar.ts"
 import rfc9380 from "../vectors/rfc9380-bls12381-g1.json" with { type: "json" }
+import { flipBit } from "./dealt-committee.ts"
 import signatures from "../vectors/bls-signatures-min-sig.json" with { type: "json" }
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex")
@@ -18,11 +22,14 @@ const P = bls12_381.fields.Fp.ORDER
 
 /** 0, 1, 2, r-1 and uniform ones. */
 const publicScalar = fc.oneof(
-  fc.constantFrom(0n, 1n, 2n, 255n, 65_535n, 65_536n, GROUP_ORDER / 2n, GROUP_ORDER / 2n + 1n, GROUP_ORDER - 2n, GROUP_ORDER - 1n),
+  fc.constantFrom(0n, 1n, 2n, 255n, 65_535n, 65_536n),
+  fc.constantFrom(GROUP_ORDER / 2n, GROUP_ORDER / 2n + 1n, GROUP_ORDER - 2n, GROUP_ORDER - 1n),
   fc.bigInt({ min: 0n, max: GROUP_ORDER - 1n })
 )
 const secret = fc.oneof(fc.constantFrom(1n, 2n, GROUP_ORDER - 1n), fc.bigInt({ min: 1n, max: GROUP_ORDER - 1n })).map(scalarBytes)
 const message = fc.uint8Array({ maxLength: 300 })
+
+const NOT_A_POINT = "not a point of the subgroup in canonical form"
 
 const reasonOf = (decode: () => unknown): PointRejected["reason"] | "accepted" => {
   try {
@@ -189,7 +196,8 @@ export const engineLaws = (start: () => Promise<Bls12381Engine>, runs: number): 
     })
 
     test("checks a product of more pairs than fit in one call", () => {
-      const lefts = Array.from({ length: 70 }, (_, index) => (index % 2 === 0 ? engine.generatorG1 : engine.negateG1(engine.generatorG1)))
+      const [plus, minus] = [engine.generatorG1, engine.negateG1(engine.generatorG1)]
+      const lefts = Array.from({ length: 70 }, (_, index) => (index % 2 === 0 ? plus : minus))
       const right = engine.decodeG2(g2)
       expect(engine.pairingProductIsOne(lefts, lefts.map(() => right))).toBe(true)
     })
@@ -219,22 +227,22 @@ export const engineLaws = (start: () => Promise<Bls12381Engine>, runs: number): 
       ["a byte too few", "G1", g1.subarray(1), "wrong length"],
       ["a byte too many", "G1", Uint8Array.of(...g1, 0), "wrong length"],
       ["the uncompressed form", "G1", bls12_381.G1.Point.BASE.toBytes(false), "wrong length"],
-      ["the compression flag missing", "G1", g1.with(0, g1[0]! & 0x7f), "not a point of the subgroup in canonical form"],
-      ["the identity with a sign", "G1", new Uint8Array(48).with(0, 0xe0), "not a point of the subgroup in canonical form"],
-      ["the identity with a rest", "G1", new Uint8Array(48).with(0, 0xc0).with(47, 1), "not a point of the subgroup in canonical form"],
-      ["x = p", "G1", field(P, 0x80), "not a point of the subgroup in canonical form"],
-      ["x of no point", "G1", field(1n, 0x80), "not a point of the subgroup in canonical form"],
-      ["x = 0, a point of order 3", "G1", field(0n, 0x80), "not a point of the subgroup in canonical form"],
-      ["a point outside the subgroup", "G1", outsideTheSubgroup(), "not a point of the subgroup in canonical form"],
+      ["the compression flag missing", "G1", g1.with(0, g1[0]! & 0x7f), NOT_A_POINT],
+      ["the identity with a sign", "G1", new Uint8Array(48).with(0, 0xe0), NOT_A_POINT],
+      ["the identity with a rest", "G1", new Uint8Array(48).with(0, 0xc0).with(47, 1), NOT_A_POINT],
+      ["x = p", "G1", field(P, 0x80), NOT_A_POINT],
+      ["x of no point", "G1", field(1n, 0x80), NOT_A_POINT],
+      ["x = 0, a point of order 3", "G1", field(0n, 0x80), NOT_A_POINT],
+      ["a point outside the subgroup", "G1", outsideTheSubgroup(), NOT_A_POINT],
       ["a G2 point", "G1", g2, "wrong length"],
       ["a G1 point", "G2", g1, "wrong length"],
-      ["the identity with a rest", "G2", new Uint8Array(96).with(0, 0xc0).with(95, 1), "not a point of the subgroup in canonical form"],
+      ["the identity with a rest", "G2", new Uint8Array(96).with(0, 0xc0).with(95, 1), NOT_A_POINT],
       ["a byte too many", "G2", Uint8Array.of(...g2, 0), "wrong length"],
-      ["c1 = p", "G2", Uint8Array.of(...field(P, 0x80), ...g2.subarray(48)), "not a point of the subgroup in canonical form"],
-      ["c0 = p", "G2", Uint8Array.of(...g2.subarray(0, 48), ...field(P, 0)), "not a point of the subgroup in canonical form"],
-      ["flags in c0", "G2", Uint8Array.of(...g2.subarray(0, 48), ...field(1n, 0x80)), "not a point of the subgroup in canonical form"],
-      ["x of no point", "G2", Uint8Array.of(...field(0n, 0x80), ...field(1n, 0)), "not a point of the subgroup in canonical form"],
-      ["outside the subgroup", "G2", Uint8Array.of(...field(0n, 0x80), ...field(2n, 0)), "not a point of the subgroup in canonical form"]
+      ["c1 = p", "G2", Uint8Array.of(...field(P, 0x80), ...g2.subarray(48)), NOT_A_POINT],
+      ["c0 = p", "G2", Uint8Array.of(...g2.subarray(0, 48), ...field(P, 0)), NOT_A_POINT],
+      ["flags in c0", "G2", Uint8Array.of(...g2.subarray(0, 48), ...field(1n, 0x80)), NOT_A_POINT],
+      ["x of no point", "G2", Uint8Array.of(...field(0n, 0x80), ...field(1n, 0)), NOT_A_POINT],
+      ["outside the subgroup", "G2", Uint8Array.of(...field(0n, 0x80), ...field(2n, 0)), NOT_A_POINT]
     ]
     test.each(bad)("refuses %s as a %s point", (_name, group, given, reason) => {
       expect(reasonOf(() => (group === "G1" ? engine.decodeG1(given) : engine.decodeG2(given)))).toBe(reason)
@@ -243,9 +251,8 @@ export const engineLaws = (start: () => Promise<Bls12381Engine>, runs: number): 
     test("refuses exactly the mutated bytes that the reference refuses", () => {
       fc.assert(
         fc.property(secret, fc.nat(48 * 8 - 1), fc.nat(96 * 8 - 1), (scalar, bit, otherBit) => {
-          const flip = (given: Uint8Array, at: number) => given.with(at >> 3, given[at >> 3]! ^ (1 << (at & 7)))
-          const left = flip(engine.encodeG1(engine.secretMultipleG1(engine.generatorG1, scalar)), bit)
-          const right = flip(engine.encodeG2(engine.secretMultipleG2(engine.generatorG2, scalar)), otherBit)
+          const left = flipBit(engine.encodeG1(engine.secretMultipleG1(engine.generatorG1, scalar)), bit)
+          const right = flipBit(engine.encodeG2(engine.secretMultipleG2(engine.generatorG2, scalar)), otherBit)
           expect(reasonOf(() => engine.decodeG1(left))).toBe(reasonOf(() => reference.decodeG1(left)))
           expect(reasonOf(() => engine.decodeG2(right))).toBe(reasonOf(() => reference.decodeG2(right)))
         }),

@@ -2,9 +2,11 @@ import { expect, test } from "vitest"
 import { identityBytes } from "../../src/threshold/identity.ts"
 
 test("an identity is tag, chain id, registry and handle, 112 bytes", () => {
-  const identity = identityBytes({ chainId: 0x1234n, registry: new Uint8Array(20).fill(0xaa), handle: new Uint8Array(32).fill(0xbb) })
+  const [registry, handle] = [new Uint8Array(20).fill(0xaa), new Uint8Array(32).fill(0xbb)]
+  const identity = identityBytes({ chainId: 0x1234n, registry, handle })
+  const tag = Buffer.from("portcullis/native/v1/decrypt").toString("hex")
   expect(Buffer.from(identity).toString("hex")).toBe(
-    `${Buffer.from("portcullis/native/v1/decrypt").toString("hex")}${"1234".padStart(64, "0")}${"aa".repeat(20)}${"bb".repeat(32)}`
+    `${tag}${"1234".padStart(64, "0")}${"aa".repeat(20)}${"bb".repeat(32)}`
   )
   expect(identity).toHaveLength(112)
 })

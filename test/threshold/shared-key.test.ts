@@ -11,7 +11,12 @@ import { weightsAtZero } from "../../src/threshold/lagrange.ts"
 import { nobleEngine } from "../../src/threshold/noble-engine.ts"
 import { PointRejected } from "../../src/threshold/point-rejected.ts"
 import { bigintOf, GROUP_ORDER, readSecret, scalarBytes, ScalarRejected } from "../../src/threshold/scalar.ts"
-import { readCommitteeKeys, readSharedKey, SharedKeyRejected, verificationKeyFromCommitments } from "../../src/threshold/shared-key.ts"
+import {
+  readCommitteeKeys,
+  readSharedKey,
+  SharedKeyRejected,
+  verificationKeyFromCommitments
+} from "../../src/threshold/shared-key.ts"
 import { someBytes } from "./dealt-committee.ts"
 
 const size = fc.integer({ min: 1, max: 8 }).chain((nodes) => fc.tuple(fc.integer({ min: 1, max: nodes }), fc.constant(nodes)))
@@ -36,7 +41,7 @@ describe.each([
     engine = await start()
   })
 
-  test("a dealt key has k commitments, the first of which is the public key, and every share matches its verification key", () => {
+  test("a dealt key has k commitments, the first its public key, and every share matches its verification key", () => {
     fc.assert(
       fc.property(size, ([threshold, nodes]) => {
         const dealt = dealKey(engine, { threshold, nodes })
@@ -89,11 +94,15 @@ describe.each([
       decryptionKey: toHex(decryption.verificationKeys[id - 1]!),
       attestationKey: toHex(attestation.verificationKeys[id - 1]!)
     }))
-    const committee = { threshold: 2, nodes, decryptionKey: toHex(decryption.publicKey), attestationKey: toHex(attestation.publicKey) }
+    const [decryptionKey, attestationKey] = [toHex(decryption.publicKey), toHex(attestation.publicKey)]
+    const committee = { threshold: 2, nodes, decryptionKey, attestationKey }
     const keys = readCommitteeKeys(engine, committee satisfies Partial<Committee>)
     expect(toHex(keys.decryption.publicKey.bytes)).toBe(committee.decryptionKey)
     expect(toHex(engine.encodeG2(keys.attestation.verificationKeys[2]!))).toBe(nodes[0]!.attestationKey)
-    const withIds = (ids: ReadonlyArray<number>) => ({ ...committee, nodes: nodes.map((node, index) => ({ ...node, id: ids[index]! })) })
+    const withIds = (ids: ReadonlyArray<number>) => ({
+      ...committee,
+      nodes: nodes.map((node, index) => ({ ...node, id: ids[index]! }))
+    })
     expect(reasonOf(() => readCommitteeKeys(engine, withIds([1, 1, 2])))).toBe("node ids are not 1..n")
     expect(reasonOf(() => readCommitteeKeys(engine, withIds([0, 1, 2])))).toBe("node ids are not 1..n")
     expect(reasonOf(() => readCommitteeKeys(engine, withIds([2, 3, 4])))).toBe("node ids are not 1..n")
@@ -102,9 +111,11 @@ describe.each([
   test("exactly k commitments make a verification key", () => {
     const dealt = dealKey(engine, { threshold: 2, nodes: 3 })
     const commitments = dealt.commitments.map((bytes) => engine.decodeG2(bytes))
-    expect(toHex(engine.encodeG2(verificationKeyFromCommitments(engine, commitments, 2, 3)))).toBe(toHex(dealt.verificationKeys[2]!))
-    expect(reasonOf(() => verificationKeyFromCommitments(engine, commitments, 3, 1))).toBe("not k commitments")
-    expect(reasonOf(() => verificationKeyFromCommitments(engine, [...commitments, commitments[0]!], 2, 1))).toBe("not k commitments")
+    const keyFrom = (some: typeof commitments, threshold: number, id: number) =>
+      verificationKeyFromCommitments(engine, some, threshold, id)
+    expect(toHex(engine.encodeG2(keyFrom(commitments, 2, 3)))).toBe(toHex(dealt.verificationKeys[2]!))
+    expect(reasonOf(() => keyFrom(commitments, 3, 1))).toBe("not k commitments")
+    expect(reasonOf(() => keyFrom([...commitments, commitments[0]!], 2, 1))).toBe("not k commitments")
   })
 })
 

@@ -1,5 +1,13 @@
 /** An independent implementation, @dfinity/vetkeys 0.4 (and its published vectors), must agree with ours in both directions. */
-import { DerivedPublicKey, EncryptedVetKey, IbeCiphertext, IbeIdentity, IbeSeed, TransportSecretKey, VetKey } from "@dfinity/vetkeys"
+import {
+  DerivedPublicKey,
+  EncryptedVetKey,
+  IbeCiphertext,
+  IbeIdentity,
+  IbeSeed,
+  TransportSecretKey,
+  VetKey
+} from "@dfinity/vetkeys"
 import { beforeAll, describe, expect, test } from "vitest"
 import { createMclEngine } from "../../src/adapters/worker-threads/mcl-engine.ts"
 import { openWithKey, parseCiphertext, sealCiphertext } from "../../src/threshold/ciphertext.ts"

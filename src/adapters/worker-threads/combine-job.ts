@@ -1,6 +1,6 @@
 /**
- * What a worker does: plain data in, plain data out, one committee at a time. All combinations of a job are verified by one equation; who
- * lied is found here, and others' answers stand in, before anything goes back.
+ * What a worker does: plain data in, plain data out, one committee at a time. All combinations of a job are verified by
+ * one equation; who lied is found here, and others' answers stand in, before anything goes back.
  */
 import assert from "node:assert/strict"
 import type { Committee, NodeId } from "../../domain/committee.ts"
@@ -88,7 +88,7 @@ const startCourse = (engine: Bls12381Engine, key: SharedKey, task: CombineTask):
     }),
     transportKey: request.kind === "user" ? transportKeyOf(engine, request.transportKey) : undefined,
     // An answer without a share for each handle is no answer; the pinned identity signed it all the same.
-    liars: new Set(task.answers.filter((answer) => answer.shares.length !== request.handles.length).map((answer) => answer.nodeId)),
+    liars: new Set(task.answers.filter(({ shares }) => shares.length !== request.handles.length).map(({ nodeId }) => nodeId)),
     wholes: undefined,
     nodes: [],
     result: undefined

@@ -13,8 +13,8 @@ import type { EngineName } from "./engine-choice.ts"
 import { JobDefect, startWorkerPool, type WorkerPool, WorkersUnavailable } from "./worker-pool.ts"
 
 /**
- * Handles verified by one equation: at 16 the two pairings of the equation cost 0.2 ms for each handle, and a job stays below 100 ms, so
- * that both workers have something to do (bench/crypto.ts).
+ * Handles verified by one equation: at 16 the two pairings of the equation cost 0.2 ms for each handle, and a job stays
+ * below 100 ms, so that both workers have something to do (bench/crypto.ts).
  */
 const HANDLES_PER_JOB = 16
 

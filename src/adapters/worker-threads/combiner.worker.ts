@@ -1,4 +1,7 @@
-/** The other side of the pool: starts its engine, says that it is ready, then does one job after another. Never more than one at a time. */
+/**
+ * The other side of the pool: starts its engine, says that it is ready, then does one job after another. Never more
+ * than one at a time.
+ */
 import assert from "node:assert/strict"
 import { parentPort, workerData } from "node:worker_threads"
 import { type CombinerJob, combinerJobs } from "./combine-job.ts"

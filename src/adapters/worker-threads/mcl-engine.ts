@@ -1,166 +1,17 @@
 /**
- * The fast engine: mcl-wasm, 5 to 13 times faster than noble on the same operations (bench/crypto.ts). What mcl promises about secrets:
- * `secretMultiple*` use its `mulCT`, which takes the same path for every scalar; nobody has proved that the WebAssembly compiler keeps it
- * so. Our copy of the scalar is wiped; what mcl leaves on its own stack is not.
+ * The fast engine: mcl-wasm, 5 to 13 times faster than noble on the same operations (bench/crypto.ts). What mcl
+ * promises about secrets: `secretMultiple*` use its `mulCT`, which takes the same path for every scalar; nobody has
+ * proved that the WebAssembly compiler keeps it so. Our copy of the scalar is wiped; what mcl leaves on its own stack
+ * is not.
  */
 import assert from "node:assert/strict"
-import type { Bls12381Engine, G1Point, G2Point, SecretScalar } from "../../threshold/engine.ts"
+import type { Bls12381Engine, G1Point, G2Point } from "../../threshold/engine.ts"
 import { PointRejected } from "../../threshold/point-rejected.ts"
-import { GROUP_ORDER, SCALAR_BYTES, scalarBytes } from "../../threshold/scalar.ts"
 import { fixedBaseG2 } from "./mcl-fixed-base.ts"
-import { type MclModule, startMcl } from "./mcl-module.ts"
-
-const FP_BYTES = 48
-const G1_BYTES = 3 * FP_BYTES
-const G2_BYTES = 6 * FP_BYTES
-const GT_BYTES = 12 * FP_BYTES
-/** Points in one call: bounds the workspace. Larger sums are added up. */
-const POINTS_PER_CALL = 256
-const PAIRS_PER_CALL = 64
-
-/** mcl's own Jacobian coordinates, copied into its memory for each call (144 bytes cost less than 0.1 us). */
-class MclG1 {
-  readonly limbs: Uint8Array
-  constructor(limbs: Uint8Array) {
-    this.limbs = limbs
-  }
-}
-
-class MclG2 {
-  readonly limbs: Uint8Array
-  /** Line coefficients of its Miller loop, when prepared. */
-  readonly lines: Uint8Array | undefined
-  constructor(limbs: Uint8Array, lines?: Uint8Array) {
-    this.limbs = limbs
-    this.lines = lines
-  }
-}
-
-const g1 = (point: G1Point): MclG1 => {
-  assert(point instanceof MclG1, "a G1 point of this engine")
-  return point as unknown as MclG1
-}
-const g2 = (point: G2Point): MclG2 => {
-  assert(point instanceof MclG2, "a G2 point of this engine")
-  return point as unknown as MclG2
-}
-const asG1 = (limbs: Uint8Array): G1Point => new MclG1(limbs) as unknown as G1Point
-const asG2 = (limbs: Uint8Array, lines?: Uint8Array): G2Point => new MclG2(limbs, lines) as unknown as G2Point
-
-const HALF_ORDER = GROUP_ORDER / 2n
-
-/** |s| small makes mcl's multiplication short: -1 is better than r - 1. */
-const signed = (scalar: bigint): { readonly isNegative: boolean; readonly size: bigint } => {
-  assert(scalar >= 0n && scalar < GROUP_ORDER, "a scalar is reduced")
-  return scalar > HALF_ORDER ? { isNegative: true, size: GROUP_ORDER - scalar } : { isNegative: false, size: scalar }
-}
-/** Below this |s| a double-and-add of its own is cheaper than a place in mcl's multi-scalar multiplication. */
-const SMALL = 1n << 16n
-
-/** The functions of one group, so that sums are written once. */
-interface Group {
-  readonly bytes: number
-  readonly add: (out: number, left: number, right: number) => void
-  readonly neg: (out: number, point: number) => void
-  readonly mul: (out: number, point: number, scalar: number) => void
-  readonly mulCT: (out: number, point: number, scalar: number) => void
-  readonly mulVec: (out: number, points: number, scalars: number, count: number) => void
-  readonly clear: (out: number) => void
-}
-
-const sum = (mcl: MclModule, group: Group, points: ReadonlyArray<Uint8Array>, scalars: ReadonlyArray<bigint>): Uint8Array => {
-  assert(points.length > 0 && points.length === scalars.length, "one scalar for each point")
-  mcl.begin()
-  const total = mcl.take(group.bytes)
-  const term = mcl.take(group.bytes)
-  const scalarAt = mcl.take(SCALAR_BYTES)
-  const pointsAt = mcl.take(group.bytes * POINTS_PER_CALL)
-  const scalarsAt = mcl.take(SCALAR_BYTES * POINTS_PER_CALL)
-  const bytesAt = mcl.take(SCALAR_BYTES)
-  const putScalar = (at: number, value: bigint): void => {
-    mcl.write(bytesAt, scalarBytes(value))
-    assert(mcl.call._mclBnFr_deserialize(at, bytesAt, SCALAR_BYTES) === SCALAR_BYTES, "a reduced scalar is read")
-  }
-  group.clear(total)
-  let waiting = 0
-  const flush = (): void => {
-    if (waiting === 0) return
-    if (waiting === 1) group.mul(term, pointsAt, scalarsAt)
-    else group.mulVec(term, pointsAt, scalarsAt, waiting)
-    group.add(total, total, term)
-    waiting = 0
-  }
-  for (const [index, limbs] of points.entries()) {
-    const { isNegative, size } = signed(scalars[index]!)
-    const at = pointsAt + group.bytes * waiting
-    mcl.write(at, limbs)
-    if (isNegative) group.neg(at, at)
-    if (size < SMALL) {
-      putScalar(scalarAt, size)
-      group.mul(term, at, scalarAt)
-      group.add(total, total, term)
-      continue
-    }
-    putScalar(scalarsAt + SCALAR_BYTES * waiting, size)
-    waiting += 1
-    if (waiting === POINTS_PER_CALL) flush()
-  }
-  flush()
-  return mcl.read(total, group.bytes)
-}
-
-const secretMultiple = (mcl: MclModule, group: Group, limbs: Uint8Array, scalar: SecretScalar): Uint8Array => {
-  assert(scalar.length === SCALAR_BYTES, "a secret scalar is 32 bytes")
-  mcl.begin()
-  const point = mcl.put(limbs)
-  const bytes = mcl.put(scalar)
-  const reduced = mcl.take(SCALAR_BYTES)
-  const isReduced = mcl.call._mclBnFr_deserialize(reduced, bytes, SCALAR_BYTES) === SCALAR_BYTES
-  mcl.wipe(bytes, SCALAR_BYTES)
-  assert(isReduced, "a secret scalar is reduced")
-  const out = mcl.take(group.bytes)
-  group.mulCT(out, point, reduced)
-  mcl.wipe(reduced, SCALAR_BYTES)
-  return mcl.read(out, group.bytes)
-}
-
-/** The product of e(left[i], right[i]) before the final exponentiation, at the returned address. Prepared points take the short way. */
-const millerProduct = (mcl: MclModule, pairs: ReadonlyArray<{ readonly left: MclG1; readonly right: MclG2 }>): number => {
-  const product = mcl.take(GT_BYTES)
-  const factor = mcl.take(GT_BYTES)
-  let isFirst = true
-  const multiplyIn = (compute: (out: number) => void): void => {
-    compute(isFirst ? product : factor)
-    if (!isFirst) mcl.call._mclBnGT_mul(product, product, factor)
-    isFirst = false
-  }
-  const prepared = pairs.filter((pair) => pair.right.lines !== undefined)
-  const leftAt = [mcl.take(G1_BYTES), mcl.take(G1_BYTES)] as const
-  const linesAt = [mcl.take(mcl.linesBytes), mcl.take(mcl.linesBytes)] as const
-  for (let index = 0; index < prepared.length; index += 2) {
-    for (const [slot, pair] of prepared.slice(index, index + 2).entries()) {
-      mcl.write(leftAt[slot]!, pair.left.limbs)
-      mcl.write(linesAt[slot]!, pair.right.lines!)
-    }
-    multiplyIn((out) =>
-      index + 1 < prepared.length
-        ? mcl.call._mclBn_precomputedMillerLoop2(out, leftAt[0], linesAt[0], leftAt[1], linesAt[1])
-        : mcl.call._mclBn_precomputedMillerLoop(out, leftAt[0], linesAt[0])
-    )
-  }
-  const others = pairs.filter((pair) => pair.right.lines === undefined)
-  const lefts = mcl.take(G1_BYTES * PAIRS_PER_CALL)
-  const rights = mcl.take(G2_BYTES * PAIRS_PER_CALL)
-  for (let index = 0; index < others.length; index += PAIRS_PER_CALL) {
-    const some = others.slice(index, index + PAIRS_PER_CALL)
-    for (const [slot, pair] of some.entries()) {
-      mcl.write(lefts + G1_BYTES * slot, pair.left.limbs)
-      mcl.write(rights + G2_BYTES * slot, pair.right.limbs)
-    }
-    multiplyIn((out) => mcl.call._mclBn_millerLoopVec(out, lefts, rights, some.length))
-  }
-  return product
-}
+import { startMcl } from "./mcl-module.ts"
+import { pairingBytes, productIsOne } from "./mcl-pairing.ts"
+import { asG1, asG2, FP_BYTES, g1, G1_BYTES, g2, G2_BYTES } from "./mcl-points.ts"
+import { type Group, secretMultiple, sum } from "./mcl-sums.ts"
 
 export const createMclEngine = async (): Promise<Bls12381Engine> => {
   const mcl = await startMcl()
@@ -306,25 +157,11 @@ export const createMclEngine = async (): Promise<Bls12381Engine> => {
         .filter(({ point, other }) => !isIdentityG1(point) && !isIdentityG2(other)) // e(0, Q) = 1
         .map(({ point, other }) => ({ left: g1(point), right: g2(other) }))
       if (pairs.length === 0) return true
-      mcl.begin()
-      const product = millerProduct(mcl, pairs)
-      call._mclBn_finalExp(product, product)
-      return call._mclBnGT_isOne(product) === 1
+      return productIsOne(mcl, pairs)
     },
     pairingBytes: (left, right) => {
       assert(!isIdentityG1(left) && !isIdentityG2(right), "no mask comes from the identity")
-      mcl.begin()
-      const value = mcl.take(GT_BYTES)
-      call._mclBn_pairing(value, mcl.put(g1(left).limbs), mcl.put(g2(right).limbs))
-      const out = mcl.take(GT_BYTES)
-      assert(call._mclBnGT_serialize(out, GT_BYTES, value) === GT_BYTES, "a pairing is written")
-      const given = mcl.read(out, GT_BYTES)
-      mcl.wipe(out, GT_BYTES)
-      mcl.wipe(value, GT_BYTES)
-      // mcl in ETH mode: lowest Fp2 first, in each c1 before c0. vetKeys: highest first, so c1 before c0 as well: reverse the Fp2s.
-      const bytes = new Uint8Array(GT_BYTES)
-      for (let index = 0; index < 6; index++) bytes.set(given.subarray(96 * index, 96 * index + 96), 96 * (5 - index))
-      return bytes
+      return pairingBytes(mcl, g1(left), g2(right))
     }
   }
 }

@@ -1,13 +1,19 @@
-/** Multiples of the G2 generator from a table: 32 additions instead of 255 doublings. For public scalars: the table's index shows in time. */
+/**
+ * Multiples of the G2 generator from a table: 32 additions instead of 255 doublings. For public scalars: the table's
+ * index shows in time.
+ */
 import assert from "node:assert/strict"
 import { GROUP_ORDER, scalarBytes } from "../../threshold/scalar.ts"
 import type { MclModule } from "./mcl-module.ts"
+import { G2_BYTES } from "./mcl-points.ts"
 
-const G2_BYTES = 288
 const WINDOWS = 32
 const MULTIPLES = 255
 
-/** window w, digit d: d * 256^w * base, affine. 2.3 MB of mcl's memory; about 0.1 s, spent when the first multiple is asked for. */
+/**
+ * window w, digit d: d * 256^w * base, affine. 2.3 MB of mcl's memory; about 0.1 s, spent when the first multiple is
+ * asked for.
+ */
 const buildTable = (mcl: MclModule, base: Uint8Array): number => {
   const { call } = mcl
   const count = WINDOWS * MULTIPLES

@@ -1,6 +1,7 @@
 /**
- * mcl (herumi/mcl, WebAssembly build of npm `mcl-wasm`) as a private instance: its exported functions on addresses, and a fixed piece of
- * its memory to work in. Private, because mcl's curve, encoding and hash modes are global to an instance and nobody else may change ours.
+ * mcl (herumi/mcl, WebAssembly build of npm `mcl-wasm`) as a private instance: its exported functions on addresses, and
+ * a fixed piece of its memory to work in. Private, because mcl's curve, encoding and hash modes are global to an
+ * instance and nobody else may change ours.
  */
 import assert from "node:assert/strict"
 import { webcrypto } from "node:crypto"

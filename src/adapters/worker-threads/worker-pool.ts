@@ -1,6 +1,6 @@
 /**
- * A fixed number of worker threads and a bounded queue in front of them. A job runs on one worker at a time; a worker that dies takes only
- * its own job with it (as `WorkersUnavailable`: nothing is known about the job) and is replaced.
+ * A fixed number of worker threads and a bounded queue in front of them. A job runs on one worker at a time; a worker
+ * that dies takes only its own job with it (as `WorkersUnavailable`: nothing is known about the job) and is replaced.
  */
 import assert from "node:assert/strict"
 import { Worker } from "node:worker_threads"
@@ -32,7 +32,10 @@ export class JobDefect extends TaggedError("JobDefect")<{ readonly detail: strin
 }
 
 export interface WorkerPool {
-  /** Rejects with `WorkersUnavailable` or `JobDefect`. Aborting takes a waiting job out of the queue; a running one is finished unheard. */
+  /**
+   * Rejects with `WorkersUnavailable` or `JobDefect`. Aborting takes a waiting job out of the queue; a running one is
+   * finished unheard.
+   */
   readonly run: (job: unknown, signal?: AbortSignal) => Promise<unknown>
   readonly waiting: () => number
   /** Ends the threads at once; whatever was under way is `WorkersUnavailable`. */

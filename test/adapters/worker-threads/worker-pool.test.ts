@@ -1,6 +1,11 @@
 /** Bounded, and no worse for a dead worker than one job to be given again. */
 import { afterEach, expect, test } from "vitest"
-import { JobDefect, startWorkerPool, type WorkerPool, WorkersUnavailable } from "../../../src/adapters/worker-threads/worker-pool.ts"
+import {
+  JobDefect,
+  startWorkerPool,
+  type WorkerPool,
+  WorkersUnavailable
+} from "../../../src/adapters/worker-threads/worker-pool.ts"
 
 const pools: Array<WorkerPool> = []
 const start = async (workers: number, queueMax: number, startsAtAll = true): Promise<WorkerPool> => {
