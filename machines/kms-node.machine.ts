@@ -44,6 +44,7 @@ export interface KmsNodeContext {
   /** When a tripped node may be probed. */
   readonly restsUntilMs: number
   readonly probesSent: number
+  readonly lastProbeMs: number
   readonly probesGood: number
   readonly probesBad: number
   /** Exponentially weighted mean, and an estimate of the 95th percentile; null before the first answer. */
@@ -64,7 +65,7 @@ export const mayAsk = ({ value, context }: KmsNodeBelief, now: number): boolean 
     case "tripped":
       return now >= context.restsUntilMs
     case "probing":
-      return context.probesSent < NODE_PATIENCE.probes
+      return context.probesSent < NODE_PATIENCE.probes || now >= context.lastProbeMs + NODE_PATIENCE.restMs
     default:
       return true
   }
@@ -111,8 +112,8 @@ export const kmsNodeMachine = setup({
       trips: context.trips + 1,
       restsUntilMs: event.now + Math.min(NODE_PATIENCE.restMsMax, NODE_PATIENCE.restMs * 2 ** Math.min(context.trips, 30))
     })),
-    startProbing: assign({ probesSent: 1, probesGood: 0, probesBad: 0 }),
-    countProbe: assign(({ context }) => ({ probesSent: context.probesSent + 1 })),
+    startProbing: assign(({ event }) => ({ probesSent: 1, probesGood: 0, probesBad: 0, lastProbeMs: event.now })),
+    countProbe: assign(({ context, event }) => ({ probesSent: context.probesSent + 1, lastProbeMs: event.now })),
     countGoodProbe: assign(({ context }) => ({ probesGood: context.probesGood + 1 })),
     countBadProbe: assign(({ context }) => ({ probesBad: context.probesBad + 1 }))
   },
@@ -120,6 +121,9 @@ export const kmsNodeMachine = setup({
     isTooMuch: ({ context }) => exceeds(context, NODE_PATIENCE.tripAfter),
     isDoubtful: ({ context }) => exceeds(context, NODE_PATIENCE.suspectAfter),
     isRested: ({ context, event }) => event.now >= context.restsUntilMs,
+    /** Whoever asked has lost interest before the answer came, so these probes will never tell. */
+    isProbeLost: ({ context, event }) =>
+      context.probesSent >= NODE_PATIENCE.probes && event.now >= context.lastProbeMs + NODE_PATIENCE.restMs,
     /** Counted before the event itself is. */
     isEnoughGood: ({ context }) => context.probesGood + 1 >= NODE_PATIENCE.probesGoodMin,
     isTooManyBad: ({ context }) => context.probesBad + 1 > NODE_PATIENCE.probes - NODE_PATIENCE.probesGoodMin
@@ -132,6 +136,7 @@ export const kmsNodeMachine = setup({
     trips: 0,
     restsUntilMs: 0,
     probesSent: 0,
+    lastProbeMs: 0,
     probesGood: 0,
     probesBad: 0,
     latency: null
@@ -179,7 +184,7 @@ export const kmsNodeMachine = setup({
     probing: {
       description: "Has rested. A few requests try it; most of them must succeed before it counts as well again.",
       on: {
-        asked: { actions: "countProbe" },
+        asked: [{ guard: "isProbeLost", actions: "startProbing" }, { actions: "countProbe" }],
         answered: [
           { guard: "isEnoughGood", target: "well", actions: ["measure", "forgive"] },
           { actions: ["measure", "countGoodProbe"] }

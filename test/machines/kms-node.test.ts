@@ -49,6 +49,15 @@ describe("another chance", () => {
     expect(after(probing, answered(), silent(rested), silent(rested)).value).toBe("tripped")
   })
 
+  test("probes that nobody waited for do not keep a node out for ever", () => {
+    const rested = 1_000 + NODE_PATIENCE.restMs
+    const unanswered = after(tripped(1_000), ...times(NODE_PATIENCE.probes, asked(rested)))
+    expect(mayAsk(unanswered, rested + NODE_PATIENCE.restMs - 1)).toBe(false)
+    expect(mayAsk(unanswered, rested + NODE_PATIENCE.restMs)).toBe(true)
+    const again = after(unanswered, asked(rested + NODE_PATIENCE.restMs))
+    expect(again).toMatchObject({ value: "probing", context: { probesSent: 1, probesGood: 0, probesBad: 0 } })
+  })
+
   test("each further trip doubles the rest up to a bound; being well forgets them", () => {
     let belief = tripped(0)
     let now = 0
