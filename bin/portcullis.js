@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// The first file that runs, on whatever Node the host has: hands over to Node 24 from npm, or says what to do. Plain old JavaScript,
-// so that an old Node can read it; nothing else belongs here.
+// The first file that runs, on whatever Node the host has: hands over to the Node 24 from npm, or says what to do.
+// Plain old JavaScript, so that an old Node can read it; nothing else belongs here.
 var NODE_MAJOR_MIN = 24
 
 if (Number(process.versions.node.split(".")[0]) >= NODE_MAJOR_MIN) {

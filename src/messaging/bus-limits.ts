@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { ENVELOPE_BYTES_MAX, WORK_TIMEOUT_MS } from "../domain/limits.ts"
 
-/** A delivery that nobody has settled for this long goes to somebody else. Handlers that are alive say so three times as often. */
+/** A delivery that nobody has settled for this long goes to somebody else. A live handler says so three times as often. */
 export const ACK_WAIT_MS = 30_000
 /** A message handed out this often kills its handlers or never gets better: it is parked for a person to look at. */
 export const DELIVERIES_MAX = 20

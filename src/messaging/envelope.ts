@@ -1,4 +1,6 @@
-/** What travels on the bus: versioned, size-bounded, schema-checked on arrival. Hints only; losing one costs time, never a request. */
+/**
+ * What travels on the bus: versioned, size-bounded, schema-checked on arrival. Hints only: losing one costs time, never a request.
+ */
 import { Effect, Schema } from "effect"
 import { COMMITTEE_NODES_MAX, ENVELOPE_BYTES_MAX, HANDLES_PER_REQUEST_MAX, ITEMS_PER_ENVELOPE_MAX } from "../domain/limits.ts"
 import { JOURNEY } from "../domain/journey.ts"
@@ -13,7 +15,10 @@ export const TEXT_LENGTH_MAX = 1_000
 const Hash = Schema.String.check(Schema.isPattern(/^0x[0-9a-f]{64}$/))
 const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 /** No NUL and no half surrogate pair: PostgreSQL's jsonb, where these texts end, takes neither. */
-const Text = Schema.String.check(Schema.isMaxLength(TEXT_LENGTH_MAX), Schema.isPattern(/^[^\u0000\ud800-\udfff]*$/u))
+const Text = Schema.String.check(
+  Schema.isMaxLength(TEXT_LENGTH_MAX),
+  Schema.makeFilter((text) => text.isWellFormed() && !text.includes("\0"), { expected: "whole characters without NUL" })
+)
 const Block = Schema.Struct({ blockNumber: Count, blockHash: Hash })
 const NodeIds = Schema.Array(Count).check(Schema.isMaxLength(COMMITTEE_NODES_MAX))
 

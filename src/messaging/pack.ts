@@ -1,4 +1,6 @@
-/** Puts items into envelopes that every receiver accepts: split by number and by bytes, texts clipped, the id derived from the bytes. */
+/**
+ * Puts items into envelopes that every receiver accepts: split by number and by bytes, texts clipped, the id derived from the bytes.
+ */
 import { createHash } from "node:crypto"
 import assert from "node:assert/strict"
 import { ENVELOPE_BYTES_MAX, ITEMS_PER_ENVELOPE_MAX } from "../domain/limits.ts"

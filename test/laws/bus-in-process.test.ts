@@ -1,3 +1,4 @@
+/** The laws of the bus, kept inside one process. */
 import { inProcessBus } from "../../src/adapters/embedded/in-process-bus.layer.ts"
 import { busLaws } from "./bus.laws.ts"
 

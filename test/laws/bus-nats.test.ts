@@ -1,3 +1,4 @@
+/** The laws of the bus, kept by a real nats-server. */
 import { jetstreamManager } from "@nats-io/jetstream"
 import { connect } from "@nats-io/transport-node"
 import { afterAll, beforeAll } from "vitest"

@@ -54,7 +54,7 @@ export const busLaws = (name: string, fresh: () => Promise<Layer.Layer<Bus | Par
       yield* publishAll(["a"], workSubject("acl-checked"))
       yield* publishAll(["b"], "decryption.outcome.3")
       yield* until("both", () => seen.length === 2)
-      assert.deepEqual(seen.sort(), ["decryption.acl-checked.do a", "decryption.outcome.3 b"])
+      assert.deepEqual(seen.toSorted(), ["decryption.acl-checked.do a", "decryption.outcome.3 b"])
     }))
 
     law("keeps a message that is published while nobody consumes", Effect.gen(function*() {
@@ -141,7 +141,7 @@ export const busLaws = (name: string, fresh: () => Promise<Layer.Layer<Bus | Par
       })
       yield* publishAll(["throws", "dies", "interrupts"])
       yield* until("all three again", () => done.length === 3, DEFECT_NAK_MS + 10_000)
-      assert.deepEqual(died.sort(), done.sort())
+      assert.deepEqual(died.toSorted(), done.toSorted())
     }))
 
     law("parks what nobody can read, with the reason, and never delivers it again", Effect.gen(function*() {

@@ -5,6 +5,7 @@ import { connect, createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import assert from "node:assert/strict"
+import { findNatsServer, NATS_SERVER_MISSING } from "../../tools/server-programs.ts"
 import { eventually } from "./eventually.ts"
 
 const READY_MS_MAX = 20_000
@@ -43,7 +44,9 @@ export class NatsServer {
 
   async start(): Promise<void> {
     assert(this.child === undefined, "this nats-server runs already")
-    const child = spawn(process.env["NATS_SERVER_BIN"] ?? "nats-server", this.arguments, { stdio: ["ignore", "ignore", "pipe"] })
+    const program = findNatsServer(process.env)
+    assert(program !== undefined, NATS_SERVER_MISSING)
+    const child = spawn(program, this.arguments, { stdio: ["ignore", "ignore", "pipe"] })
     this.child = child
     this.output = ""
     child.stderr.on("data", (chunk: Buffer) => (this.output = (this.output + chunk.toString("utf8")).slice(-8_192)))

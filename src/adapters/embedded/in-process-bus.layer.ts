@@ -1,6 +1,6 @@
 /**
- * The bus of a gateway that runs alone: the same promises as JetStream inside one process, without persistence. What waits here dies
- * with the process; the sweeper sends it again. A handler never runs inside `publish`, whatever the handlers themselves publish.
+ * The bus of a gateway that runs alone: the same promises as JetStream inside one process, without persistence. What waits here
+ * dies with the process and the sweeper sends it again. A handler never runs inside `publish`, whatever handlers publish.
  */
 import { Context, Effect, type Fiber, Layer } from "effect"
 import assert from "node:assert/strict"
@@ -117,7 +117,7 @@ const make = Effect.gen(function*() {
         assertPublishable(subject, body)
         const topic = topicOf(subject)
         if (topic.waiting.size + topic.resting >= WAITING_MAX) {
-          return Effect.fail(new BusUnavailable({ doing: `publish on ${subject}`, cause: `${WAITING_MAX} messages wait already` }))
+          return new BusUnavailable({ doing: `publish on ${subject}`, cause: `${WAITING_MAX} messages wait already` })
         }
         topic.waiting.push({ body, deliveries: 0 })
         planTurn(subject, topic)
@@ -148,7 +148,7 @@ const make = Effect.gen(function*() {
 
   const parkedMessages = ParkedMessages.of({
     count: Effect.sync(() => parkedCount),
-    newest: (limit) => Effect.sync(() => [...parked].reverse().slice(0, limit))
+    newest: (limit) => Effect.sync(() => [...parked].toReversed().slice(0, limit))
   })
 
   return Context.make(Bus, bus).pipe(Context.add(ParkedMessages, parkedMessages))

@@ -1,6 +1,6 @@
 /**
- * The bus of a cluster: NATS JetStream. It carries hints only (reliability.md finding 1): a confirmed message may still be lost with
- * its store, and nothing here tries to prevent that; what is lost is sent again by the sweeper.
+ * The bus of a cluster: NATS JetStream. It carries hints only (docs/adr/0002): a confirmed message may still be lost with its store,
+ * and nothing here tries to prevent that. What is lost is sent again by the sweeper.
  */
 import type { JsMsg } from "@nats-io/jetstream"
 import { Context, Effect, Layer, Schedule, Semaphore } from "effect"

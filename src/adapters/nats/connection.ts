@@ -1,8 +1,14 @@
 /**
- * One connection to NATS that never gives up: dials until a server answers, lets the client library reconnect, and dials anew when the
- * library has closed (it does after two refused logins). Callers wait a bounded time and are told when the connection is not there.
+ * One connection to NATS that never gives up: dials until a server answers, lets the client library reconnect, and dials anew when
+ * the library has closed (it does after two refused logins). Callers wait a bounded time and are told when there is no connection.
  */
-import { connect, credsAuthenticator, type NatsConnection, type NodeConnectionOptions, type Status } from "@nats-io/transport-node"
+import {
+  connect,
+  credsAuthenticator,
+  type NatsConnection,
+  type NodeConnectionOptions,
+  type Status
+} from "@nats-io/transport-node"
 import { jetstream, jetstreamManager, type JetStreamClient, type JetStreamManager } from "@nats-io/jetstream"
 import { Effect, Latch, Random, Redacted, type Scope } from "effect"
 import { BusUnavailable } from "../../messaging/bus.port.ts"
@@ -12,7 +18,7 @@ import type { NatsSettings } from "./nats-settings.ts"
 const DIAL_MS_MAX = 3_000
 /** How long a caller waits for a connection before it hears "not now". */
 const CONNECTED_WITHIN_MS = 2_000
-/** Pause before dialling again: doubled from the first to the longest, each jittered, so that a restarted server is not stormed. */
+/** Pause before dialling again: doubled from the first to the longest and jittered, so that a restarted server is not stormed. */
 const REDIAL_FIRST_MS = 100
 const REDIAL_LONGEST_MS = 5_000
 /** The library's own pause between servers of the cluster. */
@@ -87,7 +93,7 @@ export const openLink = (
     const liveSoon = Effect.andThen(up.await, live).pipe(
       Effect.timeoutOrElse({
         duration: CONNECTED_WITHIN_MS,
-        orElse: () => Effect.fail(new BusUnavailable({ doing: "connect to NATS", cause: `no connection in ${CONNECTED_WITHIN_MS} ms` }))
+        orElse: () => new BusUnavailable({ doing: "connect to NATS", cause: `no connection in ${CONNECTED_WITHIN_MS} ms` })
       })
     )
 

@@ -1,6 +1,6 @@
 /**
- * The messages that one consumer of ours holds: those being handled and a few more at hand, so that no handler waits for the network.
- * Says exactly how many more it can take, which is all that is ever asked of the server.
+ * The messages that one consumer of ours holds: those being handled and a few more at hand, so that no handler waits for the
+ * network. Says exactly how many more it can take, which is all that is ever asked of the server.
  */
 import type { JsMsg } from "@nats-io/jetstream"
 import { Effect, type Fiber } from "effect"

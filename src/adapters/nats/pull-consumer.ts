@@ -1,7 +1,7 @@
 /**
- * Pulls one subject into a desk for as long as the scope is open. Whatever breaks (connection, stream, consumer, a server that goes
- * quiet) ends one round, and the next makes what is missing. Uses `fetch` with the exact room of the desk: the library's `consume`
- * asks again whenever heartbeats stop, and they do stop behind slow handlers, so that it hoards (docs/adr/0002).
+ * Pulls one subject into a desk for as long as the scope is open. Whatever breaks (connection, stream, consumer, a server that
+ * goes quiet) ends one round, and the next makes what is missing. Uses `fetch` with the exact room of the desk: the library's
+ * `consume` asks again whenever heartbeats stop, and behind slow handlers they do stop, so that it hoards (docs/adr/0002).
  */
 import type { Consumer, ConsumerMessages, JsMsg } from "@nats-io/jetstream"
 import { Effect, Random, type Fiber, type Scope } from "effect"
@@ -29,7 +29,10 @@ export interface ConsumerView {
   readonly deliveredSeq: number
 }
 
-/** Messages wait, there is room for them, and yet none was delivered to anybody between two looks (nats-server #6387, nats.go #2063). */
+/**
+ * Messages wait, there is room for them, and yet none was delivered to anybody between two looks (seen after leader changes:
+ * nats-server #6387, nats.go #2063).
+ */
 export const isStalled = (before: ConsumerView, now: ConsumerView): boolean =>
   before.pending > 0 && now.pending > 0 && now.unsettled < now.unsettledMax && before.deliveredSeq === now.deliveredSeq
 
@@ -58,14 +61,21 @@ const flush = (link: NatsLink): Effect.Effect<void> =>
   )
 
 const rounds = Effect.fnUntraced(
-  function*(link: NatsLink, settings: NatsSettings, subject: string, concurrency: number, desk: Desk): Effect.fn.Return<never> {
+  function*(
+    link: NatsLink,
+    settings: NatsSettings,
+    subject: string,
+    concurrency: number,
+    desk: Desk
+  ): Effect.fn.Return<never> {
     for (let pauseMs = ROUND_PAUSE_FIRST_MS;; pauseMs = Math.min(pauseMs * 2, ROUND_PAUSE_LONGEST_MS)) {
       const acceptedBefore = desk.accepted
       const failure = yield* Effect.flip(round(link, settings, subject, concurrency, desk))
       if (desk.accepted > acceptedBefore) pauseMs = ROUND_PAUSE_FIRST_MS
       if (pauseMs === ROUND_PAUSE_FIRST_MS) {
         const { doing, cause } = failure
-        yield* Effect.logWarning("consuming from NATS was interrupted; trying until it works", { subject, doing, cause: String(cause) })
+        const seen = { subject, doing, cause: String(cause) }
+        yield* Effect.logWarning("consuming from NATS was interrupted; trying until it works", seen)
       }
       yield* Effect.sleep(yield* Random.nextBetween(pauseMs / 2, pauseMs))
     }

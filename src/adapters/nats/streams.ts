@@ -1,6 +1,6 @@
 /**
- * The streams and durable consumers, made from code as often as they are lost. Needs nothing newer than nats-server 2.9: one durable
- * consumer for each subject (consumers with many filters came with 2.10), no message TTL, no pausing, no metadata.
+ * The streams and durable consumers, made from code as often as they are lost. Needs nothing newer than nats-server 2.9: one
+ * durable consumer for each subject (consumers with many filters came with 2.10), no message TTL, no pausing, no metadata.
  */
 import {
   AckPolicy,

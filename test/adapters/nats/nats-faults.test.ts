@@ -1,4 +1,4 @@
-/** What JetStream does to a bus in real life: it dies, forgets, loses consumers and streams, and is not there. Hints may be lost; work may not stop. */
+/** What JetStream does to a bus in real life: it dies, forgets, loses consumers, is not there. Hints may be lost; work may not stop. */
 import { jetstream, jetstreamManager, type JetStreamManager } from "@nats-io/jetstream"
 import { connect, type NatsConnection } from "@nats-io/transport-node"
 import { Effect, References, type Scope } from "effect"
@@ -65,7 +65,7 @@ describe("the NATS bus", () => {
     const seen: Array<string> = []
     yield* collect(seen)
     yield* until("all three", () => seen.length === 3)
-    assert.deepEqual(seen.sort(), ["a", "b", "c"])
+    assert.deepEqual(seen.toSorted(), ["a", "b", "c"])
   }))
 
   served("goes on consuming after kill -9 and a restart", Effect.gen(function*() {
@@ -176,7 +176,7 @@ describe("the NATS bus", () => {
       yield* until("the rest", () => first.length + second.length === 6)
     }))
     assert(performance.now() - closedAtMs < ACK_WAIT_MS / 3, "nobody had to wait for the redelivery timeout")
-    assert.deepEqual([...first, ...second].sort(), ["a", "b", "c", "d", "e", "f"])
+    assert.deepEqual([...first, ...second].toSorted(), ["a", "b", "c", "d", "e", "f"])
   })
 
   served("parks a message whose deliveries were used up by others, and clears it from the stream", Effect.gen(function*() {
