@@ -7,17 +7,18 @@ import { Effect } from "effect"
 import { fromHex, type Hex, toHex } from "../domain/hex.ts"
 import { PUBLIC_CIPHERTEXT_BYTES_MAX } from "../domain/limits.ts"
 import type { DecryptionRequest } from "../domain/request.ts"
-import { decodeResult, encodeResult } from "../domain/result.ts"
 import { findFalse } from "../threshold/batch.ts"
 import { openWithSeed, parseCiphertext } from "../threshold/ciphertext.ts"
 import { CiphertextRejected } from "../threshold/ciphertext-rejected.ts"
 import type { Bls12381Engine } from "../threshold/engine.ts"
 import { hashIdentity, identityBytes } from "../threshold/identity.ts"
 import { PointRejected } from "../threshold/point-rejected.ts"
+import { encodeResult } from "../threshold/result-encoding.ts"
 import type { Claim } from "../threshold/share-scheme.ts"
 import type { SharedKey } from "../threshold/shared-key.ts"
 import { ENCRYPTED_KEY_BYTES, encryptedKeyScheme, type EncryptedKey, readTransportKey, type TransportStatement } from "../threshold/transport.ts"
 import type { Permitted } from "./permit.ts"
+import { readResult } from "./read-result.ts"
 import { type Refusal, refuse } from "./refusal.ts"
 
 /** A result as it was brought, for a request that the chain has said yes to. */
@@ -83,7 +84,7 @@ interface KeyClaim extends Claim<TransportStatement, EncryptedKey> {
 const claimsOf = Effect.fnUntraced(function* (checker: ResultChecker, claimed: ClaimedResult) {
   const { request, requestId } = claimed
   if (claimed.openings.length > 0) return yield* refuse("malformed", `${requestId}: a user request has no openings`)
-  const items = decodeResult(claimed.result)
+  const items = readResult(claimed.result)
   if (items === undefined || items.length !== request.handles.length || items.some((item) => item.length !== ENCRYPTED_KEY_BYTES)) {
     return yield* refuse("result-wrong", `${requestId}: not one encrypted key for each handle`)
   }
