@@ -15,7 +15,7 @@ export interface Log {
 
 export interface LogOptions {
   /** The least important level that is written. */
-  readonly level: LogLevel | "silent"
+  readonly level: "debug" | LogLevel | "silent"
   readonly to: "stdout" | "stderr" | { readonly path: string } | { readonly write: (line: string) => void }
   /** Stands on every line, for example which worker is speaking. */
   readonly always?: LogData
