@@ -27,7 +27,6 @@ export interface DecryptionRequestContext {
 }
 
 const isSameBlock = (a: BlockRef, b: BlockRef): boolean => a.blockHash === b.blockHash && a.blockNumber === b.blockNumber
-const isSameAnchor = (a: Anchor, b: Anchor): boolean => isSameBlock(a, b) && a.logIndex === b.logIndex
 
 /** What is known after an event that was accepted. */
 const learn = (known: Known, event: RequestEvent): Known => {
@@ -115,7 +114,8 @@ export const decryptionRequestMachine = setup({
   },
   guards: {
     isOurBlock: ({ context, event }) => event.type === "orphaned" && event.block.blockHash === context.anchor.blockHash,
-    isElsewhere: ({ context, event }) => event.type === "moved" && !isSameAnchor(event.anchor, context.anchor),
+    // A block's hash fixes the place of every log in it.
+    isElsewhere: ({ context, event }) => event.type === "moved" && !isSameBlock(event.anchor, context.anchor),
     isAnotherPlace: ({ context, event }) =>
       event.type === "submitted" &&
       (event.txHash !== context.known.submission?.txHash || !isSameBlock(event.block, context.known.submission.block))

@@ -108,7 +108,6 @@ export const kmsNodeMachine = setup({
       event.type === "failed" ? { failures: { ...context.failures, [event.kind]: context.failures[event.kind] + 1 } } : {}
     ),
     rest: assign(({ context, event }) => ({
-      failures: NO_FAILURES,
       trips: context.trips + 1,
       restsUntilMs: event.now + Math.min(NODE_PATIENCE.restMsMax, NODE_PATIENCE.restMs * 2 ** Math.min(context.trips, 30))
     })),

@@ -142,8 +142,8 @@ export const transactionLaneMachine = setup({
     "check-finality": (_, _params: { readonly block: BlockRef | undefined }) => {},
     requeue: (_, _params: { readonly root: Hex }) => {},
     inspect: (_, _params: { readonly root: Hex }) => {},
-    noteBroadcast: assign(({ event }) => ({ lastBroadcastMs: nowOf(event), nonceUsedSinceMs: null })),
-    noteNonceUsed: assign(({ context, event }) => ({ nonceUsedSinceMs: context.nonceUsedSinceMs ?? nowOf(event) })),
+    noteBroadcast: assign(({ event }) => ({ lastBroadcastMs: nowOf(event) })),
+    noteNonceUsed: assign(({ event }) => ({ nonceUsedSinceMs: nowOf(event) })),
     noteNonceFree: assign({ nonceUsedSinceMs: null }),
     waitAnew: assign(({ event }) => ({ waitingSinceMs: nowOf(event) })),
     addAttempt: assign(({ context, event }) =>

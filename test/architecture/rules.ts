@@ -63,7 +63,7 @@ export const SUFFIX_HOMES: Readonly<Record<string, { readonly homes: ReadonlyArr
   actor: { homes: ["actors"], must: /export / },
   port: { homes: ["src/journey", "src/ledger", "src/messaging", "src/keys", "src/kms-node", "src/telemetry"], must: /Context\.Service</ },
   layer: { homes: ["src/adapters"], must: /export const / },
-  worker: { homes: ["src/adapters"], must: /parentPort/ },
+  worker: { homes: ["src/adapters", "test"], must: /parentPort/ },
   laws: { homes: ["test"], must: /export const / },
   scenario: { homes: ["chaos"], must: /export / },
   test: { homes: ["test"], must: /from "vitest"|\.laws\.ts"/ }
@@ -213,7 +213,7 @@ export const nothingIsPostponed: Rule = (files) =>
 
 export const errorsAreTyped: Rule = (files) =>
   files
-    .filter(({ path, text }) => !isGenerated(path) && !isUnder(path, "test") && /\bthrow new Error\(/.test(withoutComments(text)))
+    .filter(({ path, text }) => !isGenerated(path) && !OBSERVERS.some((folder) => isUnder(path, folder)) && /\bthrow new Error\(/.test(withoutComments(text)))
     .map(({ path }) => `${path} throws an error that says nothing about what must happen next`)
 
 /** The first line says what a file is for; a test says it in its sentences. */

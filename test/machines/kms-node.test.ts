@@ -49,6 +49,14 @@ describe("another chance", () => {
     expect(after(probing, answered(), silent(rested), silent(rested)).value).toBe("tripped")
   })
 
+  test("what earlier probes showed does not count for later ones", () => {
+    const first = after(tripped(0), ...times(4, asked(2_000)), answered(), answered(), silent(2_000), silent(2_000))
+    expect(first.value).toBe("tripped")
+    const second = after(first, ...times(4, asked(first.context.restsUntilMs)))
+    expect(after(second, answered(), answered()).value).toBe("probing")
+    expect(after(second, silent(9_000)).value).toBe("probing")
+  })
+
   test("probes that nobody waited for do not keep a node out for ever", () => {
     const rested = 1_000 + NODE_PATIENCE.restMs
     const unanswered = after(tripped(1_000), ...times(NODE_PATIENCE.probes, asked(rested)))
