@@ -6,6 +6,7 @@ import type { Hex } from "../src/domain/hex.ts"
 import type { Milestone } from "../src/domain/journey.ts"
 import type { BlockRef, RequestEvent } from "../src/domain/outcome.ts"
 import type { Anchor } from "../src/domain/request.ts"
+import { named } from "./walk.ts"
 
 /** What has been established, each fact with the evidence it rests on; and, at an end, why. */
 export interface Known {
@@ -110,7 +111,7 @@ export const decryptionRequestMachine = setup({
       known: learn(context.known, event)
     })),
     /** Read by `decide`; carried out by the coordinator once the decision is saved. */
-    dispatch: (_, _params: { readonly reached: Milestone }) => {}
+    dispatch: named<{ readonly reached: Milestone }>()
   },
   guards: {
     isOurBlock: ({ context, event }) => event.type === "orphaned" && event.block.blockHash === context.anchor.blockHash,

@@ -77,7 +77,7 @@ const TRUST: Readonly<Record<KmsNodeState, number>> = { well: 0, weighing: 0, su
 export const rankNodes = (beliefs: ReadonlyMap<NodeId, KmsNodeBelief>, now: number): ReadonlyArray<NodeId> =>
   [...beliefs]
     .filter(([, belief]) => mayAsk(belief, now))
-    .sort(
+    .toSorted(
       ([idA, a], [idB, b]) =>
         TRUST[a.value] - TRUST[b.value] || (a.context.latency?.meanMs ?? 0) - (b.context.latency?.meanMs ?? 0) || idA - idB
     )

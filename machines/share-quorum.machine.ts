@@ -3,7 +3,7 @@
 import { assign, setup } from "xstate"
 import type { NodeId } from "../src/domain/committee.ts"
 import { verdict, type Verdict } from "../src/domain/quorum.ts"
-import { begin, effectOf, walk, type Kept } from "./walk.ts"
+import { begin, effectOf, named, walk, type Kept } from "./walk.ts"
 
 export type QuorumEvent =
   | {
@@ -150,7 +150,7 @@ export const shareQuorumMachine = setup({
   actions: {
     note: assign(({ context, event }) => note(context, event)),
     /** Read by `nextQuorum`. */
-    ask: (_, _params: { readonly nodes: ReadonlyArray<NodeId> }) => {},
+    ask: named<{ readonly nodes: ReadonlyArray<NodeId> }>(),
     markAsked: assign(({ context, event }) => {
       const nodes = chosen(context, event)
       return {

@@ -3,7 +3,7 @@
 import { assign, setup } from "xstate"
 import type { Hex } from "../src/domain/hex.ts"
 import type { BlockRef } from "../src/domain/outcome.ts"
-import { begin, walk, type Kept, type Walked } from "./walk.ts"
+import { begin, named, walk, type Kept, type Walked } from "./walk.ts"
 
 /** Each event but `foreign` says when it was seen, in milliseconds of one clock. */
 export type SlotEvent =
@@ -136,12 +136,12 @@ const SETTLED = { ...UNSETTLED, tick: IGNORED, mined: IGNORED, "nonce-used": IGN
 export const transactionLaneMachine = setup({
   types: {} as { context: TransactionLaneContext; events: SlotEvent; input: SlotStart },
   actions: {
-    broadcast: (_, _params: { readonly attemptNo: number }) => {},
-    sign: (_, _params: { readonly attemptNo: number }) => {},
-    "find-receipt": (_, _params: object) => {},
-    "check-finality": (_, _params: { readonly block: BlockRef | undefined }) => {},
-    requeue: (_, _params: { readonly root: Hex }) => {},
-    inspect: (_, _params: { readonly root: Hex }) => {},
+    broadcast: named<{ readonly attemptNo: number }>(),
+    sign: named<{ readonly attemptNo: number }>(),
+    "find-receipt": named<object>(),
+    "check-finality": named<{ readonly block: BlockRef | undefined }>(),
+    requeue: named<{ readonly root: Hex }>(),
+    inspect: named<{ readonly root: Hex }>(),
     noteBroadcast: assign(({ event }) => ({ lastBroadcastMs: nowOf(event) })),
     noteNonceUsed: assign(({ event }) => ({ nonceUsedSinceMs: nowOf(event) })),
     noteNonceFree: assign({ nonceUsedSinceMs: null }),

@@ -31,6 +31,11 @@ export const walk = <M extends AnyStateMachine>(machine: M, kept: KeptOf<M>, eve
   return { kept: { value: snapshot.value, context: snapshot.context } as KeptOf<M>, effects }
 }
 
+/** An action that does nothing here: its name and parameters are what `walk` answers, and the caller carries them out. */
+export const named =
+  <Params>() =>
+  (_told: unknown, _params: Params): void => {}
+
 /** The parameters of the one effect of this type, or undefined when there is none. */
 export const effectOf = <Params>(effects: ReadonlyArray<Effect>, type: string): Params | undefined =>
   effects.find((effect) => effect.type === type)?.params as Params | undefined

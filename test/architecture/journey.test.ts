@@ -39,8 +39,12 @@ describe.each(STEPS)("$name", ({ milestone, name }) => {
   })
 })
 
+const numbered = (folder: string): ReadonlyArray<string> =>
+  readdirSync(join(ROOT, folder))
+    .filter((name) => /^\d/.test(name))
+    .map((name) => name.replace(".actor.ts", ""))
+
 test("the numbers stand on folders and actors, in the journey's order, and there are no others", () => {
-  const numbered = (folder: string) => readdirSync(join(ROOT, folder)).filter((name) => /^\d/.test(name)).map((name) => name.replace(".actor.ts", ""))
   expect(numbered("src/journey")).toEqual(STEPS.map(({ name }) => name))
   expect(numbered("actors")).toEqual(STEPS.map(({ name }) => name))
 })

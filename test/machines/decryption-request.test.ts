@@ -96,6 +96,8 @@ describe("every event in every state", () => {
   }
 })
 
+const why = (state: RequestState) => contextOf({ snapshot: inState(state), machineVersion: MACHINE_VERSION }).known.end
+
 describe("the journey", () => {
   test("goes through all six facts to finalized and keeps their evidence", () => {
     const end = inState("finalized")
@@ -127,7 +129,6 @@ describe("the journey", () => {
   })
 
   test("an end says why", () => {
-    const why = (state: RequestState) => contextOf({ snapshot: inState(state), machineVersion: MACHINE_VERSION }).known.end
     expect(why("refused")?.reason).toBe("not-allowed")
     expect(why("cancelled")?.reason).toBe("cancelled by operator")
     expect(why("expired")?.reason).toBe("expired")
@@ -155,7 +156,7 @@ describe("paths through the machine", () => {
       toState: (state) => state.value === "finalized"
     })
     // Straight on, or with the discovery that somebody has fulfilled the request already.
-    expect(paths.map((path) => path.steps.slice(1).map((step) => step.event.type)).sort((a, b) => b.length - a.length)).toEqual([
+    expect(paths.map((path) => path.steps.slice(1).map((step) => step.event.type)).toSorted((a, b) => b.length - a.length)).toEqual([
       ["acl-checked", "ciphertext-fetched", "shares-collected", "threshold-verified", "submitted", "finalized"],
       ["acl-checked", "ciphertext-fetched", "shares-collected", "submitted", "finalized"],
       ["acl-checked", "ciphertext-fetched", "submitted", "finalized"],
@@ -165,15 +166,16 @@ describe("paths through the machine", () => {
   })
 })
 
-describe("whatever happens, in whatever order", () => {
-  const walkAll = (events: ReadonlyArray<RequestEvent>, check: (before: unknown, event: RequestEvent, decision: Decision) => void): void => {
-    let snapshot = birth(HOME).snapshot
-    for (const event of events) {
-      const decision = on(snapshot, event)
-      check(snapshot, event, decision)
-      if (decision.type === "decided") snapshot = decision.snapshot
-    }
+const walkAll = (events: ReadonlyArray<RequestEvent>, check: (before: unknown, event: RequestEvent, decision: Decision) => void): void => {
+  let snapshot = birth(HOME).snapshot
+  for (const event of events) {
+    const decision = on(snapshot, event)
+    check(snapshot, event, decision)
+    if (decision.type === "decided") snapshot = decision.snapshot
   }
+}
+
+describe("whatever happens, in whatever order", () => {
   const histories = fc.array(anyEvent, { maxLength: 40 })
 
   test("no end is ever left, but orphaned when the request reappears", () => {

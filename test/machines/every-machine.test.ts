@@ -15,9 +15,10 @@ const MACHINES: ReadonlyArray<AnyStateMachine> = [
   kmsNodeMachine
 ]
 
+const on = (state: AnyStateNode): ReadonlyArray<string> => Object.keys((state.config as { on?: object }).on ?? {})
+
 describe.each(MACHINES.map((machine) => [machine.id, machine] as const))("%s", (_id, machine) => {
   const states = Object.values(machine.root.states) as ReadonlyArray<AnyStateNode>
-  const on = (state: AnyStateNode): ReadonlyArray<string> => Object.keys((state.config as { on?: object }).on ?? {})
   const events = new Set(states.flatMap(on))
 
   test("starts nothing and waits for no clock", () => {

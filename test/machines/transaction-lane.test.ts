@@ -146,25 +146,26 @@ describe("when the chain surprises", () => {
   })
 })
 
+const happening = (now: number): fc.Arbitrary<SlotEvent> =>
+  fc.oneof(
+    fc.constantFrom<SlotEvent>(
+      tick(now),
+      accepted(now),
+      { type: "underpriced", now },
+      { type: "nonce-used", now },
+      { type: "not-replaced", now },
+      notMined(now),
+      notMined(now, true),
+      { type: "final", now },
+      { type: "pending", now },
+      { type: "reorged", now }
+    ),
+    fc.nat(12).map((attemptNo) => replaced(now, attemptNo)),
+    fc.tuple(fc.nat(12), fc.boolean()).map(([attemptNo, isSuccess]) => mined(now, attemptNo, isSuccess)),
+    fc.constant<SlotEvent>({ type: "foreign" })
+  )
+
 describe("whatever happens, in whatever order", () => {
-  const happening = (now: number): fc.Arbitrary<SlotEvent> =>
-    fc.oneof(
-      fc.constantFrom<SlotEvent>(
-        tick(now),
-        accepted(now),
-        { type: "underpriced", now },
-        { type: "nonce-used", now },
-        { type: "not-replaced", now },
-        notMined(now),
-        notMined(now, true),
-        { type: "final", now },
-        { type: "pending", now },
-        { type: "reorged", now }
-      ),
-      fc.nat(12).map((attemptNo) => replaced(now, attemptNo)),
-      fc.tuple(fc.nat(12), fc.boolean()).map(([attemptNo, isSuccess]) => mined(now, attemptNo, isSuccess)),
-      fc.constant<SlotEvent>({ type: "foreign" })
-    )
   const histories = fc
     .array(fc.nat(30_000), { maxLength: 40 })
     .chain((gaps) => fc.tuple(...gaps.map((_, index) => happening(1_000 + gaps.slice(0, index + 1).reduce((sum, gap) => sum + gap, 0)))))
