@@ -71,7 +71,7 @@ export const gatewayFromSettings = (
     cache: { directory: settings.PORTCULLIS_CACHE_DIR ?? "", bytesMax: settings.PORTCULLIS_CACHE_BYTES_MAX ?? 0 },
     engine: { name: settings.PORTCULLIS_ENGINE ?? "mcl", workers: settings.PORTCULLIS_ENGINE_WORKERS ?? 2 },
     http: { host: httpHost, port: httpPort },
-    logLevel: settings.PORTCULLIS_LOG_LEVEL ?? "info"
+    log: { level: settings.PORTCULLIS_LOG_LEVEL ?? "info", to: "stdout" }
   }
   if (settings.PORTCULLIS_PRODUCTION === "yes" && settings.PORTCULLIS_KMS_INSECURE === "yes") {
     problems.found.push("PORTCULLIS_KMS_INSECURE cannot be `yes` together with PORTCULLIS_PRODUCTION")
@@ -131,7 +131,7 @@ const readLanes = (problems: Problems, path: string | undefined): ReadonlyArray<
 export const kmsSecurity = (problems: Problems, settings: Settings): Security => {
   if (settings.PORTCULLIS_KMS_INSECURE === "yes") return { insecure: true }
   const directory = settings.PORTCULLIS_KMS_TLS_DIR
-  return problems.try({ insecure: true }, "PORTCULLIS_KMS_TLS_DIR must name a directory with ca.pem, cert.pem and key.pem", () => {
+  return problems.try<Security>({ insecure: true }, "PORTCULLIS_KMS_TLS_DIR must name a directory with ca.pem, cert.pem and key.pem", () => {
     if (directory === undefined) throw new TypeError("missing")
     const read = (name: string) => readFileSync(join(directory, name), "utf8")
     return { mutualTls: { authority: read("ca.pem"), certificate: read("cert.pem"), privateKey: read("key.pem") } }

@@ -4,6 +4,7 @@ import type { Contracts } from "../src/adapters/ethereum/addresses.ts"
 import type { ShareNodesOptions } from "../src/adapters/kms-node/share-nodes.layer.ts"
 import type { NatsSettings } from "../src/adapters/nats/nats-settings.ts"
 import type { StoreOptions } from "../src/adapters/object-store/ciphertext-store.layer.ts"
+import type { LogOptions } from "../src/adapters/pino/log.ts"
 import type { DatabaseSettings } from "../src/adapters/postgres/pool.ts"
 import type { EngineName } from "../src/adapters/worker-threads/engine-choice.ts"
 import type { FinalityPolicy } from "../src/journey/2-acl-checked/access-list.port.ts"
@@ -31,7 +32,7 @@ export interface GatewayOptions {
   readonly cache: { readonly directory: string; readonly bytesMax: number }
   readonly engine: { readonly name: EngineName; readonly workers: number }
   readonly http: { readonly host: string; readonly port: number } | undefined
-  readonly logLevel: "debug" | "info" | "warn" | "error" | "silent"
+  readonly log: Pick<LogOptions, "level" | "to">
   /** Listens to facts as they are reached (the terminal view, tests). */
   readonly onFact?: (fact: FactReached) => void
 }

@@ -24,12 +24,12 @@ import { natsBus } from "../src/adapters/nats/bus.layer.ts"
 import { ciphertextCacheLayer } from "../src/adapters/object-store/ciphertext-cache.layer.ts"
 import { ciphertextStoreLayer } from "../src/adapters/object-store/ciphertext-store.layer.ts"
 import { ledgerLayer } from "../src/adapters/postgres/ledger.layer.ts"
-import { databaseLayer } from "../src/adapters/postgres/pool.ts"
+import { migrate } from "../src/adapters/postgres/migrate.ts"
+import { Database, databaseLayer } from "../src/adapters/postgres/pool.ts"
 import { telemetryLayer } from "../src/adapters/prometheus/telemetry.layer.ts"
 import { layer as combinerLayer } from "../src/adapters/worker-threads/combiner.layer.ts"
 import { lower } from "../src/domain/hex.ts"
 import type { GatewayOptions } from "./gateway-options.ts"
-import { serveHttp } from "./gateway-http.ts"
 
 /** Curve jobs that wait for a worker thread: two rounds for every message a node may be working on. */
 const COMBINER_QUEUE_MAX = 64
@@ -58,13 +58,19 @@ export const gatewayLayer = (options: GatewayOptions) => {
     ciphertextStoreLayer(options.stores),
     ciphertextCacheLayer({ directory: options.cache.directory, bytesMax: options.cache.bytesMax }),
     combinerLayer({ engine: options.engine.name, workers: options.engine.workers, queueMax: COMBINER_QUEUE_MAX }),
-    telemetryLayer({ level: options.logLevel, worker: options.worker, ...(options.onFact === undefined ? {} : { onFact: options.onFact }) })
+    telemetryLayer({
+      level: options.log.level,
+      to: options.log.to,
+      worker: options.worker,
+      ...(options.onFact === undefined ? {} : { onFact: options.onFact })
+    })
   )
 }
 
 /** Starts what the roles call for and returns; everything stops when the scope closes. */
 export const startGateway = Effect.fnUntraced(function* (options: GatewayOptions) {
   const { roles, worker, workConcurrency: concurrency, chain } = options
+  yield* Database.use(({ kysely }) => migrate(kysely))
   if (roles.has("coordinator")) {
     const decides = yield* coordinator(worker, yield* ownPartitions(worker))
     yield* followPartitions(decides)
@@ -88,5 +94,4 @@ export const startGateway = Effect.fnUntraced(function* (options: GatewayOptions
   if (roles.has("listener")) {
     yield* detectedActor({ worker, startBlock: chain.contracts.startBlock, pollMs: chain.pollMs })
   }
-  if (options.http !== undefined) yield* serveHttp(options.http)
 })

@@ -106,7 +106,7 @@ export const SETTINGS = {
     Schema.String.check(Schema.isPattern(/^[^\s]+:\d{1,5}$/)),
     "127.0.0.1:9464"
   ),
-  PORTCULLIS_LOG_LEVEL: setting("Seeing it", "debug, info, warn or error.", Schema.Literals(["debug", "info", "warn", "error"]), "info"),
+  PORTCULLIS_LOG_LEVEL: setting("Seeing it", "info, warn, error or silent.", Schema.Literals(["info", "warn", "error", "silent"]), "info"),
   PORTCULLIS_PRODUCTION: setting("Seeing it", "`yes` refuses everything that is meant for development or chaos only.", Flag, "no")
 } as const satisfies Record<string, Setting<never> | Setting<string> | Setting<number>>
 

@@ -1,0 +1,27 @@
+/** Runs a program with a scope until it ends or somebody stops it: the first Ctrl-C or SIGTERM drains, the second ends at once. */
+import { Cause, Effect, Exit, Fiber, type Scope } from "effect"
+
+/** Resolves with the exit code; by then every finalizer has run. */
+export const runUntilStopped = async <E>(program: Effect.Effect<number, E, Scope.Scope>): Promise<void> => {
+  const fiber = Effect.runFork(Effect.scoped(program))
+  let isStopping = false
+  const stop = () => {
+    if (isStopping) process.exit(130)
+    isStopping = true
+    Effect.runFork(Fiber.interrupt(fiber))
+  }
+  process.on("SIGINT", stop)
+  process.on("SIGTERM", stop)
+  const exit = await Effect.runPromise(Fiber.await(fiber))
+  if (Exit.isSuccess(exit)) process.exit(exit.value)
+  if (Cause.hasInterruptsOnly(exit.cause) && isStopping) process.exit(0)
+  process.stderr.write(`portcullis: ${describe(exit.cause)}\n`)
+  process.exit(1)
+}
+
+/** One sentence where the failure has one; a stack only for our own bugs. */
+const describe = (cause: Cause.Cause<unknown>): string => {
+  const failure = cause.reasons.find(Cause.isFailReason)?.error
+  if (failure instanceof Error) return failure.message === "" ? failure.name : failure.message
+  return Cause.pretty(cause)
+}
