@@ -2,6 +2,7 @@
  * What each operation costs with each engine, in milliseconds (median), and what one public 2-of-3 request costs in
  * all. One thread. `node bench/crypto.ts` prints JSON; `measureCrypto` is for `npm run bench`.
  */
+import assert from "node:assert/strict"
 import { randomBytes } from "node:crypto"
 import { createMclEngine } from "../src/adapters/worker-threads/mcl-engine.ts"
 import { combineAttestation, makeAttestationShare } from "../src/threshold/attest.ts"
@@ -106,7 +107,7 @@ const protocol = (engine: Bls12381Engine): Record<string, { readonly call: () =>
     return combineAll(engine, encryptedKeyScheme, key, answers)
   }
   const encryptedKeys = combineUser(requests).map((result) => {
-    if (!("whole" in result)) throw new Error("honest shares combine")
+    assert("whole" in result, "honest shares combine")
     return encryptedKeyScheme.write(engine, result.whole)
   })
   const verifyUser = (some: typeof requests) =>
@@ -119,7 +120,7 @@ const protocol = (engine: Bls12381Engine): Record<string, { readonly call: () =>
       }))
     )
   const whole = combinePublic([one])[0]!
-  if (!("whole" in whole)) throw new Error("honest shares combine")
+  assert("whole" in whole, "honest shares combine")
   const { seed } = openWithKey(engine, one.ciphertext, one.identity, whole.whole)
   const digest = bytes(32)
   const parts = [1, 2].map((nodeId) => ({ nodeId, share: makeAttestationShare(engine, secretOf(nodeId), digest) }))

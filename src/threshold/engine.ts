@@ -62,7 +62,10 @@ export interface Bls12381Engine {
   readonly sumG2: (points: ReadonlyArray<G2Point>, scalars: ReadonlyArray<PublicScalar>) => G2Point
   /** scalar * generator; variable time, from a table. */
   readonly publicMultipleG2: (scalar: PublicScalar) => G2Point
-  /** scalar * point without branches on the scalar, as far as the engine can promise that. */
+  /**
+   * scalar * point, the scalar split at random (a + (scalar - a)) so that the time taken says nothing of it that can be
+   * measured. No engine in JavaScript or WebAssembly can promise more.
+   */
   readonly secretMultipleG1: (point: G1Point, scalar: SecretScalar) => G1Point
   readonly secretMultipleG2: (point: G2Point, scalar: SecretScalar) => G2Point
 

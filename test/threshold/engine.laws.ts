@@ -48,6 +48,16 @@ const field = (x: bigint, flags: number): Uint8Array => {
   return encoded
 }
 
+type Times = Record<"small" | "large", Array<number>>
+
+const elapsed = (call: () => unknown): number => {
+  const start = performance.now()
+  call()
+  return performance.now() - start
+}
+
+const median = (times: ReadonlyArray<number>): number => times.toSorted((left, right) => left - right)[times.length >> 1]!
+
 /** The smallest x of a point on E(Fp) that is outside the subgroup, compressed. */
 const outsideTheSubgroup = (): Uint8Array => {
   for (let x = 1n; ; x++) {
@@ -145,6 +155,22 @@ export const engineLaws = (start: () => Promise<Bls12381Engine>, runs: number): 
         { numRuns: runs }
       )
       expect(engine.isIdentityG2(engine.publicMultipleG2(0n))).toBe(true)
+    })
+
+    test("takes as long for a small secret as for a large one", () => {
+      const point = engine.hashToG1(new Uint8Array(1), DECRYPTION_DST)
+      const right = engine.decodeG2(g2)
+      const [small, large] = [scalarBytes(1n), scalarBytes(GROUP_ORDER / 3n)]
+      const times = { g1: { small: [], large: [] }, g2: { small: [], large: [] } } as Record<"g1" | "g2", Times>
+      for (let round = 0; round < 41; round++) {
+        for (const [size, scalar] of [["small", small], ["large", large]] as const) {
+          times.g1[size].push(elapsed(() => engine.secretMultipleG1(point, scalar)))
+          times.g2[size].push(elapsed(() => engine.secretMultipleG2(right, scalar)))
+        }
+      }
+      // A multiplication that looks at the scalar's length is eight times faster for 1; half is far from both.
+      expect(median(times.g1.small)).toBeGreaterThan(median(times.g1.large) / 2)
+      expect(median(times.g2.small)).toBeGreaterThan(median(times.g2.large) / 2)
     })
 
     test("encodes for the chain what the reference encodes", () => {

@@ -1,8 +1,7 @@
 /**
- * The fast engine: mcl-wasm, 5 to 13 times faster than noble on the same operations (bench/crypto.ts). What mcl
- * promises about secrets: `secretMultiple*` use its `mulCT`, which takes the same path for every scalar; nobody has
- * proved that the WebAssembly compiler keeps it so. Our copy of the scalar is wiped; what mcl leaves on its own stack
- * is not.
+ * The fast engine: mcl-wasm, 5 to 13 times faster than noble on the same operations (bench/crypto.ts). What it does for
+ * secrets: a secret scalar is split at random before mcl sees it (`mcl-sums.ts`), and our copies in mcl's memory are
+ * wiped; what mcl leaves on its own stack is not, and nobody has proved anything about WebAssembly's timing.
  */
 import assert from "node:assert/strict"
 import type { Bls12381Engine, G1Point, G2Point } from "../../threshold/engine.ts"
@@ -21,7 +20,6 @@ export const createMclEngine = async (): Promise<Bls12381Engine> => {
     add: call._mclBnG1_add,
     neg: call._mclBnG1_neg,
     mul: call._mclBnG1_mul,
-    mulCT: call._mclBnG1_mulCT,
     mulVec: call._mclBnG1_mulVec,
     clear: call._mclBnG1_clear
   }
@@ -30,7 +28,6 @@ export const createMclEngine = async (): Promise<Bls12381Engine> => {
     add: call._mclBnG2_add,
     neg: call._mclBnG2_neg,
     mul: call._mclBnG2_mul,
-    mulCT: call._mclBnG2_mulCT,
     mulVec: call._mclBnG2_mulVec,
     clear: call._mclBnG2_clear
   }

@@ -19,6 +19,7 @@ export interface MclFunctions {
   _mclBn_verifyOrderG2: (enable: number) => void
   _mclBn_getUint64NumToPrecompute: () => number
   _mclBnFr_deserialize: (out: Address, bytes: Address, length: number) => number
+  _mclBnFr_sub: (out: Address, left: Address, right: Address) => void
   _mclBnFp_serialize: (out: Address, lengthMax: number, value: Address) => number
   _mclBnG1_hashAndMapToWithDst: (out: Address, message: Address, length: number, dst: Address, dstLength: number) => number
   _mclBnG1_deserialize: (out: Address, bytes: Address, length: number) => number
@@ -40,8 +41,6 @@ export interface MclFunctions {
   _mclBnG2_clear: (out: Address) => void
   _mclBnG1_mul: (out: Address, point: Address, scalar: Address) => void
   _mclBnG2_mul: (out: Address, point: Address, scalar: Address) => void
-  _mclBnG1_mulCT: (out: Address, point: Address, scalar: Address) => void
-  _mclBnG2_mulCT: (out: Address, point: Address, scalar: Address) => void
   _mclBnG1_mulVec: (out: Address, points: Address, scalars: Address, count: number) => void
   _mclBnG2_mulVec: (out: Address, points: Address, scalars: Address, count: number) => void
   _mclBn_pairing: (out: Address, left: Address, right: Address) => void

@@ -9,7 +9,7 @@ import {
 
 const pools: Array<WorkerPool> = []
 const start = async (workers: number, queueMax: number, startsAtAll = true): Promise<WorkerPool> => {
-  const entry = new URL("./crashing.worker.ts", import.meta.url)
+  const entry = new URL("./crashing-worker.ts", import.meta.url)
   const pool = await startWorkerPool({ entry, workers, queueMax, workerData: { startsAtAll } })
   pools.push(pool)
   return pool
