@@ -7,7 +7,6 @@ import type { Committee } from "../domain/committee.ts"
 import { lower, type Hex } from "../domain/hex.ts"
 import { HANDLES_PER_REQUEST_MAX, LOCATION_BYTES_MAX, LOCATIONS_PER_CIPHERTEXT_MAX } from "../domain/limits.ts"
 import { KIND_NUMBER } from "../domain/request.ts"
-import { decodeResult } from "../domain/result.ts"
 import {
   ChainUnreachable,
   CommitteeUnusable,
@@ -19,6 +18,7 @@ import {
   SignerNeeded
 } from "./client-errors.ts"
 import { readCommittee } from "./committee-record.ts"
+import { decodeResult } from "./decode-result.ts"
 import { addressOf, ask, asking, bytes32Of, findDeployment, send, type Deployment } from "./deployment.ts"
 import { encryptValue, randomSalt, VALUE_BYTES_MAX, type Encrypted } from "./encrypt-value.ts"
 import { openItems } from "./open-result.ts"
@@ -163,7 +163,7 @@ export class PortcullisClient {
     return this.#permit("revokeForDecryption", bytes32Of("handle", handle))
   }
 
-  /** `account` may have this handle decrypted for itself. Only the owner can say so, and has to for itself as well. */
+  /** `account` may have this handle decrypted for itself. Only the owner can say so; it is always allowed itself. */
   async allow(handle: string, account: string): Promise<Mined> {
     return this.#permit("allow", bytes32Of("handle", handle), addressOf("account", account))
   }

@@ -3,8 +3,8 @@ import { scheduler } from "node:timers/promises"
 import { SocketProvider, type EventFilter, type Log } from "ethers"
 import { fromHex, lower, type Hex } from "../domain/hex.ts"
 import { resultHashOf } from "../domain/response.ts"
-import { decodeResult } from "../domain/result.ts"
 import { ChainUnreachable, ResultRejected } from "./client-errors.ts"
+import { decodeResult } from "./decode-result.ts"
 import { ask, asking, gatewayInterface, type Deployment } from "./deployment.ts"
 
 export interface WaitOptions {
