@@ -8,7 +8,11 @@ import { type LogNotOpened, type LogOptions, openLog } from "../pino/log.ts"
 import { gatewayMetrics } from "./gateway-metrics.ts"
 
 export interface TelemetryOptions {
-  readonly log: Omit<LogOptions, "onDropped">
+  /** The least important level that is written. */
+  readonly level: LogOptions["level"]
+  /** Stands on every line: which of many processes is speaking. */
+  readonly worker: string
+  readonly to: LogOptions["to"]
   /** Told of every fact after it was counted and written. */
   readonly onFact?: (fact: FactReached) => void
   /** Memory, event loop, garbage collection and handles of this process as well; on unless told otherwise. */
@@ -19,7 +23,12 @@ export const telemetryLayer = (options: TelemetryOptions): Layer.Layer<Telemetry
   Layer.effectContext(
     Effect.gen(function* () {
       const metrics = gatewayMetrics({ ofProcess: options.processMetrics ?? true })
-      const log = yield* openLog({ ...options.log, onDropped: (count) => metrics.count("telemetry_dropped", count) })
+      const log = yield* openLog({
+        level: options.level,
+        to: options.to,
+        always: { worker: options.worker },
+        onDropped: (count) => metrics.count("telemetry_dropped", count)
+      })
       /** To be seen must not cost the work itself. */
       const safely = (say: () => void): void => {
         try {
