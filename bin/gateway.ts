@@ -17,6 +17,7 @@ import { committeesLayer } from "../src/adapters/ethereum/committees.layer.ts"
 import { requestLogLayer } from "../src/adapters/ethereum/request-log.layer.ts"
 import { resultContractLayer } from "../src/adapters/ethereum/result-contract.layer.ts"
 import { makeRpc } from "../src/adapters/ethereum/rpc.ts"
+import { serveGatewayHttp } from "../src/adapters/http/gateway-http.ts"
 import { inProcessBus } from "../src/adapters/embedded/in-process-bus.layer.ts"
 import { shareNodesLayer } from "../src/adapters/kms-node/share-nodes.layer.ts"
 import { localKeyEncryptionKeyLayer } from "../src/adapters/local-keys/key-encryption-key.layer.ts"
@@ -29,6 +30,8 @@ import { Database, databaseLayer } from "../src/adapters/postgres/pool.ts"
 import { telemetryLayer } from "../src/adapters/prometheus/telemetry.layer.ts"
 import { layer as combinerLayer } from "../src/adapters/worker-threads/combiner.layer.ts"
 import { lower } from "../src/domain/hex.ts"
+import { MetricsPage } from "../src/telemetry/metrics-page.port.ts"
+import { healthChecks } from "./gateway-health.ts"
 import type { GatewayOptions } from "./gateway-options.ts"
 
 /** Curve jobs that wait for a worker thread: two rounds for every message a node may be working on. */
@@ -59,15 +62,13 @@ export const gatewayLayer = (options: GatewayOptions) => {
     ciphertextCacheLayer({ directory: options.cache.directory, bytesMax: options.cache.bytesMax }),
     combinerLayer({ engine: options.engine.name, workers: options.engine.workers, queueMax: COMBINER_QUEUE_MAX }),
     telemetryLayer({
-      level: options.log.level,
-      to: options.log.to,
-      worker: options.worker,
+      log: { ...options.log, always: { worker: options.worker } },
       ...(options.onFact === undefined ? {} : { onFact: options.onFact })
     })
   )
 }
 
-/** Starts what the roles call for and returns; everything stops when the scope closes. */
+/** Starts what the roles call for; answers where metrics and health are served. Everything stops when the scope closes. */
 export const startGateway = Effect.fnUntraced(function* (options: GatewayOptions) {
   const { roles, worker, workConcurrency: concurrency, chain } = options
   yield* Database.use(({ kysely }) => migrate(kysely))
@@ -94,4 +95,6 @@ export const startGateway = Effect.fnUntraced(function* (options: GatewayOptions
   if (roles.has("listener")) {
     yield* detectedActor({ worker, startBlock: chain.contracts.startBlock, pollMs: chain.pollMs })
   }
+  if (options.http === undefined) return undefined
+  return yield* serveGatewayHttp({ ...options.http, metrics: yield* MetricsPage, checks: yield* healthChecks })
 })

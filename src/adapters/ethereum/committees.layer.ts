@@ -51,18 +51,22 @@ export const readCommittee = Effect.fnUntraced(function* (rpc: Rpc, contracts: C
 
 export const committeesLayer = (rpc: Rpc, contracts: Contracts) => {
   const remembered = new Map<number, { readonly atMs: number; readonly committee: Committee }>()
-  return Layer.succeed(Committees, {
-    committee: (epoch) =>
-      Effect.gen(function* () {
-        const nowMs = yield* Clock.currentTimeMillis
-        const known = remembered.get(epoch)
-        if (known !== undefined && nowMs - known.atMs < REMEMBERED_MS) return known.committee
-        const committee = yield* readCommittee(rpc, contracts, epoch)
-        remembered.set(epoch, { atMs: nowMs, committee })
-        return committee
-      })
+  const committee = Effect.fnUntraced(function* (epoch: number) {
+    const nowMs = yield* Clock.currentTimeMillis
+    const known = remembered.get(epoch)
+    if (known !== undefined && nowMs - known.atMs < REMEMBERED_MS) return known.committee
+    const found = yield* readCommittee(rpc, contracts, epoch)
+    remembered.set(epoch, { atMs: nowMs, committee: found })
+    return found
   })
+  return Layer.succeed(Committees, { committee, current: Effect.flatMap(currentEpoch(rpc, contracts), committee) })
 }
+
+const currentEpoch = (rpc: Rpc, contracts: Contracts) =>
+  rpc.call(contracts.committeeRegistry, registryInterface.encodeFunctionData("currentEpoch"), "latest").pipe(
+    Effect.map(Number),
+    Effect.catchTag("CallReverted", (cause) => Effect.fail(new ChainUnavailable({ doing: "currentEpoch", cause })))
+  )
 
 const decode = <A>(thunk: () => A) =>
   Effect.try({ try: thunk, catch: (cause) => new ChainUnavailable({ doing: "committee: decode", cause }) })

@@ -16,5 +16,7 @@ export class Committees extends Context.Service<
   Committees,
   {
     readonly committee: (epoch: number) => Effect.Effect<Committee, ChainUnavailable | EpochUnusable>
+    /** The newest epoch: what clients encrypt for now. For health and doctors; a request names its own epoch. */
+    readonly current: Effect.Effect<Committee, ChainUnavailable | EpochUnusable>
   }
 >()("portcullis/journey/4-shares-collected/Committees") {}
