@@ -62,7 +62,8 @@ export const gatewayLayer = (options: GatewayOptions) => {
     ciphertextCacheLayer({ directory: options.cache.directory, bytesMax: options.cache.bytesMax }),
     combinerLayer({ engine: options.engine.name, workers: options.engine.workers, queueMax: COMBINER_QUEUE_MAX }),
     telemetryLayer({
-      log: { ...options.log, always: { worker: options.worker } },
+      ...options.log,
+      worker: options.worker,
       ...(options.onFact === undefined ? {} : { onFact: options.onFact })
     })
   )
