@@ -1,5 +1,5 @@
 /**
- * The fast engine: mcl-wasm, 5 to 13 times faster than noble on the same operations (bench/crypto.ts). What it does for
+ * The fast engine: mcl-wasm, 4 to 15 times faster than noble on the same operations (bench/crypto.ts). What it does for
  * secrets: a secret scalar is split at random before mcl sees it (`mcl-sums.ts`), and our copies in mcl's memory are
  * wiped; what mcl leaves on its own stack is not, and nobody has proved anything about WebAssembly's timing.
  */
