@@ -1,5 +1,6 @@
-/** Where the listener stands on the chain, and what it must look at next (reliability.md P10). It is told what was seen and answers with one
- * instruction; it never reads a chain or a clock. A block is only ever stored on top of the block that it names as its parent. */
+/** Where the listener stands on the chain, and what it must look at next (reliability.md P10). It is told what was seen and
+ * answers with one instruction; it never reads a chain or a clock. A block is only ever stored on top of the block that it
+ * names as its parent. */
 import { assign, setup } from "xstate"
 import type { Hex } from "../src/domain/hex.ts"
 import type { BlockRef } from "../src/domain/outcome.ts"
@@ -23,7 +24,8 @@ export type CursorEvent =
   /** Answers `advance`: another listener was faster, and the stored cursor is this one now. */
   | { readonly type: "cursor-moved"; readonly cursor: BlockRef | null }
 
-/** What the listener must do next. When the chain cannot be asked, it does the same again later: every instruction may be repeated. */
+/** What the listener must do next. When the chain cannot be asked, it does the same again later: every instruction may be
+ * repeated. */
 export type CursorInstruction =
   | { readonly type: "watch" }
   /** Read these blocks with their requests, both ends included. */
@@ -50,7 +52,7 @@ export interface CursorStart {
 }
 
 export interface BlockCursorContext extends CursorStart {
-  /** What the next block must name as its parent: the cursor, or the common ancestor below it after a reorganisation. Null: any. */
+  /** What the next block must name as its parent: the cursor, or the common ancestor after a reorganisation. Null: any. */
   readonly base: BlockRef | null
   /** The newest height worth reading, as far as we know. */
   readonly head: number
@@ -98,7 +100,8 @@ export const instructionOf = ({ value, context }: BlockCursorSnapshot): CursorIn
 
 const nextHeight = ({ base, startBlock }: BlockCursorContext): number => (base === null ? startBlock : base.blockNumber + 1)
 
-const settledBy = ({ settled, finalized }: BlockCursorContext, last: BlockRef): number => Math.max(settled, Math.min(finalized, last.blockNumber))
+const settledBy = ({ settled, finalized }: BlockCursorContext, last: BlockRef): number =>
+  Math.max(settled, Math.min(finalized, last.blockNumber))
 
 /** The blocks at the front that continue the chain of `base`; a reorganisation in the middle of reading leaves a shorter run. */
 const linkedRun = (context: BlockCursorContext, event: CursorEvent): ReadonlyArray<LinkedBlock> => {
@@ -113,6 +116,8 @@ const linkedRun = (context: BlockCursorContext, event: CursorEvent): ReadonlyArr
   })
   return broken === -1 ? event.blocks : event.blocks.slice(0, broken)
 }
+
+const isCommon = (event: CursorEvent): boolean => event.type === "looked" && event.ours !== null && event.ours === event.theirs
 
 /** What following and catching up have in common: they differ only in how far the head is away. */
 const READING = {
@@ -141,14 +146,17 @@ export const blockCursorMachine = setup({
     prepare: assign(({ context, event }) => {
       const run = linkedRun(context, event)
       const last = run.at(-1)
-      return last === undefined ? {} : { storing: { last: { blockNumber: last.number, blockHash: last.hash }, count: run.length } }
+      if (last === undefined) return {}
+      return { storing: { last: { blockNumber: last.number, blockHash: last.hash }, count: run.length } }
     }),
-    settle: assign(({ context }) =>
-      context.storing === null
-        ? {}
-        : { cursor: context.storing.last, base: context.storing.last, storing: null, settled: settledBy(context, context.storing.last) }
+    settle: assign(({ context }) => {
+      if (context.storing === null) return {}
+      const { last } = context.storing
+      return { cursor: last, base: last, storing: null, settled: settledBy(context, last) }
+    }),
+    adopt: assign(({ event }) =>
+      event.type === "cursor-moved" ? { cursor: event.cursor, base: event.cursor, storing: null } : {}
     ),
-    adopt: assign(({ event }) => (event.type === "cursor-moved" ? { cursor: event.cursor, base: event.cursor, storing: null } : {})),
     lookLower: assign(({ context }) => ({ height: context.height - 1 })),
     standHere: assign(({ context, event }) => ({
       base: event.type === "looked" && event.ours !== null ? { blockNumber: context.height, blockHash: event.ours } : null
@@ -160,9 +168,8 @@ export const blockCursorMachine = setup({
     isNothing: ({ event }) => event.type === "blocks-read" && event.blocks.length === 0,
     isElsewhere: ({ context, event }) => linkedRun(context, event).length === 0,
     isFarBehind: ({ context }) => context.head - nextHeight(context) >= context.batchBlocksMax,
-    isCommon: ({ event }) => event.type === "looked" && event.ours !== null && event.ours === event.theirs,
-    isCommonAtBase: ({ context, event }) =>
-      event.type === "looked" && event.ours !== null && event.ours === event.theirs && context.height === context.base?.blockNumber,
+    isCommon: ({ event }) => isCommon(event),
+    isCommonAtBase: ({ context, event }) => isCommon(event) && context.height === context.base?.blockNumber,
     isBeforeStart: ({ context }) => context.height < context.startBlock,
     isFinalForUs: ({ context, event }) => event.type === "looked" && (event.ours === null || context.height <= context.settled)
   }
@@ -193,7 +200,8 @@ export const blockCursorMachine = setup({
       on: READING
     },
     rewinding: {
-      description: "A block does not continue ours: the chain was reorganised. Compares block by block downwards until both agree.",
+      description:
+        "A block does not continue ours: the chain was reorganised. Compares block by block downwards until both agree.",
       on: {
         looked: [
           // Two endpoints disagree about the tip, or it changed back: wait for the next head instead of turning in circles.
@@ -211,8 +219,8 @@ export const blockCursorMachine = setup({
     },
     stopped: {
       description:
-        "The chain took back a block that it had called final. What was read can no longer be trusted by itself: an operator must find out " +
-        "which chain is right and then start the listener again.",
+        "The chain took back a block that it had called final. What was read can no longer be trusted by itself: an " +
+        "operator must find out which chain is right and then start the listener again.",
       type: "final",
       on: { "head-seen": {}, "blocks-read": {}, looked: {}, advanced: {}, "cursor-moved": {} }
     }

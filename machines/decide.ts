@@ -1,5 +1,6 @@
-/** The pure half of the coordinator: a stored snapshot and an event in, what becomes of the request out. Snapshots are plain JSON, only the
- * state and the context: everything else XState derives. A version this build does not know is never guessed at (reliability.md P16). */
+/** The pure half of the coordinator: a stored snapshot and an event in, what becomes of the request out. Snapshots are plain
+ * JSON, only the state and the context: everything else XState derives. A version this build does not know is never guessed at
+ * (reliability.md P16). */
 import assert from "node:assert/strict"
 import { initialTransition, transition } from "xstate"
 import { ENDS, isEnd, JOURNEY, type Milestone, type RequestState } from "../src/domain/journey.ts"
@@ -54,7 +55,8 @@ export const knowsMachineVersion = (version: number): boolean => canMigrate(vers
 
 export const decide = (stored: StoredDecision, event: RequestEvent): Decision => {
   const { value: from, context } = readSnapshot(migrate(stored))
-  const [next, effects] = transition(decryptionRequestMachine, decryptionRequestMachine.resolveState({ value: from, context }), event)
+  const restored = decryptionRequestMachine.resolveState({ value: from, context })
+  const [next, effects] = transition(decryptionRequestMachine, restored, event)
   const to = next.value
   const dispatch = dispatchIn(effects)
   if (to === from && dispatch === null) return { type: "ignored" }
@@ -79,9 +81,10 @@ const dispatchIn = (effects: ReadonlyArray<{ readonly type: string; readonly par
 
 /** Brings a snapshot to `target`, one version at a time. */
 export const migrate = (stored: StoredDecision, target = MACHINE_VERSION, migrations = MIGRATIONS): unknown => {
-  assert(canMigrate(stored.machineVersion, target, migrations), `machine version ${stored.machineVersion} is not known to this build`)
+  const { machineVersion } = stored
+  assert(canMigrate(machineVersion, target, migrations), `machine version ${machineVersion} is not known to this build`)
   let snapshot = stored.snapshot
-  for (let version = stored.machineVersion; version < target; version++) snapshot = migrations[version]?.(snapshot)
+  for (let version = machineVersion; version < target; version++) snapshot = migrations[version]?.(snapshot)
   return snapshot
 }
 
@@ -99,7 +102,8 @@ const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
 const readSnapshot = (snapshot: unknown): RequestSnapshot => {
   assert(isRecord(snapshot) && STATES.has(snapshot["value"]), "a snapshot names a known state")
   const context = snapshot["context"]
-  assert(isRecord(context) && isRecord(context["anchor"]) && isRecord(context["known"]), "a snapshot has an anchor and what is known")
+  assert(isRecord(context) && isRecord(context["anchor"]), "a snapshot has an anchor")
+  assert(isRecord(context["known"]), "a snapshot says what is known")
   const { blockNumber, blockHash, logIndex } = context["anchor"]
   assert(
     Number.isInteger(blockNumber) && Number.isInteger(logIndex) && typeof blockHash === "string",

@@ -1,5 +1,6 @@
-/** The journey of one decryption request: which fact may follow which, and how a request ends. It decides and does nothing else: no I/O, no
- * clock, no randomness, no secrets in its context. Every state answers every event, if only by saying that it is ignored. */
+/** The journey of one decryption request: which fact may follow which, and how a request ends. It decides and does nothing else:
+ * no I/O, no clock, no randomness, no secrets in its context. Every state answers every event, if only by saying that it is
+ * ignored. */
 import { assign, setup } from "xstate"
 import type { NodeId } from "../src/domain/committee.ts"
 import type { Hex } from "../src/domain/hex.ts"
@@ -21,7 +22,8 @@ export interface Known {
   readonly end?: { readonly reason: string; readonly detail: string }
 }
 
-/** Public: it stands in the database and on operators' screens. `assign` merges, so what a move must forget is kept under one key. */
+/** Public: it stands in the database and on operators' screens. `assign` merges, so what a move must forget is kept under one
+ * key. */
 export interface DecryptionRequestContext {
   readonly anchor: Anchor
   readonly known: Known
@@ -91,8 +93,8 @@ const UNDER_WAY = {
   moved: [{ guard: "isElsewhere", target: "detected", reenter: true, actions: "remember" }, IGNORED]
 } as const
 
-/** Nothing of ours can be on its way to the chain, so a request may be given up; and if a step finds it fulfilled there already (by another
- * gateway, or by us before a reorganisation moved it), that fact stands in the place of those between. */
+/** Nothing of ours can be on its way to the chain, so a request may be given up; and if a step finds it fulfilled there already
+ * (by another gateway, or by us before a reorganisation moved it), that fact stands in the place of those between. */
 const STILL_OURS = {
   ...UNDER_WAY,
   submitted: { target: "submitted", actions: "remember" },
@@ -133,7 +135,9 @@ export const decryptionRequestMachine = setup({
       on: { ...STILL_OURS, "acl-checked": { target: "acl-checked", actions: "remember" } }
     },
     "acl-checked": {
-      description: "The access list said yes at the recorded block. Next: every ciphertext is fetched and held against its digest on chain.",
+      description:
+        "The access list said yes at the recorded block. Next: every ciphertext is fetched and held against its digest on " +
+        "chain.",
       entry: dispatch("acl-checked"),
       on: { ...STILL_OURS, "ciphertext-fetched": { target: "ciphertext-fetched", actions: "remember" } }
     },
@@ -149,8 +153,8 @@ export const decryptionRequestMachine = setup({
     },
     "threshold-verified": {
       description:
-        "The result is verified and the committee attests it. Next: a lane submits it. It can no longer be cancelled, for it may already be " +
-        "on its way; when the deadline passes the chain decides whether it came in time.",
+        "The result is verified and the committee attests it. Next: a lane submits it. It can no longer be cancelled, for " +
+        "it may already be on its way; when the deadline passes the chain decides whether it came in time.",
       entry: dispatch("threshold-verified"),
       on: {
         ...UNDER_WAY,
@@ -161,8 +165,8 @@ export const decryptionRequestMachine = setup({
     },
     submitted: {
       description:
-        "The result stands in a block that may still be reorganised away. Next: wait until that block is final. If the transaction " +
-        "reappears in another block the request stays here with the new place.",
+        "The result stands in a block that may still be reorganised away. Next: wait until that block is final. If the " +
+        "transaction reappears in another block the request stays here with the new place.",
       entry: dispatch("submitted"),
       on: {
         ...UNDER_WAY,
@@ -178,7 +182,9 @@ export const decryptionRequestMachine = setup({
       on: END_IS_FOR_EVER
     },
     refused: {
-      description: "The access list or a rule says no. This is an answer about the request; the reason is kept and shown to the requester.",
+      description:
+        "The access list or a rule says no. This is an answer about the request; the reason is kept and shown to the " +
+        "requester.",
       type: "final",
       on: END_IS_FOR_EVER
     },
@@ -189,8 +195,8 @@ export const decryptionRequestMachine = setup({
     },
     orphaned: {
       description:
-        "The block that asked left the chain. Nothing to do. If the same request reappears in any block, the old one included, it starts " +
-        "again from there.",
+        "The block that asked left the chain. Nothing to do. If the same request reappears in any block, the old one " +
+        "included, it starts again from there.",
       on: { ...END_IS_FOR_EVER, moved: { target: "detected", actions: "remember" } }
     },
     cancelled: {
@@ -200,7 +206,8 @@ export const decryptionRequestMachine = setup({
     },
     halted: {
       description:
-        "Our own bug or an impossible answer: someone is paged. It says nothing about the request and is never shown to a user as a no.",
+        "Our own bug or an impossible answer: someone is paged. It says nothing about the request and is never shown to a " +
+        "user as a no.",
       type: "final",
       on: END_IS_FOR_EVER
     }

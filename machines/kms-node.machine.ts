@@ -1,10 +1,10 @@
-/** What we believe of one KMS node, from its answers and silences only; it decides whether the node is asked, never whether an answer is right.
- * Times are told, never read. A node that was caught lying stays suspended until an operator clears it. */
+/** What we believe of one KMS node, from its answers and silences only; it decides whether the node is asked, never whether an
+ * answer is right. Times are told, never read. A node that was caught lying stays suspended until an operator clears it. */
 import { assign, setup } from "xstate"
 import type { NodeId } from "../src/domain/committee.ts"
 import { begin, walk, type Kept } from "./walk.ts"
 
-/** `unavailable`: silence or "later". `refused`: its view of the chain says no. `invalid`: an answer that no correct node gives. */
+/** `unavailable`: silence or "later". `refused`: its view of the chain says no. `invalid`: what no correct node answers. */
 export type FailureKind = "unavailable" | "refused" | "invalid"
 
 export type NodeEvent =
@@ -73,7 +73,8 @@ export const mayAsk = ({ value, context }: KmsNodeBelief, now: number): boolean 
 
 const TRUST: Readonly<Record<KmsNodeState, number>> = { well: 0, weighing: 0, suspect: 1, probing: 2, tripped: 3, suspended: 4 }
 
-/** Nodes that may be asked now: the trusted before the doubtful, then the fast before the slow; the unknown count as fast, to become known. */
+/** Nodes that may be asked now: the trusted before the doubtful, then the fast before the slow; the unknown count as fast, to
+ * become known. */
 export const rankNodes = (beliefs: ReadonlyMap<NodeId, KmsNodeBelief>, now: number): ReadonlyArray<NodeId> =>
   [...beliefs]
     .filter(([, belief]) => mayAsk(belief, now))
@@ -102,7 +103,9 @@ const CAUGHT = { target: "suspended" } as const
 export const kmsNodeMachine = setup({
   types: {} as { context: KmsNodeContext; events: NodeEvent },
   actions: {
-    measure: assign(({ context, event }) => (event.type === "answered" ? { latency: measured(context.latency, event.latencyMs) } : {})),
+    measure: assign(({ context, event }) =>
+      event.type === "answered" ? { latency: measured(context.latency, event.latencyMs) } : {}
+    ),
     forgive: assign({ failures: NO_FAILURES, trips: 0 }),
     count: assign(({ context, event }) =>
       event.type === "failed" ? { failures: { ...context.failures, [event.kind]: context.failures[event.kind] + 1 } } : {}

@@ -1,5 +1,6 @@
-/** Whom to ask for shares of one request, and when it is enough. Starts with exactly k nodes, replaces one that failed by the next best, adds
- * one when a hedge is due, and never asks more distinct nodes than the budget: each answer is one more share in the world (I7). */
+/** Whom to ask for shares of one request, and when it is enough. Starts with exactly k nodes, replaces one that failed by the
+ * next best, adds one when a hedge is due, and never asks more distinct nodes than the budget: each answer is one more share in
+ * the world (I7). */
 import { assign, setup } from "xstate"
 import type { NodeId } from "../src/domain/committee.ts"
 import { verdict, type Verdict } from "../src/domain/quorum.ts"
@@ -112,7 +113,8 @@ const note = (context: ShareQuorumContext, event: QuorumEvent): ShareQuorumConte
   }
 }
 
-/** Who is asked next: the best that were not asked in this round, as far as the budget reaches; on a hedge also those that failed earlier. */
+/** Who is asked next: the best that were not asked in this round, as far as the budget reaches; on a hedge also those that
+ * failed earlier. */
 const chosen = (context: ShareQuorumContext, event: QuorumEvent): ReadonlyArray<NodeId> => {
   if (judge(context) !== "waiting") return []
   const isHedge = event.type === "hedge-due"
@@ -190,8 +192,8 @@ export const shareQuorumMachine = setup({
     },
     starved: {
       description:
-        "Too few answers, and nobody is being asked: the budget is used up, or all who are left failed a moment ago. A higher budget or the " +
-        "next hedge goes on.",
+        "Too few answers, and nobody is being asked: the budget is used up, or all who are left failed a moment ago. A " +
+        "higher budget or the next hedge goes on.",
       on: HEED_ALL
     },
     reached: {
@@ -199,7 +201,9 @@ export const shareQuorumMachine = setup({
       on: HEED_ALL
     },
     "out-of-reach": {
-      description: "Too many nodes failed for good: no answer that may still come makes k. The request is tried again later with a clean slate.",
+      description:
+        "Too many nodes failed for good: no answer that may still come makes k. The request is tried again later with a " +
+        "clean slate.",
       type: "final",
       on: { opened: {}, heard: {}, failed: {}, "hedge-due": {}, disowned: {}, "budget-raised": {} }
     }

@@ -1,5 +1,5 @@
-/** The life of one nonce of a sending account (reliability.md P12): signed bytes are stored before anyone sees them, any attempt at the nonce may
- * be the one that is mined, and the nonce serves one batch for ever. Times are told, never read. */
+/** The life of one nonce of a sending account (reliability.md P12): signed bytes are stored before anyone sees them, any attempt
+ * at the nonce may be the one that is mined, and the nonce serves one batch for ever. Times are told, never read. */
 import { assign, setup } from "xstate"
 import type { Hex } from "../src/domain/hex.ts"
 import type { BlockRef } from "../src/domain/outcome.ts"
@@ -16,7 +16,8 @@ export type SlotEvent =
   /** Answers `sign`: the replacement's bytes are stored; or it could not be made now. */
   | { readonly type: "replaced"; readonly attemptNo: number; readonly txHash: Hex; readonly now: number }
   | { readonly type: "not-replaced"; readonly now: number }
-  /** Answers `find-receipt`, which looks for every attempt. `isNonceUsed`: the chain's next nonce is above ours at the same block. */
+  /** Answers `find-receipt`, which looks for every attempt. `isNonceUsed`: the chain's next nonce is above ours at the same
+   * block. */
   | { readonly type: "mined"; readonly txHash: Hex; readonly block: BlockRef; readonly isSuccess: boolean; readonly now: number }
   | { readonly type: "not-mined"; readonly isNonceUsed: boolean; readonly now: number }
   /** Answers `check-finality`. */
@@ -88,7 +89,8 @@ export interface SlotStep {
 
 export const openSlot = (start: SlotStart): SlotStep => step(begin(transactionLaneMachine, start))
 
-export const nextSlot = (snapshot: TransactionLaneSnapshot, event: SlotEvent): SlotStep => step(walk(transactionLaneMachine, snapshot, event))
+export const nextSlot = (snapshot: TransactionLaneSnapshot, event: SlotEvent): SlotStep =>
+  step(walk(transactionLaneMachine, snapshot, event))
 
 const ENDED: ReadonlySet<TransactionLaneState> = new Set(["final", "failed", "lost"])
 
@@ -167,7 +169,8 @@ export const transactionLaneMachine = setup({
     isOurs: ({ context, event }) => event.type === "mined" && context.attempts.includes(event.txHash),
     isNextAttempt: ({ context, event }) => event.type === "replaced" && event.attemptNo === context.attempts.length,
     isStuck: ({ context, event }) =>
-      nowOf(event) - context.waitingSinceMs >= context.patience.bumpAfterMs && context.attempts.length < context.patience.attemptsMax,
+      nowOf(event) - context.waitingSinceMs >= context.patience.bumpAfterMs &&
+      context.attempts.length < context.patience.attemptsMax,
     mayBump: ({ context }) => context.attempts.length < context.patience.attemptsMax,
     isQuiet: ({ context, event }) => nowOf(event) - context.lastBroadcastMs >= context.patience.rebroadcastAfterMs,
     isNonceUsed: ({ event }) => event.type === "not-mined" && event.isNonceUsed,
@@ -195,7 +198,9 @@ export const transactionLaneMachine = setup({
   initial: "signed",
   states: {
     signed: {
-      description: "Signed bytes are stored, and nobody may have seen them yet. They are broadcast; a crash here broadcasts the same bytes again.",
+      description:
+        "Signed bytes are stored, and nobody may have seen them yet. They are broadcast; a crash here broadcasts the same " +
+        "bytes again.",
       entry: BROADCAST,
       on: {
         ...UNSETTLED,
@@ -205,7 +210,9 @@ export const transactionLaneMachine = setup({
       }
     },
     broadcast: {
-      description: "In the mempool, as far as anybody said. Receipts of every attempt are looked for; the same bytes are sent again now and then.",
+      description:
+        "In the mempool, as far as anybody said. Receipts of every attempt are looked for; the same bytes are sent again " +
+        "now and then.",
       on: {
         ...UNSETTLED,
         tick: { actions: FIND },
@@ -226,11 +233,14 @@ export const transactionLaneMachine = setup({
         ...UNSETTLED,
         tick: { actions: SIGN },
         replaced: [{ guard: "isNextAttempt", target: "signed", actions: "addAttempt" }, IGNORED],
-        "not-replaced": { target: "broadcast", actions: ["waitAnew", "noteBroadcast", BROADCAST] } // it may have been dropped meanwhile
+        // The old bytes may have been dropped meanwhile.
+        "not-replaced": { target: "broadcast", actions: ["waitAnew", "noteBroadcast", BROADCAST] }
       }
     },
     searching: {
-      description: "The chain says that the nonce is used, and no receipt of ours has been seen yet: most likely an endpoint lags behind.",
+      description:
+        "The chain says that the nonce is used, and no receipt of ours has been seen yet: most likely an endpoint lags " +
+        "behind.",
       entry: FIND,
       on: {
         ...UNSETTLED,
@@ -266,7 +276,9 @@ export const transactionLaneMachine = setup({
       on: SETTLED
     },
     lost: {
-      description: "Bytes that are not ours used the nonce: somebody else holds the key, or the database lost rows. The batch goes back to the queue.",
+      description:
+        "Bytes that are not ours used the nonce: somebody else holds the key, or the database lost rows. The batch goes " +
+        "back to the queue.",
       type: "final",
       entry: { type: "requeue", params: ({ context }) => ({ root: context.root }) },
       on: SETTLED

@@ -1,5 +1,14 @@
-/** How every machine here is driven: one event at a time, from plain data to plain data. No actor is created, so nothing can run by itself. */
-import { initialTransition, transition, type AnyStateMachine, type ContextFrom, type EventFromLogic, type InputFrom, type SnapshotFrom } from "xstate"
+/** How every machine here is driven: one event at a time, from plain data to plain data. No actor is created, so nothing can run
+ * by itself. */
+import {
+  initialTransition,
+  transition,
+  type AnyStateMachine,
+  type ContextFrom,
+  type EventFromLogic,
+  type InputFrom,
+  type SnapshotFrom
+} from "xstate"
 
 /** All that is kept of a machine between two events; XState derives the rest. Plain JSON. */
 export interface Kept<State extends string, Context> {

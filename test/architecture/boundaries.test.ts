@@ -5,8 +5,10 @@ import { readSources, sourceFile } from "./source-files.ts"
 
 const SOURCES = readSources()
 
+type Files = Readonly<Record<string, string>>
+
 /** A sentence, the rule, and small files that it must reject: path and text. */
-const HOUSE_RULES: ReadonlyArray<readonly [sentence: string, rule: rules.Rule, offenders: ReadonlyArray<Readonly<Record<string, string>>>]> = [
+const HOUSE_RULES: ReadonlyArray<readonly [sentence: string, rule: rules.Rule, offenders: ReadonlyArray<Files>]> = [
   ["every file has a layer", rules.everyFileHasALayer, [{ "src/services/a.ts": "" }, { "scripts/a.ts": "" }]],
   [
     "layers import only what stands above them, types included",
@@ -68,7 +70,11 @@ const HOUSE_RULES: ReadonlyArray<readonly [sentence: string, rule: rules.Rule, o
   [
     "there are no barrels",
     rules.noBarrels,
-    [{ "src/domain/index.ts": "" }, { "src/domain/a.ts": `export * from "./b.ts"` }, { "src/domain/a.ts": `export { b } from "./b.ts"` }]
+    [
+      { "src/domain/index.ts": "" },
+      { "src/domain/a.ts": `export * from "./b.ts"` },
+      { "src/domain/a.ts": `export { b } from "./b.ts"` }
+    ]
   ],
   [
     "nothing is named for nothing",
@@ -103,18 +109,28 @@ const HOUSE_RULES: ReadonlyArray<readonly [sentence: string, rule: rules.Rule, o
       { "machines/a.machine.ts": "console.log(1)" }
     ]
   ],
-  ["nothing is postponed in a comment", rules.nothingIsPostponed, [{ "src/domain/a.ts": `// ${"TO"}DO later` }, { "test/a.ts": `/* FIX${"ME"} */` }]],
+  [
+    "nothing is postponed in a comment",
+    rules.nothingIsPostponed,
+    [{ "src/domain/a.ts": `// ${"TO"}DO later` }, { "test/a.ts": `/* FIX${"ME"} */` }]
+  ],
   ["errors are typed", rules.errorsAreTyped, [{ "src/domain/a.ts": `throw new Error("oh")` }]],
-  ["every file begins by saying what it is for", rules.filesSayWhatTheyAreFor, [{ "src/domain/a.ts": `import { b } from "./b.ts"` }]],
+  [
+    "every file begins by saying what it is for",
+    rules.filesSayWhatTheyAreFor,
+    [{ "src/domain/a.ts": `import { b } from "./b.ts"` }]
+  ],
   ["generated files name their generator", rules.generatedFilesSayFromWhat, [{ "src/adapters/x/generated/a.ts": "export {}" }]]
 ]
+
+const titleOf = (files: Files): string => Object.entries(files).flat().join(": ").replace(/\s+/g, " ").trim().slice(0, 90)
 
 describe.each(HOUSE_RULES)("%s", (_sentence, rule, offenders) => {
   test("everywhere", () => {
     expect(rule(SOURCES)).toEqual([])
   })
 
-  test.each(offenders.map((files) => [Object.entries(files).flat().join(": ").trim().slice(0, 90), files] as const))("bites on %s", (_name, files) => {
+  test.each(offenders.map((files) => [titleOf(files), files] as const))("bites on %s", (_title, files) => {
     expect(rule(Object.entries(files).map(([path, text]) => sourceFile(path, text)))).not.toEqual([])
   })
 })

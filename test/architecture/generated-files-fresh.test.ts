@@ -1,4 +1,5 @@
-/** Generated pages say what the code says today. What takes a compiler (contracts, proto) is compared by the tests of those parts. */
+/** Generated pages say what the code says today. What takes a compiler (contracts, proto) is compared by the tests of those
+ * parts. */
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { expect, test } from "vitest"

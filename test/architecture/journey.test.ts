@@ -21,7 +21,8 @@ const RUNBOOK_HEADINGS = [
 
 describe.each(STEPS)("$name", ({ milestone, name }) => {
   test("has a folder with its step", () => {
-    expect(readdirSync(join(ROOT, "src/journey", name)).some((file) => file.endsWith(".ts") && !file.endsWith(".port.ts"))).toBe(true)
+    const files = readdirSync(join(ROOT, "src/journey", name))
+    expect(files.some((file) => file.endsWith(".ts") && !file.endsWith(".port.ts"))).toBe(true)
   })
 
   test("has an actor", () => {

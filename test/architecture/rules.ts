@@ -1,10 +1,12 @@
-/** The rules of the house as data and pure functions over source files: each answers with the sentences of what is wrong, or none. */
+/** The rules of the house as data and pure functions over source files: each answers with the sentences of what is wrong, or
+ * none. */
 import { posix } from "node:path"
 import { withoutComments, type SourceFile } from "./source-files.ts"
 
 export type Rule = (files: ReadonlyArray<SourceFile>) => ReadonlyArray<string>
 
-/** Who may import whom, type imports included; everybody may import from its own layer. The first prefix that fits is a file's layer. */
+/** Who may import whom, type imports included; everybody may import from its own layer. The first prefix that fits is a file's
+ * layer. */
 export const MAY_IMPORT: ReadonlyArray<readonly [layer: string, allowed: ReadonlyArray<string>]> = [
   ["src/domain", []],
   ["src/threshold", ["src/domain"]],
@@ -61,7 +63,10 @@ export const DUMPING_GROUNDS = ["utils", "util", "helpers", "helper", "common", 
 export const SUFFIX_HOMES: Readonly<Record<string, { readonly homes: ReadonlyArray<string>; readonly must: RegExp }>> = {
   machine: { homes: ["machines"], must: /\.createMachine\(/ },
   actor: { homes: ["actors"], must: /export / },
-  port: { homes: ["src/journey", "src/ledger", "src/messaging", "src/keys", "src/kms-node", "src/telemetry"], must: /Context\.Service</ },
+  port: {
+    homes: ["src/journey", "src/ledger", "src/messaging", "src/keys", "src/kms-node", "src/telemetry"],
+    must: /Context\.Service</
+  },
   layer: { homes: ["src/adapters"], must: /export const / },
   worker: { homes: ["src/adapters", "test"], must: /parentPort/ },
   laws: { homes: ["test"], must: /export const / },
@@ -88,6 +93,7 @@ const isGenerated = (path: string): boolean => path.includes("/generated/")
 export const layerOf = (path: string): string | undefined => MAY_IMPORT.find(([layer]) => isUnder(path, layer))?.[0]
 
 const OBSERVERS = ["test", "chaos", "bench", "tools"]
+const isObserver = (path: string): boolean => OBSERVERS.some((folder) => isUnder(path, folder))
 
 export const everyFileHasALayer: Rule = (files) =>
   files.filter((file) => layerOf(file.path) === undefined).map((file) => `${file.path} is in no known layer`)
@@ -102,10 +108,10 @@ export const layersLookUpward: Rule = (files) =>
 
 export const nobodyImportsObservers: Rule = (files) =>
   files
-    .filter(({ path }) => !OBSERVERS.some((folder) => isUnder(path, folder)))
+    .filter(({ path }) => !isObserver(path))
     .flatMap(({ path, imports }) =>
       imports
-        .filter(({ isOurs, to }) => isOurs && (OBSERVERS.some((folder) => isUnder(to, folder)) || /\/(memory|doubles)\//.test(to)))
+        .filter(({ isOurs, to }) => isOurs && (isObserver(to) || /\/(memory|doubles)\//.test(to)))
         .map(({ to }) => `${path} imports ${to}: test doubles and tools are not part of the product`)
     )
 
@@ -114,13 +120,14 @@ export const adaptersTakeOnlyPorts: Rule = (files) =>
     .filter(({ path }) => isUnder(path, "src/adapters"))
     .flatMap(({ path, imports }) =>
       imports
-        .filter(({ to, isType, isOurs }) => isOurs && !isType && !to.endsWith(".port.ts") && PORTS_ONLY.some((folder) => isUnder(to, folder)))
+        .filter(({ isOurs, isType }) => isOurs && !isType)
+        .filter(({ to }) => !to.endsWith(".port.ts") && PORTS_ONLY.some((folder) => isUnder(to, folder)))
         .map(({ to }) => `${path} takes more than a port or a type from ${to}`)
     )
 
 export const packagesStayHome: Rule = (files) =>
   files
-    .filter(({ path }) => !OBSERVERS.some((folder) => isUnder(path, folder)) && !isGenerated(path))
+    .filter(({ path }) => !isObserver(path) && !isGenerated(path))
     .flatMap(({ path, imports }) =>
       imports
         .filter(({ isOurs }) => !isOurs)
@@ -129,8 +136,8 @@ export const packagesStayHome: Rule = (files) =>
           const homes = PACKAGE_HOMES[name]
           const allowed = PACKAGES_OF[layerOf(path) ?? ""]
           if (allowed !== undefined && !allowed.includes(name)) return [`${path} may not use ${name}`]
-          if (homes !== undefined && !homes.some((home) => isUnder(path, home))) return [`${path} may not use ${name}: its home is ${homes.join(", ")}`]
-          return []
+          const isAway = homes !== undefined && !homes.some((home) => isUnder(path, home))
+          return isAway ? [`${path} may not use ${name}: its home is ${homes.join(", ")}`] : []
         })
     )
 
@@ -158,7 +165,9 @@ export const noCircles: Rule = (files) => {
 export const importsExist: Rule = (files) => {
   const paths = new Set(files.map(({ path }) => path))
   return files.flatMap(({ path, imports }) =>
-    imports.filter(({ isOurs, to }) => isOurs && to.endsWith(".ts") && !paths.has(to)).map(({ to }) => `${path} imports ${to}, which is not there`)
+    imports
+      .filter(({ isOurs, to }) => isOurs && to.endsWith(".ts") && !paths.has(to))
+      .map(({ to }) => `${path} imports ${to}, which is not there`)
   )
 }
 
@@ -172,7 +181,8 @@ export const noBarrels: Rule = (files) =>
 
 export const noDumpingGrounds: Rule = (files) =>
   files
-    .filter(({ path }) => !isGenerated(path) && path.split("/").some((part) => DUMPING_GROUNDS.includes(part.replace(/\..*$/, ""))))
+    .filter(({ path }) => !isGenerated(path))
+    .filter(({ path }) => path.split("/").some((part) => DUMPING_GROUNDS.includes(part.replace(/\..*$/, ""))))
     .map(({ path }) => `${path} is named for nothing: which noun is it about?`)
 
 export const filesAreShort: Rule = (files) =>
@@ -209,11 +219,13 @@ export const theWorldIsHandedIn: Rule = (files) =>
 const PROMISES = /\b(?:TO[D]O|FIX[M]E|XX[X])\b/
 
 export const nothingIsPostponed: Rule = (files) =>
-  files.filter(({ path, text }) => !isGenerated(path) && PROMISES.test(text)).map(({ path }) => `${path} postpones work in a comment`)
+  files
+    .filter(({ path, text }) => !isGenerated(path) && PROMISES.test(text))
+    .map(({ path }) => `${path} postpones work in a comment`)
 
 export const errorsAreTyped: Rule = (files) =>
   files
-    .filter(({ path, text }) => !isGenerated(path) && !OBSERVERS.some((folder) => isUnder(path, folder)) && /\bthrow new Error\(/.test(withoutComments(text)))
+    .filter(({ path, text }) => !isGenerated(path) && !isObserver(path) && /\bthrow new Error\(/.test(withoutComments(text)))
     .map(({ path }) => `${path} throws an error that says nothing about what must happen next`)
 
 /** The first line says what a file is for; a test says it in its sentences. */

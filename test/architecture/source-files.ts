@@ -26,7 +26,8 @@ const STATIC = /^[ \t]*(import|export)\s+(?:([^"';]*?)\s+from\s+)?"([^"\n]+)"/gm
 const DYNAMIC = /\bimport\(\s*"([^"\n]+)"\s*\)|new URL\(\s*"(\.[^"\n]+\.ts)"\s*,\s*import\.meta\.url\s*\)/g
 
 export const sourceFile = (path: string, text: string): SourceFile => {
-  const bare = withoutComments(text).replace(/`(?:\\.|[^`\\])*`/g, "``") // no import stands in a template, but fixtures of these tests do
+  // No import stands in a template, but fixtures of these tests do.
+  const bare = withoutComments(text).replace(/`(?:\\.|[^`\\])*`/g, "``")
   const imports: Array<Import> = []
   for (const [, keyword, clause, to = ""] of bare.matchAll(STATIC)) {
     imports.push({ ...target(path, to), isType: isTypeClause(clause ?? ""), isReExport: keyword === "export" })
@@ -54,7 +55,8 @@ export const withoutComments = (text: string): string =>
   )
 
 /** All that is written by hand or generated, except installed packages. */
-export const readSources = (): ReadonlyArray<SourceFile> => FOLDERS.flatMap(filesIn).map((path) => sourceFile(path, readFileSync(join(ROOT, path), "utf8")))
+export const readSources = (): ReadonlyArray<SourceFile> =>
+  FOLDERS.flatMap(filesIn).map((path) => sourceFile(path, readFileSync(join(ROOT, path), "utf8")))
 
 const filesIn = (folder: string): ReadonlyArray<string> =>
   readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })

@@ -1,11 +1,24 @@
 /** The cursor against a simulated chain that reorganises at will: it ends on the canonical chain, or it stops. */
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
-import { nextCursor, openCursor, type CursorEvent, type CursorStep, type LinkedBlock } from "../../machines/block-cursor.machine.ts"
+import {
+  nextCursor,
+  openCursor,
+  type CursorEvent,
+  type CursorStep,
+  type LinkedBlock
+} from "../../machines/block-cursor.machine.ts"
 import type { Hex } from "../../src/domain/hex.ts"
 import type { BlockRef } from "../../src/domain/outcome.ts"
 
-const hashOf = (height: number, fork: number): Hex => `0x${height.toString(16).padStart(32, "0")}${fork.toString(16).padStart(32, "0")}`
+const hashOf = (height: number, fork: number): Hex =>
+  `0x${height.toString(16).padStart(32, "0")}${fork.toString(16).padStart(32, "0")}`
+
+const headSeen = (height: number, fork: number): CursorEvent => ({
+  type: "head-seen",
+  head: { blockNumber: height, blockHash: hashOf(height, fork) },
+  finalized: 0
+})
 
 /** A chain whose tip may be replaced, and beside it the blocks that the listener has stored, as the ledger would keep them. */
 class World {
@@ -57,7 +70,9 @@ class World {
         expect(instruction.expected).toBe(this.cursor?.blockHash ?? null)
         expect(instruction.ancestor, "what was final stays").toBeGreaterThanOrEqual(snapshot.context.settled)
         const lowest = Math.min(...this.stored.keys())
-        if (this.stored.size > 0 && lowest > snapshot.context.startBlock) expect(instruction.ancestor).toBeGreaterThanOrEqual(lowest)
+        if (this.stored.size > 0 && lowest > snapshot.context.startBlock) {
+          expect(instruction.ancestor).toBeGreaterThanOrEqual(lowest)
+        }
         for (const height of this.stored.keys()) {
           if (height > instruction.ancestor || height < instruction.keepFrom) this.stored.delete(height)
         }
@@ -89,7 +104,8 @@ const settle = (world: World, from: CursorStep): CursorStep => {
   throw new TypeError("the cursor goes round in circles")
 }
 
-const storedChain = (world: World): ReadonlyArray<Hex> => [...world.stored.values()].toSorted((a, b) => a.number - b.number).map(({ hash }) => hash)
+const storedChain = (world: World): ReadonlyArray<Hex> =>
+  [...world.stored.values()].toSorted((a, b) => a.number - b.number).map(({ hash }) => hash)
 
 describe("the cursor", () => {
   test("catches up in bounded batches from the start block, then follows", () => {
@@ -145,26 +161,27 @@ describe("the cursor", () => {
     const world = new World()
     world.mine(6)
     const before = settle(world, openCursor(START))
-    const after = nextCursor(before.snapshot, { type: "head-seen", head: { blockNumber: 2, blockHash: hashOf(2, 0) }, finalized: 0 })
+    const after = nextCursor(before.snapshot, headSeen(2, 0))
     expect(after.instruction).toEqual({ type: "watch" })
     expect(after.snapshot.context.cursor).toEqual(world.cursor)
   })
 
   test("stores only the part of a batch that hangs together", () => {
-    const step = nextCursor(openCursor(START).snapshot, { type: "head-seen", head: { blockNumber: 9, blockHash: hashOf(9, 1) }, finalized: 0 })
+    const step = nextCursor(openCursor(START).snapshot, headSeen(9, 1))
     const torn = [1, 2, 3, 4].map((number) => ({
       number,
       hash: hashOf(number, number < 3 ? 0 : 1),
       parentHash: hashOf(number - 1, number <= 2 ? 0 : 1)
     }))
-    expect(nextCursor(step.snapshot, { type: "blocks-read", blocks: torn }).instruction).toMatchObject({ type: "advance", count: 2, ancestor: 0 })
+    const { instruction } = nextCursor(step.snapshot, { type: "blocks-read", blocks: torn })
+    expect(instruction).toMatchObject({ type: "advance", count: 2, ancestor: 0 })
   })
 
   test("does not turn in circles when two endpoints disagree about the tip", () => {
     const world = new World()
     world.mine(5)
     const before = settle(world, openCursor(START))
-    const higher = nextCursor(before.snapshot, { type: "head-seen", head: { blockNumber: 6, blockHash: hashOf(6, 7) }, finalized: 0 })
+    const higher = nextCursor(before.snapshot, headSeen(6, 7))
     const elsewhere = nextCursor(higher.snapshot, {
       type: "blocks-read",
       blocks: [{ number: 6, hash: hashOf(6, 7), parentHash: hashOf(5, 7) }]
@@ -231,7 +248,11 @@ describe("the cursor", () => {
 describe("against any chain", () => {
   const happening = fc.oneof(
     fc.record({ type: fc.constant("mine" as const), count: fc.integer({ min: 1, max: 9 }) }),
-    fc.record({ type: fc.constant("reorganise" as const), depth: fc.integer({ min: 1, max: 6 }), length: fc.integer({ min: 0, max: 8 }) }),
+    fc.record({
+      type: fc.constant("reorganise" as const),
+      depth: fc.integer({ min: 1, max: 6 }),
+      length: fc.integer({ min: 0, max: 8 })
+    }),
     fc.record({ type: fc.constant("finalise" as const), lag: fc.integer({ min: 0, max: 5 }) }),
     fc.record({ type: fc.constant("move" as const), moves: fc.integer({ min: 1, max: 12 }) }),
     fc.record({ type: fc.constant("restart" as const) })
@@ -245,12 +266,15 @@ describe("against any chain", () => {
     for (const event of happenings) {
       if (event.type === "mine") world.mine(event.count)
       else if (event.type === "finalise") world.finalized = Math.max(world.finalized, world.chain.length - 1 - event.lag)
-      else if (event.type === "restart") step = step.instruction.type === "stop" ? step : openCursor({ ...START, cursor: world.cursor })
-      else if (event.type === "reorganise") {
+      else if (event.type === "restart") {
+        if (step.instruction.type !== "stop") step = openCursor({ ...START, cursor: world.cursor })
+      } else if (event.type === "reorganise") {
         const most = mayTakeBackFinal ? event.depth : Math.min(event.depth, world.chain.length - 1 - world.finalized)
         if (most > 0) world.reorganise(most, event.length)
       } else {
-        for (let moves = 0; moves < event.moves && step.instruction.type !== "stop"; moves++) step = nextCursor(step.snapshot, world.obey(step))
+        for (let moves = 0; moves < event.moves && step.instruction.type !== "stop"; moves++) {
+          step = nextCursor(step.snapshot, world.obey(step))
+        }
       }
     }
     world.mine(9)

@@ -138,7 +138,12 @@ describe("the journey", () => {
 })
 
 describe("paths through the machine", () => {
-  const options = { input: { anchor: HOME }, events: EVENTS, limit: 20_000, stopWhen: (state: { value: unknown }) => state.value === "finalized" }
+  const options = {
+    input: { anchor: HOME },
+    events: EVENTS,
+    limit: 20_000,
+    stopWhen: (state: { readonly value: unknown }) => state.value === "finalized"
+  }
 
   test("every state is reached, and each shortest path walks with a JSON round trip between any two steps", () => {
     const paths = getShortestPaths(decryptionRequestMachine, options)
@@ -156,7 +161,8 @@ describe("paths through the machine", () => {
       toState: (state) => state.value === "finalized"
     })
     // Straight on, or with the discovery that somebody has fulfilled the request already.
-    expect(paths.map((path) => path.steps.slice(1).map((step) => step.event.type)).toSorted((a, b) => b.length - a.length)).toEqual([
+    const ways = paths.map((path) => path.steps.slice(1).map((step) => step.event.type))
+    expect(ways.toSorted((a, b) => b.length - a.length)).toEqual([
       ["acl-checked", "ciphertext-fetched", "shares-collected", "threshold-verified", "submitted", "finalized"],
       ["acl-checked", "ciphertext-fetched", "shares-collected", "submitted", "finalized"],
       ["acl-checked", "ciphertext-fetched", "submitted", "finalized"],
@@ -166,7 +172,10 @@ describe("paths through the machine", () => {
   })
 })
 
-const walkAll = (events: ReadonlyArray<RequestEvent>, check: (before: unknown, event: RequestEvent, decision: Decision) => void): void => {
+const walkAll = (
+  events: ReadonlyArray<RequestEvent>,
+  check: (before: unknown, event: RequestEvent, decision: Decision) => void
+): void => {
   let snapshot = birth(HOME).snapshot
   for (const event of events) {
     const decision = on(snapshot, event)
@@ -260,7 +269,8 @@ describe("snapshots outlive the build that wrote them", () => {
     expect(knowsMachineVersion(MACHINE_VERSION)).toBe(true)
     for (const version of [MACHINE_VERSION + 1, 0, -1, 1.5, Number.NaN]) {
       expect(knowsMachineVersion(version), String(version)).toBe(false)
-      expect(() => decide({ snapshot: birth(HOME).snapshot, machineVersion: version }, { type: "deadline-passed" })).toThrow(/not known/)
+      const stored = { snapshot: birth(HOME).snapshot, machineVersion: version }
+      expect(() => decide(stored, { type: "deadline-passed" })).toThrow(/not known/)
     }
   })
 

@@ -1,7 +1,17 @@
-/** What is believed of a node, and what follows from it: who is asked, in which order, and when a node that failed gets another chance. */
+/** What is believed of a node, and what follows from it: who is asked, in which order, and when a node that failed gets another
+ * chance. */
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
-import { firstBelief, kmsNodeMachine, mayAsk, nextBelief, NODE_PATIENCE, rankNodes, type KmsNodeBelief, type NodeEvent } from "../../machines/kms-node.machine.ts"
+import {
+  firstBelief,
+  kmsNodeMachine,
+  mayAsk,
+  nextBelief,
+  NODE_PATIENCE,
+  rankNodes,
+  type KmsNodeBelief,
+  type NodeEvent
+} from "../../machines/kms-node.machine.ts"
 
 const after = (belief: KmsNodeBelief, ...events: ReadonlyArray<NodeEvent>): KmsNodeBelief =>
   events.reduce((now, event) => nextBelief(JSON.parse(JSON.stringify(now)), event), belief)

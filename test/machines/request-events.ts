@@ -44,4 +44,8 @@ export const anyEvent: fc.Arbitrary<RequestEvent> = fc.oneof(
   { weight: 1, arbitrary: fc.nat(3).map((blockNumber): RequestEvent => ({ type: "orphaned", block: anchorAt(blockNumber) })) }
 )
 
-const anchorAt = (blockNumber: number): Anchor => ({ blockNumber, blockHash: `0x${String(blockNumber).padStart(64, "0")}`, logIndex: 0 })
+const anchorAt = (blockNumber: number): Anchor => ({
+  blockNumber,
+  blockHash: `0x${String(blockNumber).padStart(64, "0")}`,
+  logIndex: 0
+})

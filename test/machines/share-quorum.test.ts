@@ -1,4 +1,5 @@
-/** Whom the quorum asks, and when it is enough: never more nodes than the budget, and the same verdict in whatever order answers come. */
+/** Whom the quorum asks, and when it is enough: never more nodes than the budget, and the same verdict in whatever order answers
+ * come. */
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
 import { nextQuorum, openQuorum, type QuorumEvent, type QuorumStep } from "../../machines/share-quorum.machine.ts"
@@ -7,7 +8,10 @@ import type { NodeId } from "../../src/domain/committee.ts"
 const OPENING = { threshold: 3, ranked: [5, 2, 4, 1, 3], budget: 5, held: [], askedBefore: [] } as const
 
 /** All that happens to one request, and everybody who was asked on the way; every snapshot goes through JSON. */
-const run = (first: QuorumStep, events: ReadonlyArray<QuorumEvent>): QuorumStep & { readonly asks: ReadonlyArray<ReadonlyArray<NodeId>> } => {
+const run = (
+  first: QuorumStep,
+  events: ReadonlyArray<QuorumEvent>
+): QuorumStep & { readonly asks: ReadonlyArray<ReadonlyArray<NodeId>> } => {
   let step = first
   const asks = [first.ask]
   for (const event of events) {
@@ -49,14 +53,16 @@ describe("whom it asks", () => {
   })
 
   test("a node that failed for good is never asked again", () => {
-    expect(run(openQuorum({ ...OPENING, ranked: [5, 2, 4, 1] }), [failed(2), HEDGE, HEDGE]).asks).toEqual([[5, 2, 4], [1], [], []])
+    const step = run(openQuorum({ ...OPENING, ranked: [5, 2, 4, 1] }), [failed(2), HEDGE, HEDGE])
+    expect(step.asks).toEqual([[5, 2, 4], [1], [], []])
   })
 
   test("below the budget of k - 1 it is starved until the budget is raised", () => {
     const before = run(openQuorum({ ...OPENING, budget: 2 }), [heard(5), heard(2), HEDGE])
     expect(before.asks).toEqual([[5, 2], [], [], []])
     expect(before.snapshot.value).toBe("starved")
-    expect(nextQuorum(before.snapshot, { type: "budget-raised", budget: 5 })).toMatchObject({ ask: [4], snapshot: { value: "asking" } })
+    const raised = nextQuorum(before.snapshot, { type: "budget-raised", budget: 5 })
+    expect(raised).toMatchObject({ ask: [4], snapshot: { value: "asking" } })
   })
 
   test("nodes that were asked before a crash cost no further budget", () => {
