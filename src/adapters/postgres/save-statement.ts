@@ -46,7 +46,7 @@ decided AS (
   FROM input c JOIN fence f ON f.name = 'partition/' || c.partition AND f.epoch = c.lease_epoch
   WHERE r.request_id = c.request_id AND r.version = c.version AND r.state = c.from_state AND r.partition = c.partition
   RETURNING r.request_id, r.partition, r.version, r.chain_tail, r.deadline, c.lease_epoch, c.from_state, c.to_state, c.event, c.dispatch,
-            c.wake_after, c.worker
+            c.wake_after, c.worker, CASE WHEN c.dispatch IS NOT NULL THEN nextval('outbox_ids') END AS outbox_id
 ),
 written AS (
   INSERT INTO transition (request_id, seq, from_state, to_state, event, at, worker, lease_epoch, hash)
@@ -61,15 +61,14 @@ asleep AS (
   DELETE FROM wake w USING decided d WHERE w.request_id = d.request_id AND d.wake_after IS NULL
 ),
 owed AS (
-  INSERT INTO outbox (request_id, partition, version, reached, deadline, written_at)
-  SELECT request_id, partition, version, dispatch, deadline, now() FROM decided WHERE dispatch IS NOT NULL
-  RETURNING outbox_id, request_id
+  INSERT INTO outbox (outbox_id, request_id, partition, version, reached, deadline, written_at)
+  SELECT outbox_id, request_id, partition, version, dispatch, deadline, now() FROM decided WHERE dispatch IS NOT NULL
 ),
 answered AS (
   DELETE FROM signal s USING unnest($18::bigint[], $19::bytea[]) AS a(signal_id, request_id), decided d
   WHERE s.signal_id = a.signal_id AND d.request_id = a.request_id
 )
-SELECT d.request_id, d.version, d.chain_tail, o.outbox_id FROM decided d LEFT JOIN owed o USING (request_id)`
+SELECT request_id, version, chain_tail, outbox_id FROM decided`
 }
 
 /** A decision and who made it. */

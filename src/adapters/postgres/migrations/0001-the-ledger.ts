@@ -92,8 +92,9 @@ COMMENT ON TABLE wake IS 'One row for each request that has not ended: when some
 COMMENT ON COLUMN wake.claims IS 'How often it was claimed as overdue in its present state: many claims mean that its work never answers.';
 COMMENT ON COLUMN wake.reason IS 'Why it was postponed last.';
 
+CREATE SEQUENCE outbox_ids;
 CREATE TABLE outbox (
-  outbox_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  outbox_id bigint PRIMARY KEY DEFAULT nextval('outbox_ids'),
   request_id bytea NOT NULL,
   partition smallint NOT NULL,
   version integer NOT NULL,
