@@ -66,7 +66,6 @@ const HOUSE_RULES: ReadonlyArray<readonly [sentence: string, rule: rules.Rule, o
       }
     ]
   ],
-  ["what is imported is there", rules.importsExist, [{ "src/domain/a.ts": `import { b } from "./b.ts"` }]],
   [
     "there are no barrels",
     rules.noBarrels,

@@ -162,15 +162,6 @@ export const noCircles: Rule = (files) => {
   return [...circles]
 }
 
-export const importsExist: Rule = (files) => {
-  const paths = new Set(files.map(({ path }) => path))
-  return files.flatMap(({ path, imports }) =>
-    imports
-      .filter(({ isOurs, to }) => isOurs && to.endsWith(".ts") && !paths.has(to))
-      .map(({ to }) => `${path} imports ${to}, which is not there`)
-  )
-}
-
 export const noBarrels: Rule = (files) =>
   files
     .filter(({ path }) => !isGenerated(path))
