@@ -107,7 +107,7 @@ export class NatsServer {
 }
 
 /** A port that nobody listened on a moment ago. */
-const freePort = (): Promise<number> =>
+export const freePort = (): Promise<number> =>
   new Promise((resolve, reject) => {
     const probe = createServer()
     probe.once("error", reject)

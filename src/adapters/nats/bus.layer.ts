@@ -10,6 +10,7 @@ import { Bus, BusUnavailable, type Verdict } from "../../messaging/bus.port.ts"
 import { ParkedMessages } from "../../messaging/parked-messages.port.ts"
 import { assertPublishable } from "../../messaging/publishable.ts"
 import { verdictOf } from "../../messaging/verdict-of.ts"
+import { attempt } from "./attempt.ts"
 import { openLink, type NatsLink, type NatsSession } from "./connection.ts"
 import { safely } from "./desk.ts"
 import type { NatsSettings } from "./nats-settings.ts"
@@ -119,6 +120,3 @@ const parkedOver = (link: NatsLink) =>
     newest: (limit) =>
       Effect.flatMap(link.session, (session) => attempt("read parked messages", () => newestParked(session, limit)))
   })
-
-const attempt = <A>(doing: string, act: () => Promise<A>): Effect.Effect<A, BusUnavailable> =>
-  Effect.tryPromise({ try: act, catch: (cause) => new BusUnavailable({ doing, cause }) })

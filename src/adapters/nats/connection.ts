@@ -12,6 +12,7 @@ import {
 import { jetstream, jetstreamManager, type JetStreamClient, type JetStreamManager } from "@nats-io/jetstream"
 import { Effect, Latch, Random, Redacted, type Scope } from "effect"
 import { BusUnavailable } from "../../messaging/bus.port.ts"
+import { attempt } from "./attempt.ts"
 import type { NatsSettings } from "./nats-settings.ts"
 
 /** One try to open a socket, log in and hear the first PONG. */
@@ -127,10 +128,7 @@ const dialUntilConnected = (settings: NatsSettings): Effect.Effect<NatsConnectio
   })
 
 const dial = (settings: NatsSettings): Effect.Effect<NatsConnection, BusUnavailable> =>
-  Effect.tryPromise({
-    try: () => connect(connectionOptions(settings)),
-    catch: (cause) => new BusUnavailable({ doing: "connect to NATS", cause })
-  })
+  attempt("connect to NATS", () => connect(connectionOptions(settings)))
 
 const goodbye = (connection: NatsConnection): Effect.Effect<void> =>
   Effect.tryPromise(() => connection.flush()).pipe(

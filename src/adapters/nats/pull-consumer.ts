@@ -3,38 +3,25 @@
  * goes quiet) ends one round, and the next makes what is missing. Uses `fetch` with the exact room of the desk: the library's
  * `consume` asks again whenever heartbeats stop, and behind slow handlers they do stop, so that it hoards (docs/adr/0002).
  */
-import type { Consumer, ConsumerMessages, JsMsg } from "@nats-io/jetstream"
-import { Effect, Random, type Fiber, type Scope } from "effect"
+import type { Consumer, ConsumerInfo, ConsumerMessages, JsMsg } from "@nats-io/jetstream"
+import { Clock, Effect, Random, type Fiber, type Scope } from "effect"
 import { ACK_WAIT_MS } from "../../messaging/bus-limits.ts"
-import { BusUnavailable } from "../../messaging/bus.port.ts"
+import type { BusUnavailable } from "../../messaging/bus.port.ts"
+import { attempt } from "./attempt.ts"
 import type { NatsLink } from "./connection.ts"
 import { Desk } from "./desk.ts"
 import type { NatsSettings } from "./nats-settings.ts"
+import { StallWatch, type ConsumerView } from "./stall-watch.ts"
 import { durableOf, ensureConsumer, streamOf } from "./streams.ts"
 
 /** One request for messages; a new one follows at once. */
 const PULL_MS = 10_000
 /** The server's sign of life while a request waits. Two missing end the round. */
 const HEARTBEAT_MS = 1_000
-/** The watchdog looks this often; two equal looks are a stall. */
-const WATCH_PERIOD_MS = 5_000
+/** The watchdog looks this often, and only while nothing arrives. */
+const WATCH_PERIOD_MS = 2_500
 const ROUND_PAUSE_FIRST_MS = 50
 const ROUND_PAUSE_LONGEST_MS = 2_000
-
-/** What the watchdog compares. */
-export interface ConsumerView {
-  readonly pending: number
-  readonly unsettled: number
-  readonly unsettledMax: number
-  readonly deliveredSeq: number
-}
-
-/**
- * Messages wait, there is room for them, and yet none was delivered to anybody between two looks (seen after leader changes:
- * nats-server #6387, nats.go #2063).
- */
-export const isStalled = (before: ConsumerView, now: ConsumerView): boolean =>
-  before.pending > 0 && now.pending > 0 && now.unsettled < now.unsettledMax && before.deliveredSeq === now.deliveredSeq
 
 export const pullInto = (
   link: NatsLink,
@@ -50,6 +37,7 @@ export const pullInto = (
       Effect.sync(() => new Desk(concurrency, start)),
       (held) => Effect.andThen(held.close, flush(link))
     )
+    yield* Effect.forkScoped(watching(link, subject, desk))
     yield* Effect.forkScoped(rounds(link, settings, subject, concurrency, desk))
   })
 
@@ -86,11 +74,7 @@ const round = Effect.fnUntraced(
   function*(link: NatsLink, settings: NatsSettings, subject: string, concurrency: number, desk: Desk) {
     const session = yield* link.session
     const consumer = yield* attempt(`consume ${subject}`, () => ensureConsumer(session, settings, subject, concurrency))
-    yield* Effect.raceFirst(pulling(link, consumer, desk), watching(consumer, desk))
-    // Nothing that waits is lost with the consumer: the messages are in the stream.
-    yield* attempt(`drop the stalled consumer of ${subject}`, () =>
-      session.manager.consumers.delete(streamOf(subject), durableOf(subject)))
-    return yield* new BusUnavailable({ doing: `consume ${subject}`, cause: "messages wait and none is delivered" })
+    return yield* pulling(link, consumer, desk)
   }
 )
 
@@ -115,31 +99,31 @@ const receive = async (link: NatsLink, messages: ConsumerMessages, desk: Desk): 
   }
 }
 
-/** Ends when the server has messages and gives them to nobody. */
-const watching = Effect.fnUntraced(function*(consumer: Consumer, desk: Desk) {
-  let before: ConsumerView | undefined
+/** Deletes a consumer that stands still; the next round makes it again. Nothing is lost with it: the messages are in the stream. */
+const watching = Effect.fnUntraced(function*(link: NatsLink, subject: string, desk: Desk): Effect.fn.Return<never> {
+  const watch = new StallWatch()
+  const [stream, durable] = [streamOf(subject), durableOf(subject)]
   for (;;) {
     const accepted = desk.accepted
     yield* Effect.sleep(WATCH_PERIOD_MS)
     if (desk.accepted > accepted || desk.room < 1) {
-      before = undefined
+      watch.forget()
       continue
     }
-    const now = yield* attempt("look at the consumer", () => look(consumer))
-    if (before !== undefined && isStalled(before, now)) return
-    before = now
+    yield* Effect.ignore(Effect.gen(function*() {
+      const { manager } = yield* link.session
+      const view = yield* attempt("look at a consumer", async () => viewOf(await manager.consumers.info(stream, durable)))
+      if (!watch.sees(view, yield* Clock.currentTimeMillis)) return
+      yield* Effect.logWarning("a NATS consumer stands still with messages waiting; making it again", { subject, ...view })
+      watch.forget()
+      yield* attempt("delete a consumer that stands still", () => manager.consumers.delete(stream, durable))
+    }))
   }
 })
 
-const look = async (consumer: Consumer): Promise<ConsumerView> => {
-  const info = await consumer.info()
-  return {
-    pending: info.num_pending,
-    unsettled: info.num_ack_pending,
-    unsettledMax: info.config.max_ack_pending ?? Number.POSITIVE_INFINITY,
-    deliveredSeq: info.delivered.consumer_seq
-  }
-}
-
-const attempt = <A>(doing: string, act: () => Promise<A>): Effect.Effect<A, BusUnavailable> =>
-  Effect.tryPromise({ try: act, catch: (cause) => new BusUnavailable({ doing, cause }) })
+const viewOf = (info: ConsumerInfo): ConsumerView => ({
+  pending: info.num_pending,
+  unsettled: info.num_ack_pending,
+  unsettledMax: info.config.max_ack_pending ?? Number.POSITIVE_INFINITY,
+  deliveredSeq: info.delivered.consumer_seq
+})
