@@ -133,7 +133,7 @@ export const SETTLE: Prepared = { name: "settle", text: `DELETE FROM outbox WHER
 
 /** A newer signal about the same subject gets a new id: whoever answers the older one does not answer this. */
 export const SIGNAL_UPSERT = `
-ON CONFLICT (request_id, subject) DO UPDATE SET signal_id = excluded.signal_id, event = excluded.event
+ON CONFLICT (request_id, subject) DO UPDATE SET signal_id = DEFAULT, event = excluded.event
 WHERE signal.event::text <> excluded.event::text`
 
 export const SIGNAL: Prepared = {

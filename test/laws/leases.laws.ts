@@ -1,0 +1,74 @@
+/** What every Leases promises: one owner at a time by the ledger's clock, and an epoch that grows with every change of owner. */
+import { Effect } from "effect"
+import assert from "node:assert/strict"
+import { test } from "vitest"
+import type { Ledger } from "../../src/adapters/postgres/ledger.layer.ts"
+import { Leases } from "../../src/ledger/lease.port.ts"
+import { eventually } from "../support/eventually.ts"
+import { type LedgerWorld, random32 } from "../support/ledger-world.ts"
+
+const someNames = (count: number): ReadonlyArray<string> => Array.from({ length: count }, () => `test/${random32()}`)
+
+export const leasesLaws = (world: () => LedgerWorld): void => {
+  const law = (promise: string, program: Effect.Effect<void, unknown, Ledger>) => test(promise, () => world().run(program))
+
+  law("gives every free lease to whoever asks first, and nothing to the second", Effect.gen(function*() {
+    const leases = yield* Leases
+    const names = someNames(3)
+    const mine = yield* leases.claim(names, "a", 60_000)
+    assert.deepEqual(new Set(mine.map((lease) => lease.name)), new Set(names))
+    assert.deepEqual(yield* leases.claim(names, "b", 60_000), [])
+    const held = (yield* leases.holders).filter((holder) => names.includes(holder.name))
+    assert(held.every((holder) => holder.owner === "a" && holder.remainingMs > 0 && holder.remainingMs <= 60_000))
+  }))
+
+  law("keeps the epoch while the owner stays, and raises it when the owner changes", Effect.gen(function*() {
+    const leases = yield* Leases
+    const names = someNames(1)
+    const [first] = yield* leases.claim(names, "a", 60_000)
+    assert.deepEqual(yield* leases.claim(names, "a", 60_000), [first])
+    assert(first !== undefined)
+    assert.deepEqual(yield* leases.renew([first], "a", 60_000), [first])
+    yield* leases.resign([first], "a")
+    const [second] = yield* leases.claim(names, "b", 60_000)
+    assert(second !== undefined && second.epoch > first.epoch)
+    assert.deepEqual(yield* leases.renew([first], "a", 60_000), [])
+  }))
+
+  law("starts a new epoch even for the same owner once it has resigned", Effect.gen(function*() {
+    const leases = yield* Leases
+    const names = someNames(1)
+    const [first] = yield* leases.claim(names, "a", 60_000)
+    assert(first !== undefined)
+    yield* leases.resign([first], "a")
+    assert.deepEqual((yield* leases.holders).filter((holder) => names.includes(holder.name)), [])
+    const [again] = yield* leases.claim(names, "a", 60_000)
+    assert(again !== undefined && again.epoch > first.epoch)
+  }))
+
+  law("lets an expired lease go to another", Effect.gen(function*() {
+    const leases = yield* Leases
+    const names = someNames(1)
+    const [first] = yield* leases.claim(names, "a", 50)
+    const [second] = yield* Effect.promise(() =>
+      eventually("the lease expires", async () => {
+        const claimed = await world().run(leases.claim(names, "b", 60_000))
+        return claimed.length === 1 && claimed
+      }))
+    assert(first !== undefined && second !== undefined && second.epoch > first.epoch)
+    yield* leases.resign([first], "a")
+    assert.deepEqual(yield* leases.renew([second], "b", 60_000), [second])
+  }))
+
+  law("has one winner for each lease among many claimers", Effect.gen(function*() {
+    const leases = yield* Leases
+    const names = someNames(16)
+    const claims = yield* Effect.all(
+      Array.from({ length: 10 }, (_, index) => leases.claim(index % 2 === 0 ? names : names.toReversed(), `owner-${index}`, 60_000)),
+      { concurrency: "unbounded" }
+    )
+    const won = claims.flat().map((lease) => lease.name)
+    assert.equal(won.length, names.length)
+    assert.deepEqual(new Set(won), new Set(names))
+  }))
+}
