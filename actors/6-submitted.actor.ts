@@ -87,7 +87,7 @@ export const finalityActor = (concurrency: number) =>
         const gone: StepOutcome = { type: "halted", reason: "no-submission", detail: "submitted without a transaction" }
         return submission === undefined
           ? Effect.succeed(gone)
-          : settle(watchFinality(request.id, submission.txHash, submission.block))
+          : settle(watchFinality(request.id, request.facts.deadline, submission.txHash, submission.block))
       },
       { concurrency: 8 }
     )

@@ -22,13 +22,11 @@ export const findFulfilment = Effect.fnUntraced(function* (id: RequestId, deadli
 })
 
 /** submitted -> finalized, once the block of the result is final enough. A result that moved is followed to its new block. */
-export const watchFinality = Effect.fnUntraced(function* (id: RequestId, txHash: Hex, block: BlockRef) {
+export const watchFinality = Effect.fnUntraced(function* (id: RequestId, deadline: number, txHash: Hex, block: BlockRef) {
   const contract = yield* ResultContract
   const finality = yield* contract.finality(block)
   if (finality === "final") return { type: "finalized", txHash, block } satisfies StepOutcome
   if (finality === "pending") return { type: "postponed", reason: "waiting-for-finality", retryAfterMs: FINALITY_POLL_MS } satisfies StepOutcome
-  const mined = yield* contract.fulfilment(id)
-  return mined === undefined
-    ? ({ type: "postponed", reason: "result-reorganised", retryAfterMs: FINALITY_POLL_MS } satisfies StepOutcome)
-    : ({ type: "submitted", txHash: mined.txHash, block: mined.block } satisfies StepOutcome)
+  const found = yield* findFulfilment(id, deadline)
+  return found ?? ({ type: "postponed", reason: "result-reorganised", retryAfterMs: FINALITY_POLL_MS } satisfies StepOutcome)
 })
