@@ -105,17 +105,43 @@ export const SHARE_REPLY_SECONDS: Metric = {
   because: "Names the slow or failing operator before requests suffer. The last bound is the time after which a node is given up."
 }
 
+/** What an operator reads from each of the port's counters and gauges. */
+const BECAUSE: Readonly<Record<CounterName | GaugeName, string>> = {
+  messages_parked: "Should stand still: a version of ours that the others cannot read, or a stranger on the bus.",
+  stale_decisions: "A few when partitions change hands; a steady rate means that two coordinators work on one partition.",
+  work_resent: "The sweeper did the bus's work: each costs a request the work timeout.",
+  shares_asked: "Divided by requests verified: at rest k, and hedging adds to it.",
+  shares_received: "Far below shares_asked: nodes are slow, refuse, or are gone; gateway_share_reply_seconds says which.",
+  wrong_shares: "Every single one is a broken or lying operator: the evidence file is for them.",
+  hedged_asks: "The price of low latency; above a tenth of shares_asked a node is slow all the time.",
+  fee_bumps: "The chain asks for more than the fee policy offers.",
+  reorgs: "Normal in small numbers on chains with late finality; many mean a bad RPC endpoint.",
+  actor_restarts: "Defects of ours. Should be zero; the error log has the cause.",
+  telemetry_dropped: "Should be zero: something is said that must not be written, or the log's disk or reader is stuck.",
+  oldest_overdue_seconds: "Says that requests are not moving while every process looks well; page beyond 30.",
+  owned_partitions: "Summed over all coordinators it is the number of partitions; less means that requests wait for an owner.",
+  cursor_block: "chain_head_block minus this is how far behind the listener is.",
+  chain_head_block: "Standing still: the chain or the RPC endpoint has stopped.",
+  lane_open_slots: "Rising: transactions are not mined, because of fees, nonces or an empty account."
+}
+
+const declare = (name: CounterName | GaugeName, of: Pick<Metric, "type" | "name" | "help">): Metric => ({
+  ...of,
+  labels: labelsOf(name),
+  because: BECAUSE[name]
+})
+
 export const COUNTER_METRICS = Object.fromEntries(
   Object.entries(COUNTERS).map(([name, help]) => [
     name,
-    { type: "counter", name: `gateway_${name}_total`, help, labels: labelsOf(name as CounterName), because: "" } satisfies Metric
+    declare(name as CounterName, { type: "counter", name: `gateway_${name}_total`, help })
   ])
 ) as unknown as Readonly<Record<CounterName, Metric>>
 
 export const GAUGE_METRICS = Object.fromEntries(
   Object.entries(GAUGES).map(([name, help]) => [
     name,
-    { type: "gauge", name: `gateway_${name}`, help, labels: labelsOf(name as GaugeName), because: "" } satisfies Metric
+    declare(name as GaugeName, { type: "gauge", name: `gateway_${name}`, help })
   ])
 ) as unknown as Readonly<Record<GaugeName, Metric>>
 

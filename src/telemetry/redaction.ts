@@ -4,14 +4,17 @@ import type { LogData, Scalar } from "./telemetry.port.ts"
 
 /** A line is read by people; a longer text is a payload. */
 export const TEXT_CHARACTERS_MAX = 512
-/** Beyond this a text is not even looked at. */
-const LOOKED_AT_CHARACTERS_MAX = 65_536
-/** The longest unbroken run that is let through: "0x" and 32 bytes, a hash or an id. Shares (48 bytes) and keys (96) are longer. */
-export const RUN_CHARACTERS_MAX = 66
+/** Beyond this a text is not even looked at: the credentials of URLs are found in time that grows with its square (3 ms here). */
+const LOOKED_AT_CHARACTERS_MAX = 4_096
+/** "0x" and 32 bytes: a hash or an id. Shares (48 bytes), keys (96) and ciphertexts are longer. */
+const HEX_CHARACTERS_MAX = 66
+/** 32 bytes are 43 characters of base64; words and identifiers of this length hardly exist. */
+const RUN_CHARACTERS_MAX = 40
 const ENTRIES_MAX = 32
 
 /** Hex, base64 and base64url alike. */
-const LONG_RUN = new RegExp(`[A-Za-z0-9+/]{${RUN_CHARACTERS_MAX + 1},}={0,2}|[A-Za-z0-9_-]{${RUN_CHARACTERS_MAX + 1},}`, "g")
+const LONG_RUN = new RegExp(`[A-Za-z0-9+/]{${RUN_CHARACTERS_MAX},}={0,2}|[A-Za-z0-9_-]{${RUN_CHARACTERS_MAX},}`, "g")
+const HEX_RUN = /^(?:0x)?[0-9a-fA-F]+$/
 /** Who connects, and with which password, as URLs have it before the host. */
 const URL_CREDENTIALS = /([A-Za-z][A-Za-z0-9+.-]*:\/\/)\S*@/g
 const KEY = /^[a-z][A-Za-z0-9]{0,31}$/
@@ -28,9 +31,13 @@ export interface Redacted {
 
 export const redactText = (text: string): string => {
   if (text.length > LOOKED_AT_CHARACTERS_MAX) return `[${text.length} characters]`
-  const short = text.replace(URL_CREDENTIALS, "$1").replace(LONG_RUN, (run) => `[${run.length} characters]`)
+  const short = text.replace(URL_CREDENTIALS, "$1").replace(LONG_RUN, (run) => (isHarmless(run) ? run : `[${run.length} characters]`))
   return short.length > TEXT_CHARACTERS_MAX ? `${short.slice(0, TEXT_CHARACTERS_MAX).toWellFormed()}…` : short
 }
+
+/** Hashes, and paths or names: encoded bytes of this length have capitals, small letters and digits. */
+const isHarmless = (run: string): boolean =>
+  run.length <= HEX_CHARACTERS_MAX && (HEX_RUN.test(run) || !(/[A-Z]/.test(run) && /[a-z]/.test(run) && /[0-9]/.test(run)))
 
 export const redact = (data: LogData): Redacted => {
   const kept: Record<string, Scalar> = {}

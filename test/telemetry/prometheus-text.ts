@@ -14,7 +14,8 @@ export interface Family {
   readonly samples: ReadonlyArray<Sample>
 }
 
-const LINE = /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (NaN|[+-]Inf|[-+]?[0-9.]+(?:e[-+]?[0-9]+)?)$/
+/** Numbers as Go's ParseFloat reads them, which ignores the case of NaN (prom-client writes "Nan"). */
+const LINE = /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? ([Nn]a[Nn]|[+-]Inf|[-+]?[0-9.]+(?:e[-+]?[0-9]+)?)$/
 const LABEL = /([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\["\\n])*)"(?:,|$)/y
 
 /** By name; fails with the line that is wrong. */
@@ -61,7 +62,7 @@ const readSample = (line: string): Sample => {
     assert(!(label in labels), `a label stands once: ${line}`)
     labels[label] = text
   }
-  return { name, labels, value: value === "NaN" ? Number.NaN : value.endsWith("Inf") ? Number(`${value}inity`) : Number(value) }
+  return { name, labels, value: Number(value.replace(/Inf$/, "Infinity").replace(/^nan$/i, "NaN")) }
 }
 
 const belongs = ({ name, type }: Family, sample: string): boolean =>

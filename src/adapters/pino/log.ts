@@ -1,7 +1,7 @@
 /** One line of JSON for each thing said, through pino. Everything passes the redaction first. Writing never blocks and never fails the
  * gateway: what a full disk or a stopped reader cannot take is dropped and counted, within a bounded buffer. */
 import { Effect, Schema, type Scope } from "effect"
-import { closeSync, openSync } from "node:fs"
+import { openSync } from "node:fs"
 import { type DestinationStream, pino, stdTimeFunctions } from "pino"
 import type { Fate } from "../../domain/fate.ts"
 import { redact, redactText } from "../../telemetry/redaction.ts"
@@ -33,6 +33,8 @@ export class LogNotOpened extends Schema.TaggedError<LogNotOpened>()("LogNotOpen
 
 /** What may wait for a slow reader: about 30,000 lines, some seconds at full load. */
 const WAITING_BYTES_MAX = 8 * 1024 * 1024
+/** A shutdown does not wait longer for a reader that has stopped. */
+const END_TIMEOUT_MS = 2_000
 
 /** Lines that wait are written before the scope closes. */
 export const openLog = Effect.fnUntraced(function* (options: LogOptions): Effect.fn.Return<Log, LogNotOpened, Scope.Scope> {
@@ -59,31 +61,34 @@ export const openLog = Effect.fnUntraced(function* (options: LogOptions): Effect
 
 const destination = Effect.fnUntraced(function* ({ to, onDropped }: LogOptions) {
   if (typeof to === "object" && "write" in to) return to satisfies DestinationStream
-  const fd = typeof to === "object" ? yield* openFile(to.path) : to === "stdout" ? 1 : 2
   return yield* Effect.acquireRelease(
-    Effect.sync(() => {
+    Effect.map(typeof to === "object" ? openFile(to.path) : Effect.succeed(to === "stdout" ? 1 : 2), (fd) => {
       const stream = pino.destination({ dest: fd, sync: false, maxLength: WAITING_BYTES_MAX })
+      let isReaderGone = false
       stream.on("drop", () => onDropped(1))
-      // A reader that went away (EPIPE) ends the writing; a full disk is tried again with the next line.
-      stream.on("error", () => onDropped(1))
-      return stream
-    }),
-    (stream) =>
-      Effect.sync(() => {
-        try {
-          stream.flushSync()
-        } catch {
-          onDropped(1)
-        }
+      // pino stops writing when the reader has gone (EPIPE); after all else, such as a full disk, the next line tries again.
+      stream.on("error", (error: NodeJS.ErrnoException) => {
+        isReaderGone ||= error.code === "EPIPE"
+        onDropped(1)
       })
-  )
+      return { stream, isReaderGone: () => isReaderGone }
+    }),
+    ({ stream, isReaderGone }) => (isReaderGone() ? Effect.void : end(stream))
+  ).pipe(Effect.map(({ stream }) => stream))
 })
 
-const openFile = (path: string): Effect.Effect<number, LogNotOpened, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.try({
-      try: () => openSync(path, "a", 0o640),
-      catch: (error) => new LogNotOpened({ path, code: (error as NodeJS.ErrnoException).code ?? "unknown" })
-    }),
-    (fd) => Effect.sync(() => closeSync(fd))
-  )
+type Stream = ReturnType<typeof pino.destination>
+
+/** Writes what waits, then closes the file; gives up on one that cannot be written. Never closes it under a write that is on its way. */
+const end = (stream: Stream): Effect.Effect<void> =>
+  Effect.callback<void>((resume) => {
+    stream.once("close", () => resume(Effect.void))
+    stream.once("error", () => stream.destroy())
+    stream.end()
+  }).pipe(Effect.timeoutOrElse({ duration: END_TIMEOUT_MS, orElse: () => Effect.void }))
+
+const openFile = (path: string): Effect.Effect<number, LogNotOpened> =>
+  Effect.try({
+    try: () => openSync(path, "a", 0o640),
+    catch: (error) => new LogNotOpened({ path, code: (error as NodeJS.ErrnoException).code ?? "unknown" })
+  })
