@@ -1,5 +1,5 @@
 /** What every Bus promises, whoever implements it. No actor may rely on more. */
-import { Effect, Exit, Layer, Scope } from "effect"
+import { Effect, Exit, type Layer, References, Scope } from "effect"
 import assert from "node:assert/strict"
 import { describe, test } from "vitest"
 import { PARKED_SUBJECT, workSubject } from "../../src/domain/journey.ts"
@@ -18,7 +18,9 @@ export const busLaws = (name: string, fresh: () => Promise<Layer.Layer<Bus | Par
   const law = (promise: string, program: Effect.Effect<void, unknown, Bus | ParkedMessages | Scope.Scope>, timeoutMs = 30_000) =>
     test(promise, { timeout: timeoutMs }, async () => {
       const layer = await fresh()
-      await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(layer)))
+      await Effect.runPromise(
+        program.pipe(Effect.scoped, Effect.provide(layer), Effect.provideService(References.MinimumLogLevel, "None"))
+      )
     })
 
   const publishAll = (bodies: ReadonlyArray<string>, subject: string = SUBJECT) =>

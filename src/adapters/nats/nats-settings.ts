@@ -1,5 +1,6 @@
 /** How to reach a NATS cluster and how much it may store for us. Values come from `bin`; nothing here reads the environment. */
 import type { Redacted } from "effect"
+import { ACK_WAIT_MS } from "../../messaging/bus-limits.ts"
 
 export type NatsCredentials =
   | { readonly type: "none" }
@@ -30,6 +31,8 @@ export interface NatsSettings {
   readonly streamBytesMax: number
   /** Publishes that wait for their confirmation at once. */
   readonly publishesInFlightMax: number
+  /** A delivery that nobody has settled or said to work on for this long goes to somebody else. */
+  readonly ackWaitMs: number
 }
 
 export const NATS_DEFAULTS = {
@@ -37,5 +40,6 @@ export const NATS_DEFAULTS = {
   credentials: { type: "none" },
   replicas: 1,
   streamBytesMax: 256 * 1024 * 1024,
-  publishesInFlightMax: 512
+  publishesInFlightMax: 512,
+  ackWaitMs: ACK_WAIT_MS
 } as const satisfies Omit<NatsSettings, "servers">

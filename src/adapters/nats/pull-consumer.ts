@@ -5,7 +5,6 @@
  */
 import type { Consumer, ConsumerInfo, ConsumerMessages, JsMsg } from "@nats-io/jetstream"
 import { Clock, Effect, Random, type Fiber, type Scope } from "effect"
-import { ACK_WAIT_MS } from "../../messaging/bus-limits.ts"
 import type { BusUnavailable } from "../../messaging/bus.port.ts"
 import { attempt } from "./attempt.ts"
 import type { NatsLink } from "./connection.ts"
@@ -32,7 +31,8 @@ export const pullInto = (
 ): Effect.Effect<void, never, Scope.Scope> =>
   Effect.gen(function*() {
     // Finalizers run from last to first: stop pulling, then finish what is in hand, and only then stop saying that we work.
-    yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(ACK_WAIT_MS / 3), Effect.sync(() => desk.sayWorking()))))
+    const sayWorking = Effect.andThen(Effect.sleep(settings.ackWaitMs / 3), Effect.sync(() => desk.sayWorking()))
+    yield* Effect.forkScoped(Effect.forever(sayWorking))
     const desk = yield* Effect.acquireRelease(
       Effect.sync(() => new Desk(concurrency, start)),
       (held) => Effect.andThen(held.close, flush(link))

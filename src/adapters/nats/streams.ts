@@ -17,7 +17,6 @@ import {
 import { nanos } from "@nats-io/transport-node"
 import { JOURNEY, PARKED_SUBJECT, workSubject } from "../../domain/journey.ts"
 import {
-  ACK_WAIT_MS,
   BODY_BYTES_MAX,
   DELIVERIES_MAX,
   DUPLICATE_WINDOW_MS,
@@ -107,7 +106,7 @@ export const ensureConsumer = async (
   const stream = streamOf(subject)
   const name = durableOf(subject)
   const unsettledMax = Math.max(UNSETTLED_MIN, concurrency * 2 * CONSUMING_PROCESSES_MAX)
-  const wanted = { ack_wait: nanos(ACK_WAIT_MS), max_deliver: DELIVERIES_MAX, max_ack_pending: unsettledMax }
+  const wanted = { ack_wait: nanos(settings.ackWaitMs), max_deliver: DELIVERIES_MAX, max_ack_pending: unsettledMax }
   const make = () =>
     manager.consumers.add(stream, {
       durable_name: name,

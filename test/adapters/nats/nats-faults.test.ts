@@ -25,17 +25,24 @@ describe("the NATS bus", () => {
   afterEach(() => server.dispose())
 
   const settings = (): NatsSettings => ({ ...NATS_DEFAULTS, servers: [server.url] })
-  const onTheBus = (program: Effect.Effect<void, unknown, Bus | ParkedMessages | Scope.Scope>) =>
+  const onTheBus = (
+    program: Effect.Effect<void, unknown, Bus | ParkedMessages | Scope.Scope>,
+    changes: Partial<NatsSettings> = {}
+  ) =>
     Effect.runPromise(program.pipe(
       Effect.scoped,
-      Effect.provide(natsBus(settings())),
+      Effect.provide(natsBus({ ...settings(), ...changes })),
       Effect.provideService(References.MinimumLogLevel, "None")
     ))
   /** A test that begins with a running server. */
-  const served = (sentence: string, program: Effect.Effect<void, unknown, Bus | ParkedMessages | Scope.Scope>) =>
+  const served = (
+    sentence: string,
+    program: Effect.Effect<void, unknown, Bus | ParkedMessages | Scope.Scope>,
+    changes: Partial<NatsSettings> = {}
+  ) =>
     test(sentence, async () => {
       await server.start()
-      await onTheBus(program)
+      await onTheBus(program, changes)
     })
 
   /** Publishes until the bus confirms, as the outbox does; the id is new each time, as a sweeper's is. */
@@ -212,4 +219,50 @@ describe("the NATS bus", () => {
       Effect.runPromise(asOperator(async (manager) =>
         (await manager.streams.info(WORK_STREAM)).config.max_bytes === NATS_DEFAULTS.streamBytesMax))))
   })
+
+  served("lets a process with more hands widen a consumer, and one with fewer leave it", Effect.gen(function*() {
+    const bus = yield* Bus
+    const widthWith = (concurrency: number) =>
+      Effect.scoped(Effect.gen(function*() {
+        let seen = 0
+        yield* bus.consume(SUBJECT, { concurrency }, () => Effect.sync(() => (seen++, ACK)))
+        yield* publish("x")
+        yield* until("one message", () => seen === 1)
+        return yield* asOperator(async (manager) =>
+          (await manager.consumers.info(WORK_STREAM, durableOf(SUBJECT))).config.max_ack_pending ?? 0)
+      }))
+    const narrow = yield* widthWith(1)
+    const wide = yield* widthWith(100)
+    assert(wide > narrow, `${wide} > ${narrow}`)
+    assert.equal(yield* widthWith(1), wide)
+  }))
+
+  const ackWaitMs = 1_500
+
+  served("keeps what a slow handler holds, however long it takes", Effect.gen(function*() {
+    const bus = yield* Bus
+    const seen: Array<number> = []
+    yield* bus.consume(SUBJECT, { concurrency: 1 }, ({ deliveries }) =>
+      Effect.as(Effect.andThen(Effect.sync(() => seen.push(deliveries)), Effect.sleep(ackWaitMs * 3)), ACK))
+    yield* publish("slow")
+    yield* until("the handler has begun", () => seen.length === 1)
+    yield* until("it is acknowledged", () =>
+      Effect.runPromise(asOperator(async (manager) => (await manager.streams.info(WORK_STREAM)).state.messages === 0)))
+    assert.deepEqual(seen, [1])
+  }), { ackWaitMs })
+
+  served("takes over what somebody else received and never settled", Effect.gen(function*() {
+    const seen: Array<string> = []
+    yield* Effect.scoped(Effect.andThen(
+      collect(seen),
+      Effect.andThen(publish("before"), until("the consumer exists", () => seen.includes("before")))
+    ))
+    yield* publish("left behind")
+    yield* asOperator(async (_, connection) => {
+      const consumer = await jetstream(connection).consumers.get(WORK_STREAM, durableOf(SUBJECT))
+      assert((await consumer.next({ expires: 5_000 })) !== null)
+    })
+    yield* collect(seen)
+    yield* until("left behind", () => seen.includes("left behind"))
+  }), { ackWaitMs })
 })
