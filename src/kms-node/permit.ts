@@ -27,8 +27,9 @@ const verdict = ({ status, isExpired, denial, digests }: Inspection, requestId: 
   // A request that is over needs no answer, whatever else there would be to say about it.
   if (status === "fulfilled") return refuse("already-fulfilled", `${requestId} has its result on chain`)
   if (isExpired) return refuse("expired", `${requestId} is past its deadline`)
-  if (denial !== undefined) return refuse(denial, DENIED[denial])
+  // What the older block says about permissions may be older than the request: not yet an answer.
   if (status === "unsettled") return refuse("chain-behind", "the request's block is not final enough yet", BEHIND_RETRY_MS)
+  if (denial !== undefined) return refuse(denial, DENIED[denial])
   const registered = digests.filter((digest) => digest !== undefined)
   if (registered.length !== digests.length) return refuse("unknown-request", DENIED["unknown-request"])
   return { requestId, digests: registered } satisfies Permitted

@@ -16,6 +16,7 @@ import type { AnswerEntry } from "../../src/kms-node/answer-log.port.ts"
 import type { NodeFault } from "../../src/kms-node/fault.ts"
 import type { NodeChainView } from "../../src/kms-node/node-chain-view.port.ts"
 import type { Bls12381Engine } from "../../src/threshold/engine.ts"
+import { type LogSink, logSink } from "./log-sink.ts"
 
 export interface DealtCommittee {
   readonly engine: Bls12381Engine
@@ -50,6 +51,8 @@ export interface CommitteeOptions extends Partial<Pick<KmsNodeOptions, "limits" 
   readonly chainView: Layer.Layer<NodeChainView>
   readonly transport?: "mutual-tls" | "insecure"
   readonly fault?: (id: NodeId) => NodeFault | undefined
+  /** Where the nodes' logs go; nowhere unless it is said. */
+  readonly logs?: LogSink
 }
 
 export interface KmsCommittee {
@@ -64,6 +67,9 @@ export interface KmsCommittee {
   readonly stop: () => Promise<void>
 }
 
+/** The name in a node's certificate: a gateway that asks under it cannot end up at another node. */
+export const serverNameOf = ({ id }: Pick<CommitteeNode, "id">): string => `kms-${id}.portcullis.test`
+
 const answerLogPath = (dealt: DealtCommittee, id: NodeId) => join(nodeDirectory(dealt.directory, id), "answers.jsonl")
 
 /** Everything below one node, as `bin` would put it together. */
@@ -77,7 +83,7 @@ const nodeLayers = (dealt: DealtCommittee, id: NodeId, chainView: Layer.Layer<No
 export const startCommittee = async (dealt: DealtCommittee, options: CommitteeOptions): Promise<KmsCommittee> => {
   const authority = devAuthority(Date.now())
   const isMutual = (options.transport ?? "mutual-tls") === "mutual-tls"
-  const { chainView, fault: faultOf, transport: _, ...settings } = options
+  const { chainView, fault: faultOf, transport: _, logs = logSink(), ...settings } = options
   const scopes = new Map<NodeId, Scope.Closeable>()
 
   const start = (id: NodeId): Effect.Effect<KmsNodeHandle, unknown, Scope.Scope> =>
@@ -91,10 +97,12 @@ export const startCommittee = async (dealt: DealtCommittee, options: CommitteeOp
         isProduction: false,
         host: "127.0.0.1",
         port: 0,
-        security: isMutual ? { mutualTls: { authority: authority.authority, ...authority.server(["127.0.0.1", "localhost"]) } } : { insecure: true },
+        security: isMutual
+          ? { mutualTls: { authority: authority.authority, ...authority.server([serverNameOf({ id }), "127.0.0.1"]) } }
+          : { insecure: true },
         ...(fault === undefined ? {} : { fault })
       }).pipe(Effect.provide(context))
-    })
+    }).pipe(Effect.provide(logs.layer))
 
   const handles = await Promise.all(
     dealt.committee.nodes.map(async ({ id }) => {

@@ -23,9 +23,16 @@ const UNREGISTERED: Hex = `0x${"00".repeat(32)}`
 
 const unavailable = ({ doing, cause }: ChainUnavailable) => new ChainViewUnavailable({ doing, cause })
 
+const viewOf = (found: Inspection, status: NodeInspection["status"], isExpired: boolean): NodeInspection => ({
+  status,
+  isExpired,
+  denial: found.denial,
+  digests: found.digests.map((digest) => (digest === UNREGISTERED ? undefined : digest))
+})
+
 export const nodeChainViewLayer = (rpc: Rpc, contracts: Contracts, policy: NodeFinalityPolicy): Layer.Layer<NodeChainView> => {
   const settled = finalityOf(rpc, policy)
-  const tip = policy.type === "latest" ? settled : finalityOf(rpc, { type: "latest" })
+  const tip = finalityOf(rpc, { type: "latest" })
   const gateway = contracts.decryptionGateway
 
   const inspectAt = Effect.fnUntraced(function* (request: DecryptionRequest, at: BlockTag) {
@@ -34,28 +41,24 @@ export const nodeChainViewLayer = (rpc: Rpc, contracts: Contracts, policy: NodeF
     return yield* new ChainUnavailable({ doing: "inspect", cause: "the contract computes another id: wrong contract or chain" })
   })
 
-  /** What is not settled yet may stand in a newer block; what is settled is not looked up twice. */
-  const statusOf = Effect.fnUntraced(function* (request: DecryptionRequest, found: Inspection, tipHash: Hex) {
-    if (found.status !== "unknown" || policy.type === "latest") return found.status
-    const newer = yield* inspectAt(request, { hash: tipHash })
-    return newer.status === "unknown" ? "unknown" : "unsettled"
+  /** Nothing remembered: a gateway may ask within milliseconds of the block that has the request. */
+  const inspectLatest = (request: DecryptionRequest) =>
+    Effect.map(inspectAt(request, "latest"), (found) => viewOf(found, found.status, found.blockTimestamp > request.deadline))
+
+  const inspectSettled = Effect.fnUntraced(function* (request: DecryptionRequest) {
+    const [final, newest] = yield* Effect.all([settled.newest, tip.newest], { concurrency: "unbounded" })
+    const found = yield* inspectAt(request, { hash: final.hash })
+    const isExpired = newest.timestamp > request.deadline
+    if (found.status !== "unknown") return viewOf(found, found.status, isExpired)
+    const newer = yield* inspectAt(request, "latest")
+    return viewOf(found, newer.status === "unknown" ? "unknown" : "unsettled", isExpired)
   })
 
   return Layer.succeed(NodeChainView, {
     chainId: contracts.chainId,
     gateway,
     registry: contracts.ciphertextRegistry,
-    inspect: (request) =>
-      Effect.gen(function* () {
-        const [final, newest] = [yield* settled.newest, yield* tip.newest]
-        const found = yield* inspectAt(request, { hash: final.hash })
-        return {
-          status: yield* statusOf(request, found, newest.hash),
-          isExpired: newest.timestamp > request.deadline,
-          denial: found.denial,
-          digests: found.digests.map((digest) => (digest === UNREGISTERED ? undefined : digest))
-        } satisfies NodeInspection
-      }).pipe(Effect.mapError(unavailable)),
+    inspect: (request) => (policy.type === "latest" ? inspectLatest(request) : inspectSettled(request)).pipe(Effect.mapError(unavailable)),
     committee: (epoch) =>
       readCommittee(rpc, contracts, epoch).pipe(
         Effect.catchTag("EpochUnusable", () => Effect.succeed(undefined)),

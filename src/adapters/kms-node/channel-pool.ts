@@ -1,5 +1,5 @@
 /** One gRPC channel for each endpoint, opened when it is first used and closed with the scope. */
-import { Client, type ClientOptions, makeGenericClientConstructor } from "@grpc/grpc-js"
+import { type Client, type ClientOptions, logVerbosity, makeGenericClientConstructor, setLogVerbosity } from "@grpc/grpc-js"
 import { Effect, type Scope } from "effect"
 import type { CommitteeNode } from "../../domain/committee.ts"
 import { COMMITTEE_NODES_MAX } from "../../domain/limits.ts"
@@ -11,7 +11,7 @@ export interface ChannelOptions {
   readonly security: Security
   /** Where a node really is, when that is not what the committee record says: host:port. */
   readonly endpointOf?: (node: CommitteeNode) => string
-  /** The name in a node's certificate, when that is not its host. */
+  /** The name in a node's certificate, when that is not its host. Needed when the endpoint is an IP address (RFC 6066 section 3). */
   readonly serverNameOf?: (node: CommitteeNode) => string
 }
 
@@ -40,6 +40,7 @@ export const channelPool = (
   options: ChannelOptions
 ): Effect.Effect<(node: CommitteeNode) => GuardedClient, never, Scope.Scope> =>
   Effect.gen(function* () {
+    setLogVerbosity(logVerbosity.NONE) // it writes to stderr past every logger; what fails is told to the caller
     const credentials = channelCredentials(options.security)
     const clients = new Map<string, GuardedClient>()
     yield* Effect.addFinalizer(() =>

@@ -2,7 +2,7 @@
  * Starts one KMS node: the gRPC server around `src/kms-node`. It lives as long as its scope; closing that stops taking calls, lets those
  * under way finish, and only then lets go of the secrets (whose layers were there first).
  */
-import { Server, type ServerOptions } from "@grpc/grpc-js"
+import { logVerbosity, Server, type ServerOptions, setLogVerbosity } from "@grpc/grpc-js"
 import { Context, Effect, Schema, type Scope } from "effect"
 import type { Fate } from "../../domain/fate.ts"
 import type { Hex } from "../../domain/hex.ts"
@@ -124,6 +124,7 @@ export const startKmsNode = (options: KmsNodeOptions): Effect.Effect<KmsNodeHand
     }
     const vault = yield* ShareVault
     const context = yield* Effect.context<Needs>()
+    setLogVerbosity(logVerbosity.NONE) // it writes to stderr past every logger; what fails is reported here
     const health = healthService()
     const server = new Server(SERVER_OPTIONS)
     server.addService(kmsNodeService, handlers(makeKmsNode(options), context, options.answerMsMax ?? ANSWER_MS_MAX))
