@@ -1,4 +1,5 @@
 /** protocol.md section 6: the committee's signature over a digest, as the contract will check it. */
+import { bls12_381 } from "@noble/curves/bls12-381.js"
 import { beforeAll, describe, expect, test } from "vitest"
 import { createMclEngine } from "../../src/adapters/worker-threads/mcl-engine.ts"
 import {
@@ -53,6 +54,12 @@ describe.each([
   test("a decryption share of the same bytes under the same key is no attestation", () => {
     const asDecryption = makeShare(engine, committee.secretOf(1), engine.hashToG1(digest, DECRYPTION_DST))
     expect(verifyAttestationShare(engine, committee.key.verificationKeys[0]!, digest, asDecryption)).toBe(false)
+  })
+
+  test("the digest is hashed under the tag that the protocol page and the contract name", () => {
+    const DST = "PORTCULLIS_ATTEST_V1_BLS12381G1_XMD:SHA-256_SSWU_RO_"
+    const point = bls12_381.G1.hashToCurve(digest, { DST })
+    expect(hex(engine.encodeG1(hashAttestation(engine, digest)))).toBe(point.toHex(true))
   })
 
   test("only a 32-byte digest is attested", () => {
