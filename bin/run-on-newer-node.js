@@ -4,7 +4,7 @@
  */
 import { spawn } from "node:child_process"
 import { existsSync } from "node:fs"
-import { dirname, join } from "node:path"
+import { basename, dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 
 /** Set for the second start, so that a broken installation ends with a sentence and not with a loop. portcullis.js clears it. */
@@ -25,12 +25,11 @@ export const runOnNewerNode = (majorMin) => {
   follow(spawn(newer, command, { stdio: "inherit", env: environment }))
 }
 
-/** The nearest `node_modules/.bin/node`, in the package's own folder or above it where another package installed us. */
+/** Our own, or beside us where another package installed us. Not any folder above: who may write there may run as us. */
 const installedNode = (folder) => {
-  const candidate = join(folder, "node_modules", ".bin", "node")
-  if (existsSync(candidate)) return candidate
   const above = dirname(folder)
-  return above === folder ? undefined : installedNode(above)
+  const folders = [join(folder, "node_modules")].concat(basename(above) === "node_modules" ? above : [])
+  return folders.map((modules) => join(modules, ".bin", "node")).find((program) => existsSync(program))
 }
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR2"]

@@ -31,18 +31,20 @@ interface Ended {
 }
 
 describe("the start-up guard on a Node that is too old", () => {
+  let top: string
   let folder: string
   beforeEach(async () => {
-    folder = await mkdtemp(join(tmpdir(), "portcullis-guard-"))
+    top = await mkdtemp(join(tmpdir(), "portcullis-guard-"))
+    folder = join(top, "node_modules/portcullis")
     await cp("bin/run-on-newer-node.js", join(folder, "bin/run-on-newer-node.js"))
     await writeFile(join(folder, "package.json"), `{"type":"module"}`)
     await writeFile(join(folder, "program.js"), PROGRAM)
   })
-  afterEach(() => rm(folder, { recursive: true, force: true }))
+  afterEach(() => rm(top, { recursive: true, force: true }))
 
-  const installNewerNode = async () => {
-    await mkdir(join(folder, "node_modules/.bin"), { recursive: true })
-    await symlink(process.execPath, join(folder, "node_modules/.bin/node"))
+  const installNewerNode = async (modules = join(folder, "node_modules")) => {
+    await mkdir(join(modules, ".bin"), { recursive: true })
+    await symlink(process.execPath, join(modules, ".bin/node"))
   }
 
   const start = (words: ReadonlyArray<string>, environment: Readonly<Record<string, string>> = {}) => {
@@ -82,6 +84,19 @@ describe("the start-up guard on a Node that is too old", () => {
     assert.equal(code, 1)
     assert.equal(output, "")
     assert.match(errors, /^Portcullis needs Node 99 or later and this is [\d.]+: run `npm ci` [^\n]*\n$/)
+  })
+
+  test("finds the Node of the package that installed it", async () => {
+    await installNewerNode(join(top, "node_modules"))
+    assert.equal((await start(["0"]).ended).code, 0)
+  })
+
+  test("runs no program from folders above that are none of its business", async () => {
+    const elsewhere = join(top, "checkout")
+    await cp(folder, elsewhere, { recursive: true })
+    folder = elsewhere
+    await installNewerNode(join(top, "node_modules"))
+    assert.equal((await start(["0"]).ended).code, 1)
   })
 
   test("does not start itself again and again when the Node from npm is too old as well", async () => {
