@@ -75,10 +75,10 @@ test("a folder and a pipe are no objects, and a pipe does not hold the step", as
   expect(tagOf(await readAll(layer(), "store://main/pipe"))).toBe("LocationRefused")
 })
 
-test.skipIf(process.getuid?.() === 0)("a file that may not be read is unavailable, not missing", async () => {
+test("a file that may not be read is unavailable, not missing; to root there is no such file", async () => {
   await writeFile(join(root, "closed"), "x")
   await chmod(join(root, "closed"), 0)
-  expect(tagOf(await readAll(layer(), "store://main/closed"))).toBe("StoreUnavailable")
+  expect(tagOf(await readAll(layer(), "store://main/closed"))).toBe(process.getuid?.() === 0 ? "read" : "StoreUnavailable")
 })
 
 test("writing leaves nothing unfinished behind, also when it fails", async () => {
