@@ -22,9 +22,14 @@ const SETTINGS = {
   outputSelection: { "*": { "*": ["abi", "evm.bytecode.object"] } }
 }
 
+interface Compiled {
+  readonly abi: ReadonlyArray<{ readonly type: string }>
+  readonly evm: { readonly bytecode: { readonly object: string } }
+}
+
 interface SolcOutput {
-  readonly errors?: ReadonlyArray<{ readonly severity: string; readonly formattedMessage: string }>
-  readonly contracts: Record<string, Record<string, { abi: ReadonlyArray<{ readonly type: string }>; evm: { bytecode: { object: string } } }>>
+  readonly errors?: ReadonlyArray<{ readonly formattedMessage: string }>
+  readonly contracts: Record<string, Record<string, Compiled>>
 }
 
 const solidityFiles = (folder: string): ReadonlyArray<string> =>
@@ -51,8 +56,9 @@ const moduleText = (source: string, abi: ReadonlyArray<unknown>, bytecode: strin
   return [FIRST_LINE, `// Source: ${source}`, "", `export const abi = [\n${entries}\n] as const`, ...code, ""].join("\n")
 }
 
-/** Whether anybody outside can call it: a library of internal functions has an ABI of errors only. */
-const isCallable = (abi: ReadonlyArray<{ readonly type: string }>) => abi.some((entry) => entry.type === "function")
+/** Contracts that can be deployed, and interfaces; not abstract contracts, nor libraries of internal functions. */
+const isOfUse = (name: string, abi: ReadonlyArray<{ readonly type: string }>, bytecode: string) =>
+  abi.some((entry) => entry.type === "function") && (bytecode !== "" || /^I[A-Z]/.test(name))
 
 /** Path relative to the project, and text. Contracts under contracts/test/ are for tests and stay out of the product. */
 export const generatedModules = (): ReadonlyMap<string, string> => {
@@ -60,7 +66,8 @@ export const generatedModules = (): ReadonlyMap<string, string> => {
   for (const [source, contracts] of Object.entries(compile().contracts)) {
     const folder = source.startsWith("contracts/test/") ? TEST_FOLDER : PRODUCT_FOLDER
     for (const [name, { abi, evm }] of Object.entries(contracts)) {
-      if (isCallable(abi)) modules.set(posix.join(folder, `${name}.ts`), moduleText(source, abi, evm.bytecode.object))
+      const bytecode = evm.bytecode.object
+      if (isOfUse(name, abi, bytecode)) modules.set(posix.join(folder, `${name}.ts`), moduleText(source, abi, bytecode))
     }
   }
   return modules

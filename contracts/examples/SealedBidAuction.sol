@@ -7,9 +7,9 @@ import {DecryptionGateway} from "../src/DecryptionGateway.sol";
 import {IDecryptionConsumer} from "../src/IDecryptionConsumer.sol";
 
 /// @title  An auction in which nobody, the seller included, sees a bid before bidding is over.
-/// @notice Bids are uint256 amounts in wei, encrypted for a handle that the auction owns: only it can allow a decryption, and it does so
-///         for no bid before `biddingEnd`. A bidder leaves a deposit that covers the bid. Every bid is opened by a request of its own, so
-///         that a bid which does not decrypt hurts its bidder only.
+/// @notice Bids are uint256 amounts in wei, encrypted for a handle that the auction owns: only it can allow a decryption, and it
+///         does so for no bid before `biddingEnd`. A bidder leaves a deposit that covers the bid. Every bid is opened by a
+///         request of its own, so that a bid which does not decrypt hurts its bidder only.
 /// @dev    An example: short rather than complete. A bid that ties with the best does not replace it.
 contract SealedBidAuction is IDecryptionConsumer {
     struct Bid {

@@ -4,8 +4,8 @@ pragma solidity 0.8.37;
 import {CiphertextRegistry} from "./CiphertextRegistry.sol";
 
 /// @title  Who may have a handle decrypted.
-/// @notice Only a handle's owner changes its list; the owner itself is always on it. An account may let a delegate ask in its name.
-///         Every change is an event, so that whoever caches an answer learns when to forget it.
+/// @notice Only a handle's owner changes its list; the owner itself is always on it. An account may let a delegate ask in its
+///         name. Every change is an event, so that whoever caches an answer learns when to forget it.
 contract AccessList {
     event Allowed(bytes32 indexed handle, address indexed account);
     event Revoked(bytes32 indexed handle, address indexed account);

@@ -2,8 +2,8 @@
 pragma solidity 0.8.37;
 
 /// @title  BLS12-381 on the precompiles of EIP-2537.
-/// @notice Fails closed: a precompile that is missing (an empty account answers every call with success and no output), runs out of
-///         gas or rejects its input makes the function answer false. Nothing here reverts.
+/// @notice Fails closed: a precompile that is missing (an empty account answers every call with success and no output), runs out
+///         of gas or rejects its input makes the function answer false. Nothing here reverts.
 /// @dev    Points are uncompressed as EIP-2537 writes them: 64 bytes for each field element, G1 128 bytes, G2 256 bytes.
 library Bls12381 {
     uint256 internal constant G1_BYTES = 128;
@@ -39,8 +39,8 @@ library Bls12381 {
                 mstore8(add(input, 0x20), i)
                 done := sha256To(input, length, to)
             }
-            // map_to_curve(OS2IP(64 bytes at `uniform`) mod p) with its cofactor cleared; 5.2, 6.6.3 and 7. The reduction is x^1 mod p,
-            // as wide as EIP-2537 wants a field element.
+            // map_to_curve(OS2IP(64 bytes at `uniform`) mod p) with its cofactor cleared; 5.2, 6.6.3 and 7. The reduction is x^1
+            // mod p, as wide as EIP-2537 wants a field element.
             function mapTo(modexp, uniform, to) -> done {
                 let base := add(modexp, 0x60)
                 mcopy(base, uniform, 0x40)
@@ -100,8 +100,8 @@ library Bls12381 {
         }
     }
 
-    /// Whether e(P1, Q1) * e(P2, Q2) = 1 for the 768 bytes P1 | Q1 | P2 | Q2 at `pairs`. The precompile checks that every point is
-    /// canonical, on its curve and in the prime-order subgroup.
+    /// Whether e(P1, Q1) * e(P2, Q2) = 1 for the 768 bytes P1 | Q1 | P2 | Q2 at `pairs`. The precompile checks that every point
+    /// is canonical, on its curve and in the prime-order subgroup.
     function pairingIsOne(uint256 pairs) internal view returns (bool ok) {
         assembly ("memory-safe") {
             mstore(0, 0)

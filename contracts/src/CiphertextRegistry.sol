@@ -4,7 +4,8 @@ pragma solidity 0.8.37;
 import {RecordCode} from "./RecordCode.sol";
 
 /// @title  What a handle stands for: whose ciphertext, its digest and size, the epoch it was encrypted for, where it lies.
-/// @notice A registration is immutable. The owner is part of the handle's preimage, so nobody can register it before the owner does.
+/// @notice A registration is immutable. The owner is part of the handle's preimage, so nobody can register it before the owner
+///         does.
 contract CiphertextRegistry {
     /// A handle now names a ciphertext. `digest` is sha256 of the ciphertext, `size` its length in bytes.
     event CiphertextRegistered(
@@ -25,7 +26,8 @@ contract CiphertextRegistry {
     uint256 public constant LOCATIONS_MAX = 4;
     uint256 public constant LOCATION_BYTES_MAX = 256;
 
-    /// The slot serves the gateway's hot question (which epoch?); the rest is code: owner (20) | digest (32) | abi.encode(locations).
+    /// The slot serves the gateway's hot question (which epoch?); the rest is code: owner (20) | digest (32) |
+    /// abi.encode(locations).
     struct Entry {
         address pointer;
         uint32 epoch;

@@ -5,8 +5,8 @@ import {Bls12381} from "./Bls12381.sol";
 import {RecordCode} from "./RecordCode.sol";
 
 /// @title  The committees that hold the keys, one epoch after the other.
-/// @notice An epoch's record never changes. It can only be retired: from then on nothing new is requested from it and nothing that it
-///         attests is believed. To rotate, register the next epoch and retire the old one when nobody needs it any more.
+/// @notice An epoch's record never changes. It can only be retired: from then on nothing new is requested from it and nothing
+///         that it attests is believed. To rotate, register the next epoch and retire the old one when nobody needs it any more.
 contract CommitteeRegistry {
     struct Node {
         /// secp256k1 identity; signs answers and, with the quorum verifier, attestations.
@@ -36,7 +36,9 @@ contract CommitteeRegistry {
         Node[] nodes;
     }
 
-    event CommitteeRegistered(uint32 indexed epoch, bytes32 indexed suite, address indexed verifier, uint8 threshold, uint8 nodes);
+    event CommitteeRegistered(
+        uint32 indexed epoch, bytes32 indexed suite, address indexed verifier, uint8 threshold, uint8 nodes
+    );
     event CommitteeRetired(uint32 indexed epoch);
     event OwnershipTransferStarted(address indexed owner, address indexed pendingOwner);
     event OwnershipTransferred(address indexed previousOwner, address indexed owner);
@@ -62,8 +64,8 @@ contract CommitteeRegistry {
     uint256 public constant ENDPOINT_BYTES_MAX = 128;
     uint256 private constant COMPRESSED_G2_BYTES = 96;
 
-    /// Record: verifier (20) | threshold (1) | nodes (1) | attestation key (256) | identities, ascending (20 each) | abi.encode(Committee).
-    /// What a fulfilment reads stands at fixed places in front.
+    /// Record: verifier (20) | threshold (1) | nodes (1) | attestation key (256) | identities, ascending (20 each) |
+    /// abi.encode(Committee). What a fulfilment reads stands at fixed places in front.
     uint256 private constant VERIFIER_BYTES = 20;
     uint256 private constant SIZES_OFFSET = 20;
     uint256 private constant KEY_OFFSET = 22;
@@ -177,8 +179,8 @@ contract CommitteeRegistry {
         }
     }
 
-    /// The uncompressed attestation key as eight bare words. Reverts for an unknown epoch: eight zeros would be the point at infinity,
-    /// for which a forged signature is easy to find.
+    /// The uncompressed attestation key as eight bare words. Reverts for an unknown epoch: eight zeros would be the point at
+    /// infinity, for which a forged signature is easy to find.
     function attestationKeyOf(uint32 epoch) external view returns (uint256[8] memory) {
         address pointer = entries[epoch].pointer;
         if (pointer == address(0)) revert UnknownEpoch(epoch);
@@ -205,8 +207,8 @@ contract CommitteeRegistry {
         return (uint8(sizes[0]), identities);
     }
 
-    /// Compressed, not the identity; whether it lies in the subgroup is for those who have the curve (and, for the attestation key,
-    /// for the precompile at every use).
+    /// Compressed, not the identity; whether it lies in the subgroup is for those who have the curve (and, for the attestation
+    /// key, for the precompile at every use).
     function requireKey(bytes calldata key) private pure {
         if (key.length != COMPRESSED_G2_BYTES || uint8(key[0]) & 0xc0 != 0x80) revert InvalidKey(key);
     }

@@ -4,14 +4,14 @@ pragma solidity 0.8.37;
 import {AccessList} from "./AccessList.sol";
 import {CiphertextRegistry} from "./CiphertextRegistry.sol";
 import {CommitteeRegistry} from "./CommitteeRegistry.sol";
+import {DecryptionRequests} from "./DecryptionRequests.sol";
 import {IDecryptionConsumer} from "./IDecryptionConsumer.sol";
 import {IVerifier} from "./IVerifier.sol";
 
 /// @title  Requests in, verified results out.
-/// @notice A request's id follows from its contents, so a reorganisation that moves it does not change it (docs/protocol.md, section 4).
-///         A result is accepted from anybody who brings the committee's attestation. Whether a request is *allowed* is decided off
-///         chain, by the gateway and by each node, with `inspect`: asking for something forbidden costs the asker gas and yields nothing.
-contract DecryptionGateway {
+/// @notice A result is accepted from anybody who brings the attestation of the request's committee, once. The other half,
+///         requests and what is known about them, is DecryptionRequests.
+contract DecryptionGateway is DecryptionRequests {
     struct Attestation {
         /// Merkle root over the responses' leaves.
         bytes32 root;
@@ -28,46 +28,6 @@ contract DecryptionGateway {
         bytes result;
     }
 
-    /// What a request's id is made of, beside chain and gateway; fields in the order of the id.
-    struct Request {
-        uint8 kind;
-        address requester;
-        address account;
-        uint32 epoch;
-        uint64 deadline;
-        uint32 callbackGas;
-        bytes32[] handles;
-        bytes transportKey;
-        bytes32 salt;
-    }
-
-    /// What a node has to know before it answers a request.
-    struct Inspection {
-        bytes32 requestId;
-        /// STATUS_*.
-        uint8 status;
-        uint64 blockTimestamp;
-        bool allowed;
-        /// DENIAL_*, 0 exactly when allowed.
-        uint8 denial;
-        /// Registered sha256 of each ciphertext; zero for an unknown handle.
-        bytes32[] digests;
-        /// Registered size of each ciphertext in bytes.
-        uint32[] sizes;
-    }
-
-    event DecryptionRequested(
-        bytes32 indexed requestId,
-        address indexed requester,
-        uint8 kind,
-        address account,
-        uint32 epoch,
-        uint64 deadline,
-        uint32 callbackGas,
-        bytes32 salt,
-        bytes32[] handles,
-        bytes transportKey
-    );
     /// The log's data is the result itself, byte for byte: abi.encode(bytes[]) with one item for each handle.
     event DecryptionFulfilled(bytes32 indexed requestId, bytes[] result);
     /// A response that changed nothing, and why (SKIPPED_*). Speaks only of the transaction that it stands in.
@@ -75,18 +35,6 @@ contract DecryptionGateway {
     /// The requester's callback failed. The request is fulfilled all the same.
     event CallbackFailed(bytes32 indexed requestId);
 
-    error AlreadyRequested(bytes32 requestId);
-    error HandleCountOutOfRange(uint256 count);
-    error DuplicateHandle(bytes32 handle);
-    error UnknownHandle(bytes32 handle);
-    /// The handles of one request belong to one epoch.
-    error MixedEpochs(bytes32 handle);
-    /// Unknown or retired.
-    error EpochNotActive(uint32 epoch);
-    error DeadlineOutOfRange(uint64 deadline);
-    error CallbackGasOutOfRange(uint32 callbackGas);
-    error InvalidAccount(address account);
-    error InvalidTransportKey(bytes transportKey);
     error AttestationExpired(uint64 expiry);
     /// Not the number of responses that was attested, or none, or more than RESPONSES_MAX.
     error ResponseCountMismatch(uint256 attested, uint256 given);
@@ -97,154 +45,31 @@ contract DecryptionGateway {
     /// The transaction cannot give a callback the gas that its request named.
     error NotEnoughGasForCallback(bytes32 requestId, uint256 callbackGas);
 
-    uint8 public constant KIND_PUBLIC = 1;
-    uint8 public constant KIND_USER = 2;
-
-    uint8 public constant STATUS_UNKNOWN = 0;
-    uint8 public constant STATUS_REQUESTED = 1;
-    uint8 public constant STATUS_FULFILLED = 2;
-
     uint8 public constant SKIPPED_ALREADY_FULFILLED = 1;
     uint8 public constant SKIPPED_UNKNOWN = 2;
     uint8 public constant SKIPPED_EXPIRED = 3;
     uint8 public constant SKIPPED_OTHER_EPOCH = 4;
 
-    uint8 public constant DENIAL_NONE = 0;
-    uint8 public constant DENIAL_HANDLE_UNKNOWN = 1;
-    uint8 public constant DENIAL_OTHER_EPOCH = 2;
-    uint8 public constant DENIAL_EPOCH_NOT_ACTIVE = 3;
-    uint8 public constant DENIAL_NOT_PUBLIC = 4;
-    uint8 public constant DENIAL_ACCOUNT_NOT_ALLOWED = 5;
-    uint8 public constant DENIAL_NOT_DELEGATED = 6;
-    uint8 public constant DENIAL_KIND_UNKNOWN = 7;
-
-    uint256 public constant HANDLES_MAX = 32;
-    uint256 public constant RESPONSES_MAX = 32;
-    uint256 public constant DEADLINE_SECONDS_MAX = 7 days;
-    uint32 public constant CALLBACK_GAS_MAX = 500_000;
-    uint256 private constant TRANSPORT_KEY_BYTES = 48;
-
-    bytes32 public constant REQUEST_DOMAIN = keccak256("portcullis/native/v1/request");
     bytes32 public constant RESPONSE_TYPEHASH = keccak256("Response(bytes32 requestId,bytes32 resultHash)");
     bytes32 public constant ATTESTATION_TYPEHASH =
         keccak256("Attestation(bytes32 root,uint32 count,uint32 epoch,uint64 expiry)");
     bytes32 private constant DOMAIN_TYPEHASH =
         keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
 
-    CommitteeRegistry public immutable committees;
-    CiphertextRegistry public immutable ciphertexts;
-    AccessList public immutable accessList;
+    uint256 public constant RESPONSES_MAX = 32;
+
     uint256 private immutable deployedChainId;
     bytes32 private immutable deployedDomainSeparator;
 
-    // One slot for each request, at the request's id itself: an id is a hash, and this contract keeps nothing else in storage. A slot is
-    // never zero again once it is set, so that a fulfilment pays 5,000 gas for it and not 22,100.
-    //   requested   requester (160) | deadline (36) | callbackGas (20) | epoch (32) | 1 (8)
-    //   fulfilled   resultHash without its last byte (248) | 2 (8)
-    uint256 private constant REQUESTER_SHIFT = 96;
-    uint256 private constant DEADLINE_SHIFT = 60;
-    uint256 private constant CALLBACK_GAS_SHIFT = 40;
-    uint256 private constant EPOCH_SHIFT = 8;
-    uint256 private constant DEADLINE_MASK = 0xfffffffff;
-    uint256 private constant CALLBACK_GAS_MASK = 0xfffff;
-    /// Epoch and status.
-    uint256 private constant OPEN_MASK = 0xffffffffff;
-    /// CALLBACK_GAS_MASK << CALLBACK_GAS_SHIFT
-    uint256 private constant CALLBACK_GAS_FIELD = 0xfffff0000000000;
-
-    constructor(CommitteeRegistry committees_, CiphertextRegistry ciphertexts_, AccessList accessList_) {
-        committees = committees_;
-        ciphertexts = ciphertexts_;
-        accessList = accessList_;
+    constructor(CommitteeRegistry committees_, CiphertextRegistry ciphertexts_, AccessList accessList_)
+        DecryptionRequests(committees_, ciphertexts_, accessList_)
+    {
         deployedChainId = block.chainid;
         deployedDomainSeparator = computeDomainSeparator();
     }
 
-    // Requests ---------------------------------------------------------------------------------------------------------------------
-
-    /// Asks for the plaintexts of up to 32 handles to be made public. With `callbackGas` > 0 the caller is called with the result.
-    function requestPublic(bytes32[] calldata handles, uint64 deadline, uint32 callbackGas, bytes32 salt)
-        external
-        returns (bytes32 requestId)
-    {
-        if (callbackGas > CALLBACK_GAS_MAX) revert CallbackGasOutOfRange(callbackGas);
-        uint32 epoch = checkedEpoch(handles, deadline);
-        return open(Request(KIND_PUBLIC, msg.sender, address(0), epoch, deadline, callbackGas, handles, "", salt));
-    }
-
-    /// Asks for the handles' keys, encrypted to `transportKey`, in the name of `account`: the caller or whoever delegated to it.
-    function requestUser(
-        bytes32[] calldata handles,
-        address account,
-        bytes calldata transportKey,
-        uint64 deadline,
-        bytes32 salt
-    ) external returns (bytes32 requestId) {
-        if (account == address(0)) revert InvalidAccount(account);
-        // Compressed, and not the identity; that it is a point is checked by those who use it.
-        if (transportKey.length != TRANSPORT_KEY_BYTES || uint8(transportKey[0]) & 0xc0 != 0x80) {
-            revert InvalidTransportKey(transportKey);
-        }
-        uint32 epoch = checkedEpoch(handles, deadline);
-        return open(Request(KIND_USER, msg.sender, account, epoch, deadline, 0, handles, transportKey, salt));
-    }
-
-    function checkedEpoch(bytes32[] calldata handles, uint64 deadline) private view returns (uint32 epoch) {
-        uint256 count = handles.length;
-        if (count == 0 || count > HANDLES_MAX) revert HandleCountOutOfRange(count);
-        if (deadline <= block.timestamp || deadline > block.timestamp + DEADLINE_SECONDS_MAX) {
-            revert DeadlineOutOfRange(deadline);
-        }
-        for (uint256 i = 0; i < count; ++i) {
-            bytes32 handle = handles[i];
-            for (uint256 j = 0; j < i; ++j) {
-                if (handles[j] == handle) revert DuplicateHandle(handle);
-            }
-            uint32 registered = ciphertexts.epochOf(handle);
-            if (registered == 0) revert UnknownHandle(handle);
-            if (i == 0) epoch = registered;
-            else if (registered != epoch) revert MixedEpochs(handle);
-        }
-        if (!committees.isActive(epoch)) revert EpochNotActive(epoch);
-    }
-
-    function open(Request memory r) private returns (bytes32 requestId) {
-        requestId = idOf(r);
-        if (slotOf(requestId) != 0) revert AlreadyRequested(requestId);
-        // The bounds above keep the deadline under 2^36 until the year 4147, and the gas under 2^20.
-        uint256 slot = (uint256(uint160(r.requester)) << REQUESTER_SHIFT) | (uint256(r.deadline) << DEADLINE_SHIFT)
-            | (uint256(r.callbackGas) << CALLBACK_GAS_SHIFT) | (uint256(r.epoch) << EPOCH_SHIFT) | STATUS_REQUESTED;
-        assembly ("memory-safe") {
-            sstore(requestId, slot)
-        }
-        emit DecryptionRequested(
-            requestId, r.requester, r.kind, r.account, r.epoch, r.deadline, r.callbackGas, r.salt, r.handles, r.transportKey
-        );
-    }
-
-    function idOf(Request memory r) private view returns (bytes32) {
-        return keccak256(
-            abi.encode(
-                REQUEST_DOMAIN,
-                block.chainid,
-                address(this),
-                r.kind,
-                r.requester,
-                r.account,
-                r.epoch,
-                r.deadline,
-                r.callbackGas,
-                keccak256(abi.encodePacked(r.handles)),
-                keccak256(r.transportKey),
-                r.salt
-            )
-        );
-    }
-
-    // Results ----------------------------------------------------------------------------------------------------------------------
-
-    // Both functions write, then prove, then call. Nothing outside runs before the proof except the verifier, in a static call, and a
-    // transaction without the proof leaves no trace.
+    // Both functions write, then prove, then call. Nothing outside runs before the proof except the verifier, in a static call,
+    // and a transaction without the proof leaves no trace.
 
     /// Fulfils one request with a response under an attested root.
     function fulfil(
@@ -266,8 +91,8 @@ contract DecryptionGateway {
         if (done & CALLBACK_GAS_FIELD != 0) callBack(before[0], response);
     }
 
-    /// Fulfils every response under an attested root. An entry that cannot be fulfilled (any more) is skipped, so that one late entry
-    /// does not cost the others their result (docs/adr/0005).
+    /// Fulfils every response under an attested root. An entry that cannot be fulfilled (any more) is skipped, so that one late
+    /// entry does not cost the others their result (docs/adr/0005).
     function fulfilBatch(Attestation calldata attested, bytes calldata attestation, Response[] calldata responses)
         external
     {
@@ -287,12 +112,12 @@ contract DecryptionGateway {
         }
     }
 
-    /// Fulfils or skips `count` responses. Their offsets from `base` stand one after the other in calldata from `heads` on, as the ABI
-    /// writes the elements of an array. Returns their leaves; the slot that each of the fulfilled had before, zero for the skipped; and
-    /// all of these slots in one, so that it is zero when nothing was fulfilled.
+    /// Fulfils or skips `count` responses. Their offsets from `base` stand one after the other in calldata from `heads` on, as
+    /// the ABI writes the elements of an array. Returns their leaves; the slot that each of the fulfilled had before, zero for
+    /// the skipped; and all of these slots in one, so that it is zero when nothing was fulfilled.
     ///
-    /// By hand, because it is most of what a batch pays for. An offset or length that leads beyond calldata reads zeros: as good as a
-    /// response of zeros, which the root vouches for or not. A request that is named twice is skipped the second time.
+    /// By hand, because it is most of what a batch pays for. An offset or length that leads beyond calldata reads zeros: as good
+    /// as a response of zeros, which the root vouches for or not. A request that is named twice is skipped the second time.
     function settle(uint256 base, uint256 heads, uint256 count, uint256 open_)
         private
         returns (bytes32[] memory leaves, uint256[] memory before, uint256 done)
@@ -352,8 +177,8 @@ contract DecryptionGateway {
         uint256 callbackGas = (slot >> CALLBACK_GAS_SHIFT) & CALLBACK_GAS_MASK;
         address requester = address(uint160(slot >> REQUESTER_SHIFT));
         bytes memory input = abi.encodeCall(IDecryptionConsumer.onDecrypted, (response.requestId, response.result));
-        // EIP-150 gives a call at most 63/64 of what is left, silently. Less than promised would let whoever submits starve a callback,
-        // so the whole transaction reverts. 3,000: a cold account (2,600), with room for what happens before the call.
+        // EIP-150 gives a call at most 63/64 of what is left, silently. Less than promised would let whoever submits starve a
+        // callback, so the whole transaction reverts. 3,000: a cold account (2,600), with room for what happens before the call.
         if (gasleft() < callbackGas + callbackGas / 63 + 3_000) {
             revert NotEnoughGasForCallback(response.requestId, callbackGas);
         }
@@ -365,8 +190,8 @@ contract DecryptionGateway {
         if (!ok) emit CallbackFailed(response.requestId);
     }
 
-    /// The root is the attested one, in time, and the committee said so. The last is not asked when nothing was written: a late duplicate
-    /// does not pay for a pairing.
+    /// The root is the attested one, in time, and the committee said so. The last is not asked when nothing was written: a late
+    /// duplicate does not pay for a pairing.
     function requireProven(Attestation calldata attested, bytes calldata attestation, bytes32 root, bool isWritten)
         private
         view
@@ -414,30 +239,6 @@ contract DecryptionGateway {
         }
     }
 
-    function slotOf(bytes32 requestId) private view returns (uint256 slot) {
-        assembly ("memory-safe") {
-            slot := sload(requestId)
-        }
-    }
-
-    // Views ------------------------------------------------------------------------------------------------------------------------
-
-    /// STATUS_*.
-    function statusOf(bytes32 requestId) external view returns (uint8) {
-        return uint8(slotOf(requestId));
-    }
-
-    /// keccak256 of the result without its last byte; zero unless fulfilled.
-    function resultHashOf(bytes32 requestId) external view returns (bytes31) {
-        uint256 slot = slotOf(requestId);
-        return uint8(slot) == STATUS_FULFILLED ? bytes31(bytes32(slot)) : bytes31(0);
-    }
-
-    /// The id that these contents have on this chain and gateway, requested or not.
-    function requestIdOf(Request calldata r) external view returns (bytes32) {
-        return idOf(r);
-    }
-
     /// EIP-712 digest that a committee attests.
     function digestOf(Attestation calldata attested) public view returns (bytes32 digest) {
         bytes32 typeHash = ATTESTATION_TYPEHASH;
@@ -463,40 +264,5 @@ contract DecryptionGateway {
         return keccak256(
             abi.encode(DOMAIN_TYPEHASH, keccak256("Portcullis"), keccak256("1"), block.chainid, address(this))
         );
-    }
-
-    /// All that decides whether a request may be answered, in one call and from one block: the id recomputed from its contents, its
-    /// status, the registered ciphertexts and the access list.
-    function inspect(Request calldata r) external view returns (Inspection memory found) {
-        found.requestId = idOf(r);
-        found.status = uint8(slotOf(found.requestId));
-        found.blockTimestamp = uint64(block.timestamp);
-        found.digests = new bytes32[](r.handles.length);
-        found.sizes = new uint32[](r.handles.length);
-
-        uint8 denial = denialOf(r);
-        for (uint256 i = 0; i < r.handles.length; ++i) {
-            uint32 epoch;
-            (, found.digests[i], found.sizes[i], epoch) = ciphertexts.recordOf(r.handles[i]);
-            if (denial == DENIAL_NONE) denial = denialOf(r, r.handles[i], epoch);
-        }
-        found.denial = denial;
-        found.allowed = denial == DENIAL_NONE;
-    }
-
-    function denialOf(Request calldata r) private view returns (uint8) {
-        if (r.kind != KIND_PUBLIC && r.kind != KIND_USER) return DENIAL_KIND_UNKNOWN;
-        if (!committees.isActive(r.epoch)) return DENIAL_EPOCH_NOT_ACTIVE;
-        if (r.kind == KIND_USER && !accessList.mayAct(r.requester, r.account)) return DENIAL_NOT_DELEGATED;
-        return DENIAL_NONE;
-    }
-
-    function denialOf(Request calldata r, bytes32 handle, uint32 epoch) private view returns (uint8) {
-        if (epoch == 0) return DENIAL_HANDLE_UNKNOWN;
-        if (epoch != r.epoch) return DENIAL_OTHER_EPOCH;
-        if (r.kind == KIND_PUBLIC) {
-            return accessList.isAllowedForDecryption(handle) ? DENIAL_NONE : DENIAL_NOT_PUBLIC;
-        }
-        return accessList.isAllowed(handle, r.account) ? DENIAL_NONE : DENIAL_ACCOUNT_NOT_ALLOWED;
     }
 }

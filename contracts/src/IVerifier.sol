@@ -2,8 +2,8 @@
 pragma solidity 0.8.37;
 
 /// @title  How a committee's word is recognised.
-/// @notice Each committee epoch names one verifier. A verifier answers false to everything that it cannot prove, and never reverts on
-///         a malformed attestation.
+/// @notice Each committee epoch names one verifier. A verifier answers false to everything that it cannot prove, and never
+///         reverts on a malformed attestation.
 interface IVerifier {
     /// "bls" or "quorum": which bytes the committee has to bring.
     function scheme() external view returns (string memory);

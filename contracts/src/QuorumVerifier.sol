@@ -5,8 +5,8 @@ import {CommitteeRegistry} from "./CommitteeRegistry.sol";
 import {IVerifier} from "./IVerifier.sol";
 
 /// @title  k signatures of the nodes' identity keys stand for the committee.
-/// @notice Cheaper than BLS for small committees, and needs no precompile of Prague. One accepted byte string for each set of signers:
-///         exactly k signatures, ascending by signer, s in the lower half, v 27 or 28.
+/// @notice Cheaper than BLS for small committees, and needs no precompile of Prague. One accepted byte string for each set of
+///         signers: exactly k signatures, ascending by signer, s in the lower half, v 27 or 28.
 contract QuorumVerifier is IVerifier {
     uint256 private constant SIGNATURE_BYTES = 65;
     /// Half of secp256k1's order: a larger s is the malleated twin of a smaller one (EIP-2).

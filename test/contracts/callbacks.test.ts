@@ -10,6 +10,13 @@ import { randomHex, resultOf, startWorld, type Attested, type TestResponse, type
 const MODE = { record: 0, burnGas: 1, revert: 2, returnBomb: 3, revertBomb: 4, reenter: 5, invalid: 6 } as const
 const CALLBACK_GAS = 300_000
 
+const fulfilCall = (of: Attested, response: TestResponse): [object, Hex, TestResponse, ReadonlyArray<Hex>] => [
+  of.root,
+  of.attestation,
+  response,
+  of.proofs[0]!
+]
+
 describe("DecryptionGateway: callbacks", () => {
   let world: World
   let consumer: Contract
@@ -28,12 +35,6 @@ describe("DecryptionGateway: callbacks", () => {
     const receipt = await world.chain.mined(consumer.getFunction("ask")([handle], deadline, callbackGas, salt))
     return { requestId: lower(receipt.logs[0]!.topics[1]!), result: resultOf(randomBytes(32)) }
   }
-  const fulfilCall = (of: Attested, response: TestResponse): [object, Hex, TestResponse, ReadonlyArray<Hex>] => [
-    of.root,
-    of.attestation,
-    response,
-    of.proofs[0]!
-  ]
   const fulfil = async (response: TestResponse, overrides: object = {}): Promise<TransactionReceipt> =>
     world.chain.mined(world.gateway.getFunction("fulfil")(...fulfilCall(await world.attested([response]), response), overrides))
   const events = (receipt: TransactionReceipt) => receipt.logs.map((log) => world.gateway.interface.parseLog(log)?.name)
@@ -94,7 +95,8 @@ describe("DecryptionGateway: callbacks", () => {
     const of = await world.attested([response])
     await behave("reenter", world.gateway.interface.encodeFunctionData("fulfil", fulfilCall(of, response)))
     const calls = await read("calls")
-    const receipt = await world.chain.mined(world.gateway.getFunction("fulfil")(...fulfilCall(of, response), { gasLimit: 2_000_000 }))
+    const sent = world.gateway.getFunction("fulfil")(...fulfilCall(of, response), { gasLimit: 2_000_000 })
+    const receipt = await world.chain.mined(sent)
     expect(events(receipt)).toEqual(["DecryptionFulfilled", "FulfilmentSkipped"])
     expect([await read("calls"), await read("reentrySucceeded")]).toEqual([calls + 1n, true])
   })

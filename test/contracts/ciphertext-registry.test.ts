@@ -48,7 +48,8 @@ describe("CiphertextRegistry", () => {
       7n,
       locations
     ])
-    expect([...(await world.registry.getFunction("recordOf")(handle))]).toEqual([world.chain.address(0), digest, 4_294_967_295n, 7n])
+    const record = await world.registry.getFunction("recordOf")(handle)
+    expect([...record]).toEqual([world.chain.address(0), digest, 4_294_967_295n, 7n])
     expect([...(await world.registry.getFunction("locationsOf")(handle))]).toEqual(locations)
     expect(await world.registry.getFunction("epochOf")(handle)).toBe(7n)
     expect(await world.registry.getFunction("ownerOf")(handle)).toBe(world.chain.address(0))

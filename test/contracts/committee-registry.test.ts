@@ -10,6 +10,15 @@ import { startWorld, SUITE_ID, testCommittee, type World } from "./world.ts"
 
 type ChainCommittee = ReturnType<typeof committeeForChain>
 
+const ZERO_ADDRESS = `0x${"00".repeat(20)}`
+const UNCOMPRESSED = `0x${"01".repeat(96)}`
+const ZEROS = `0x${"00".repeat(256)}`
+const INFINITY = `0xc0${"00".repeat(95)}`
+/** The first coordinate with a bit above the 48 bytes it may have. */
+const tooLong = (point: Uint8Array) => `0x01${toHex(point).slice(4)}`
+/** One node, changed, and a threshold that it can reach. */
+const oneNode = (of: ChainCommittee, change: object) => ({ ...of, threshold: 1, nodes: [{ ...of.nodes[0], ...change }] })
+
 describe("CommitteeRegistry", () => {
   let world: World
   beforeAll(async () => {
@@ -36,7 +45,9 @@ describe("CommitteeRegistry", () => {
     expect(record.nodes.map((node: { readonly identity: string }) => node.identity.toLowerCase())).toEqual(
       known.nodes.map((node) => node.identity)
     )
-    expect(record.nodes.map((node: { readonly endpoint: string }) => node.endpoint)).toEqual(known.nodes.map((node) => node.endpoint))
+    expect(record.nodes.map((node: { readonly endpoint: string }) => node.endpoint)).toEqual(
+      known.nodes.map((node) => node.endpoint)
+    )
     expect(record.nodes[2].decryptionVerificationKey).toBe(known.nodes[2]!.decryptionKey)
     expect(record.nodes[2].attestationVerificationKey).toBe(known.nodes[2]!.attestationKey)
   })
@@ -65,21 +76,21 @@ describe("CommitteeRegistry", () => {
     await send("retire", first + 2)
     expect(await ask("currentEpoch")).toBe(BigInt(first))
     expect(await ask("isActive", first + 2)).toBe(false)
-    expect(await ask("verifierOf", first + 2)).toBe(`0x${"00".repeat(20)}`)
+    expect(await ask("verifierOf", first + 2)).toBe(ZERO_ADDRESS)
     expect((await ask("committee", first + 2))[1]).toBe(true)
-    expect((await refusalOf(world.committees, world.committees.getFunction("retire").staticCall(first + 2))).name).toBe("AlreadyRetired")
+    const again = await refusalOf(world.committees, world.committees.getFunction("retire").staticCall(first + 2))
+    expect(again.name).toBe("AlreadyRetired")
   })
 
   test("knows nothing of an epoch that was never registered", async () => {
     expect(await ask("isActive", 999)).toBe(false)
-    expect(await ask("verifierOf", 999)).toBe(`0x${"00".repeat(20)}`)
+    expect(await ask("verifierOf", 999)).toBe(ZERO_ADDRESS)
     expect([...(await ask("signersOf", 999))[1]]).toEqual([])
     for (const name of ["committee", "attestationKeyOf"]) {
       expect(await refusalOf(world.committees, ask(name, 999))).toEqual({ name: "UnknownEpoch", args: [999n] })
     }
   })
 
-  const infinity = `0x${"c0"}${"00".repeat(95)}`
   test.each<[string, string, (of: ChainCommittee) => unknown]>([
     ["no suite", "InvalidSuite", (of) => ({ ...of, suite: `0x${"00".repeat(32)}` })],
     ["a verifier without code", "InvalidVerifier", (of) => ({ ...of, verifier: Wallet.createRandom().address })],
@@ -87,16 +98,16 @@ describe("CommitteeRegistry", () => {
     ["a threshold above the nodes", "ThresholdOutOfRange", (of) => ({ ...of, threshold: 4 })],
     ["no nodes", "NodeCountOutOfRange", (of) => ({ ...of, nodes: [] })],
     ["33 nodes", "NodeCountOutOfRange", (of) => ({ ...of, nodes: Array(33).fill(of.nodes[0]) })],
-    ["two nodes with one identity", "InvalidIdentity", (of) => ({ ...of, nodes: [of.nodes[0], of.nodes[1], of.nodes[0]] })],
-    ["a node without identity", "InvalidIdentity", (of) => ({ ...of, nodes: [{ ...of.nodes[0], identity: `0x${"00".repeat(20)}` }], threshold: 1 })],
+    ["two nodes with one identity", "InvalidIdentity", (of) => ({ ...of, nodes: [...of.nodes, of.nodes[0]] })],
+    ["a node without identity", "InvalidIdentity", (of) => oneNode(of, { identity: ZERO_ADDRESS })],
     ["a short key", "InvalidKey", (of) => ({ ...of, decryptionKey: "0x80" })],
-    ["the identity as key", "InvalidKey", (of) => ({ ...of, decryptionKey: infinity })],
-    ["an uncompressed verification key", "InvalidKey", (of) => ({ ...of, nodes: [{ ...of.nodes[0], decryptionVerificationKey: `0x${"01".repeat(96)}` }], threshold: 1 })],
-    ["a node without endpoint", "EndpointLengthOutOfRange", (of) => ({ ...of, nodes: [{ ...of.nodes[0], endpoint: "" }], threshold: 1 })],
-    ["an endpoint of 129 bytes", "EndpointLengthOutOfRange", (of) => ({ ...of, nodes: [{ ...of.nodes[0], endpoint: "e".repeat(129) }], threshold: 1 })],
-    ["two attestation keys that differ", "AttestationKeyMismatch", (of) => ({ ...of, attestationKeyCompressed: of.decryptionKey })],
-    ["the point at infinity as attestation key", "AttestationKeyMismatch", (of) => ({ ...of, attestationKey: `0x${"00".repeat(256)}` })],
-    ["a coordinate of 64 bytes", "AttestationKeyMismatch", (of) => ({ ...of, attestationKey: `0x01${toHex(of.attestationKey).slice(4)}` })]
+    ["the identity as key", "InvalidKey", (of) => ({ ...of, decryptionKey: INFINITY })],
+    ["an uncompressed verification key", "InvalidKey", (of) => oneNode(of, { decryptionVerificationKey: UNCOMPRESSED })],
+    ["a node without endpoint", "EndpointLengthOutOfRange", (of) => oneNode(of, { endpoint: "" })],
+    ["an endpoint of 129 bytes", "EndpointLengthOutOfRange", (of) => oneNode(of, { endpoint: "e".repeat(129) })],
+    ["two differing attestation keys", "AttestationKeyMismatch", (of) => ({ ...of, attestationKeyCompressed: of.decryptionKey })],
+    ["the point at infinity as attestation key", "AttestationKeyMismatch", (of) => ({ ...of, attestationKey: ZEROS })],
+    ["a coordinate of 64 bytes", "AttestationKeyMismatch", (of) => ({ ...of, attestationKey: tooLong(of.attestationKey) })]
   ])("refuses %s", async (_, name, spoil) => {
     expect((await refusal(spoil(committee()))).name).toBe(name)
   })
@@ -108,14 +119,16 @@ describe("CommitteeRegistry", () => {
         const compressed = each.toBytes()
         const of = { ...committee(), attestationKey: g2ForChain(compressed) }
         expect((await refusal({ ...of, attestationKeyCompressed: toHex(compressed) })).name).toBe("none")
-        expect((await refusal({ ...of, attestationKeyCompressed: toHex(each.negate().toBytes()) })).name).toBe("AttestationKeyMismatch")
+        const twin = { ...of, attestationKeyCompressed: toHex(each.negate().toBytes()) }
+        expect((await refusal(twin)).name).toBe("AttestationKeyMismatch")
       }
     }
   })
 
   test("changes owner in two steps, and obeys nobody else", async () => {
     const stranger = world.committees.connect(world.chain.account(1)) as Contract
-    for (const [name, args] of [["register", [committee()]], ["retire", [1]], ["transferOwnership", [world.chain.address(1)]]] as const) {
+    const forbidden = [["register", [committee()]], ["retire", [1]], ["transferOwnership", [world.chain.address(1)]]] as const
+    for (const [name, args] of forbidden) {
       expect((await refusalOf(world.committees, stranger.getFunction(name).staticCall(...args))).name).toBe("NotOwner")
     }
     await send("transferOwnership", world.chain.address(1))
@@ -124,7 +137,7 @@ describe("CommitteeRegistry", () => {
     expect((await refusalOf(world.committees, other.getFunction("acceptOwnership").staticCall())).name).toBe("NotPendingOwner")
     await world.chain.mined(stranger.getFunction("acceptOwnership")())
     expect(await ask("owner")).toBe(world.chain.address(1))
-    expect(await ask("pendingOwner")).toBe(`0x${"00".repeat(20)}`)
+    expect(await ask("pendingOwner")).toBe(ZERO_ADDRESS)
     expect((await refusalOf(world.committees, world.committees.getFunction("retire").staticCall(1))).name).toBe("NotOwner")
   })
 })

@@ -10,6 +10,9 @@ import { merkle, randomHex, resultOf, startWorld, testCommittee, type Attested, 
 const SKIPPED = { alreadyFulfilled: 1n, unknown: 2n, expired: 3n, otherEpoch: 4n }
 const FULFILLED = 2n
 
+/** Of `fulfil`, for one response under an attestation. */
+const args = (of: Attested, response: TestResponse, index = 0) => [of.root, of.attestation, response, of.proofs[index]]
+
 describe.each(["bls", "quorum"] as const)("DecryptionGateway: results under a %s attestation", (scheme) => {
   let world: World
   beforeAll(async () => {
@@ -28,7 +31,6 @@ describe.each(["bls", "quorum"] as const)("DecryptionGateway: results under a %s
       const { name, args } = world.gateway.interface.parseLog(log)!
       return name === "FulfilmentSkipped" ? [name, args.requestId, args.reason] : [name, args.requestId]
     })
-  const args = (of: Attested, response: TestResponse, index = 0) => [of.root, of.attestation, response, of.proofs[index]]
   const fulfil = (...given: ReadonlyArray<unknown>) => world.chain.mined(world.gateway.getFunction("fulfil")(...given))
   const fulfilBatch = (...given: ReadonlyArray<unknown>) => world.chain.mined(world.gateway.getFunction("fulfilBatch")(...given))
   const refusal = (name: "fulfil" | "fulfilBatch", ...given: ReadonlyArray<unknown>) =>
@@ -52,7 +54,8 @@ describe.each(["bls", "quorum"] as const)("DecryptionGateway: results under a %s
   })
 
   test("takes results of every shape", async () => {
-    const shapes = [resultOf(), resultOf(new Uint8Array()), resultOf(randomBytes(1), randomBytes(192), randomBytes(31)), resultOf(randomBytes(4_096))]
+    const several = resultOf(randomBytes(1), randomBytes(192), randomBytes(31))
+    const shapes = [resultOf(), resultOf(new Uint8Array()), several, resultOf(randomBytes(4_096))]
     const responses: Array<TestResponse> = []
     for (const result of shapes) responses.push({ requestId: await world.requested(), result })
     const of = await world.attested(responses)
@@ -73,11 +76,12 @@ describe.each(["bls", "quorum"] as const)("DecryptionGateway: results under a %s
     const of = await world.attested([response])
     await fulfil(...args(of, response))
     const kept = await world.gateway.getFunction("resultHashOf")(response.requestId)
-    expect(events(await fulfil(...args(of, response)))).toEqual([["FulfilmentSkipped", response.requestId, SKIPPED.alreadyFulfilled]])
+    const skipped = [["FulfilmentSkipped", response.requestId, SKIPPED.alreadyFulfilled]]
+    expect(events(await fulfil(...args(of, response)))).toEqual(skipped)
 
     const other = { ...response, result: resultOf(randomBytes(32)) }
     const second = await world.attested([other])
-    expect(events(await fulfil(...args(second, other)))).toEqual([["FulfilmentSkipped", response.requestId, SKIPPED.alreadyFulfilled]])
+    expect(events(await fulfil(...args(second, other)))).toEqual(skipped)
     expect(await world.gateway.getFunction("resultHashOf")(response.requestId)).toBe(kept)
   })
 
@@ -159,11 +163,13 @@ describe.each(["bls", "quorum"] as const)("DecryptionGateway: results under a %s
   test("skips a request of another epoch, whose committee did not attest it", async () => {
     const { blsVerifier, quorumVerifier } = world.deployment.addresses
     const verifier = scheme === "bls" ? blsVerifier : quorumVerifier
-    await world.chain.mined(world.committees.getFunction("register")(committeeForChain(testCommittee(scheme).committee, verifier)))
+    const second = committeeForChain(testCommittee(scheme).committee, verifier)
+    await world.chain.mined(world.committees.getFunction("register")(second))
     const epoch = Number(await world.committees.getFunction("latestEpoch")())
     const response = { requestId: await world.requested({ epoch }), result: resultOf(randomBytes(32)) }
     const byTheFirst = await world.attested([response])
-    expect(events(await fulfil(...args(byTheFirst, response)))).toEqual([["FulfilmentSkipped", response.requestId, SKIPPED.otherEpoch]])
+    const skipped = ["FulfilmentSkipped", response.requestId, SKIPPED.otherEpoch]
+    expect(events(await fulfil(...args(byTheFirst, response)))).toEqual([skipped])
     // Signed by the first committee in the name of the second.
     const of = await world.attested([response], { epoch })
     expect(await refusal("fulfil", ...args(of, response))).toEqual({ name: "InvalidAttestation", args: [BigInt(epoch)] })
@@ -186,7 +192,7 @@ describe.each(["bls", "quorum"] as const)("DecryptionGateway: results under a %s
     const responses = await answered(3)
     const of = await world.attested(responses)
     const [first] = responses as [TestResponse]
-    for (const proof of [[], of.proofs[1], [...of.proofs[0]!].reverse(), [...of.proofs[0]!, randomHex(32)]]) {
+    for (const proof of [[], of.proofs[1], of.proofs[0]!.toReversed(), [...of.proofs[0]!, randomHex(32)]]) {
       expect((await refusal("fulfil", of.root, of.attestation, first, proof)).name).toBe("RootMismatch")
     }
   })
@@ -211,8 +217,10 @@ describe.each(["bls", "quorum"] as const)("DecryptionGateway: results under a %s
       expect(await refusal("fulfil", of.root, attestation, responses[0], of.proofs[0])).toEqual(refused)
     }
     // Every attested field counts.
-    expect(await refusal("fulfil", { ...of.root, expiry: of.root.expiry + 1 }, of.attestation, responses[0], of.proofs[0])).toEqual(refused)
-    expect(await refusal("fulfil", { ...of.root, count: 3 }, of.attestation, responses[0], of.proofs[0])).toEqual(refused)
+    for (const change of [{ expiry: of.root.expiry + 1 }, { count: 3 }]) {
+      const root = { ...of.root, ...change }
+      expect(await refusal("fulfil", root, of.attestation, responses[0], of.proofs[0])).toEqual(refused)
+    }
     for (const { requestId } of responses) expect(await statusOf(requestId)).toBe(1n)
   })
 

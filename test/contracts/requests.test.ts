@@ -9,6 +9,19 @@ import { randomHex, startWorld, testCommittee, type World } from "./world.ts"
 const TRANSPORT_KEY: Hex = `0x97${"11".repeat(47)}`
 const DAY = 86_400
 
+/** The contract's `Request`. */
+const struct = (of: DecryptionRequest, kind = of.kind === "public" ? 1 : 2) => [
+  kind,
+  of.requester,
+  of.account,
+  of.epoch,
+  of.deadline,
+  of.callbackGas,
+  of.handles,
+  of.transportKey,
+  of.salt
+]
+
 describe("DecryptionGateway: requests", () => {
   let world: World
   beforeAll(async () => {
@@ -36,17 +49,6 @@ describe("DecryptionGateway: requests", () => {
     transportKey: "0x",
     ...change
   })
-  const struct = (of: DecryptionRequest, kind = of.kind === "public" ? 1 : 2) => [
-    kind,
-    of.requester,
-    of.account,
-    of.epoch,
-    of.deadline,
-    of.callbackGas,
-    of.handles,
-    of.transportKey,
-    of.salt
-  ]
   const inspected = async (of: DecryptionRequest, kind?: number) => {
     const found = await ask("inspect", struct(of, kind))
     return { ...found.toObject(), digests: [...found.digests], sizes: [...found.sizes] }
@@ -67,7 +69,8 @@ describe("DecryptionGateway: requests", () => {
     expect(event.name).toBe("DecryptionRequested")
     expect(event.args.requestId).toBe(id)
     expect([...event.args.handles]).toEqual(of.handles)
-    expect([event.args.kind, event.args.epoch, event.args.deadline, event.args.callbackGas]).toEqual([1n, 1n, BigInt(of.deadline), 500_000n])
+    const { kind, epoch, deadline: until, callbackGas } = event.args
+    expect([kind, epoch, until, callbackGas]).toEqual([1n, 1n, BigInt(of.deadline), 500_000n])
     expect([lower(event.args.requester), event.args.account, event.args.salt, event.args.transportKey]).toEqual([
       of.requester,
       ZERO_ADDRESS,

@@ -66,9 +66,15 @@ export const quorumAttest = (digest: Hex, keys: ReadonlyArray<SigningKey>): Hex 
   return `0x${ordered.map((key) => key.sign(digest).serialized.slice(2)).join("")}`
 }
 
-/** Merkle root over the leaves in order, and the proof of each (protocol.md section 6). Written from the text, not from the contract. */
-export const merkle = (leaves: ReadonlyArray<Hex>): { readonly root: Hex; readonly proofs: ReadonlyArray<ReadonlyArray<Hex>> } => {
-  const parent = (a: Hex, b: Hex): Hex => lower(keccak256(BigInt(a) < BigInt(b) ? `${a}${b.slice(2)}` : `${b}${a.slice(2)}`))
+export interface MerkleTree {
+  readonly root: Hex
+  readonly proofs: ReadonlyArray<ReadonlyArray<Hex>>
+}
+
+const parentOf = (a: Hex, b: Hex): Hex => lower(keccak256(BigInt(a) < BigInt(b) ? `${a}${b.slice(2)}` : `${b}${a.slice(2)}`))
+
+/** Over the leaves in order. Written from protocol.md section 6, not from the contract. */
+export const merkle = (leaves: ReadonlyArray<Hex>): MerkleTree => {
   const proofs: Array<Array<Hex>> = leaves.map(() => [])
   let level = leaves.map((leaf, index) => ({ hash: leaf, members: [index] }))
   while (level.length > 1) {
@@ -81,7 +87,7 @@ export const merkle = (leaves: ReadonlyArray<Hex>): { readonly root: Hex; readon
       }
       for (const member of left.members) proofs[member]!.push(right.hash)
       for (const member of right.members) proofs[member]!.push(left.hash)
-      next.push({ hash: parent(left.hash, right.hash), members: [...left.members, ...right.members] })
+      next.push({ hash: parentOf(left.hash, right.hash), members: [...left.members, ...right.members] })
     }
     level = next
   }
@@ -91,6 +97,12 @@ export const merkle = (leaves: ReadonlyArray<Hex>): { readonly root: Hex; readon
 export interface TestResponse {
   readonly requestId: Hex
   readonly result: Hex
+}
+
+export interface PublicRequest {
+  readonly callbackGas?: number
+  readonly deadline?: number
+  readonly epoch?: number
 }
 
 export interface World {
@@ -106,7 +118,7 @@ export interface World {
   /** Registers a ciphertext that exists only as a digest. */
   readonly registered: (as?: number, epoch?: number) => Promise<Hex>
   /** A public request for one fresh handle; its id. */
-  readonly requested: (of?: { readonly callbackGas?: number; readonly deadline?: number; readonly epoch?: number }) => Promise<Hex>
+  readonly requested: (of?: PublicRequest) => Promise<Hex>
   readonly attested: (responses: ReadonlyArray<TestResponse>, change?: Partial<AttestedRoot>) => Promise<Attested>
 }
 
@@ -117,7 +129,11 @@ export interface Attested {
   readonly proofs: ReadonlyArray<ReadonlyArray<Hex>>
 }
 
-export const startWorld = async (scheme: "bls" | "quorum", options: AnvilOptions = {}, keys = testCommittee(scheme)): Promise<World> => {
+export const startWorld = async (
+  scheme: "bls" | "quorum",
+  options: AnvilOptions = {},
+  keys = testCommittee(scheme)
+): Promise<World> => {
   const chain = await startTestChain(options)
   const signer = chain.account(0)
   const deployment = await deployPortcullis(signer, keys.committee)

@@ -1,6 +1,6 @@
 /**
- * A local EVM chain in a process of its own: anvil, as npm installed it. For development and tests; its keys are public knowledge, so
- * it must never hold anything of value. It lives as long as the scope that started it.
+ * A local EVM chain in a process of its own: anvil, as npm installed it. For development and tests; its keys are public
+ * knowledge, so it must never hold anything of value. It lives as long as the scope that started it.
  */
 import { spawn, type ChildProcess } from "node:child_process"
 import { once } from "node:events"
@@ -56,7 +56,7 @@ const binaryPath = Effect.try({
   catch: () =>
     new AnvilNotStarted({
       reason: "not-installed",
-      detail: `npm has no anvil for ${process.platform}-${process.arch} in node_modules/@foundry-rs: run \`npm ci\`, or name a chain of yours`
+      detail: `there is no @foundry-rs/anvil-* for ${process.platform}-${process.arch}: run \`npm ci\`, or name a chain of yours`
     })
 })
 
@@ -97,16 +97,18 @@ const chainIdAt = (url: string) =>
 const launch = (binary: string, port: number, options: AnvilOptions) =>
   Effect.gen(function*() {
     const mnemonic = options.mnemonic ?? ANVIL_MNEMONIC
-    const args = [
-      "--quiet",
-      ...["--host", "127.0.0.1", "--port", `${port}`],
-      ...["--hardfork", options.hardfork ?? "prague"],
-      ...["--chain-id", `${options.chainId ?? 31_337}`],
-      ...["--mnemonic", mnemonic, "--accounts", `${options.accounts ?? 10}`],
+    const settings = {
+      host: "127.0.0.1",
+      port,
+      hardfork: options.hardfork ?? "prague",
+      "chain-id": options.chainId ?? 31_337,
+      mnemonic,
+      accounts: options.accounts ?? 10,
       // "finalized" is then two blocks behind the head, not sixty-four.
-      ...["--slots-in-an-epoch", "1"],
-      ...(options.blockTimeSeconds === undefined ? [] : ["--block-time", `${options.blockTimeSeconds}`])
-    ]
+      "slots-in-an-epoch": 1,
+      ...(options.blockTimeSeconds === undefined ? {} : { "block-time": options.blockTimeSeconds })
+    }
+    const args = ["--quiet", ...Object.entries(settings).flatMap(([name, value]) => [`--${name}`, `${value}`])]
     const child = yield* Effect.acquireRelease(
       Effect.sync(() => spawn(binary, args, { stdio: ["ignore", "ignore", "pipe"] })),
       stop

@@ -1,6 +1,6 @@
 /**
- * Deploys the contracts and registers the first committee. The order of deployment fixes every address before anything is mined, so all
- * transactions are sent at once and only the last one is waited for.
+ * Deploys the contracts and registers the first committee. The order of deployment fixes every address before anything is
+ * mined, so the transactions are sent one behind the other and waited for together.
  */
 import assert from "node:assert/strict"
 import { AbiCoder, concat, getCreateAddress, Interface, type Signer } from "ethers"
@@ -55,7 +55,7 @@ export const committeeForChain = (committee: NewCommittee, verifier: Hex) => ({
   })
 })
 
-/** `signer` pays for everything and becomes the committee registry's owner. Rejects with what ethers says when a transaction fails. */
+/** `signer` pays and becomes the committee registry's owner. Rejects with what ethers says when a transaction fails. */
 export const deployPortcullis = async (signer: Signer, committee: NewCommittee): Promise<Deployment> => {
   assert(signer.provider, "the signer is connected to a chain")
   const owner = await signer.getAddress()
@@ -89,7 +89,8 @@ export const deployPortcullis = async (signer: Signer, committee: NewCommittee):
     sent.push(await signer.sendTransaction({ data, nonce: nonce + index, gasLimit: CREATION_GAS_MAX }))
   }
   const to = addresses.committeeRegistry
-  sent.push(await signer.sendTransaction({ to, data: registration, nonce: nonce + creations.length, gasLimit: REGISTRATION_GAS_MAX }))
+  const after = nonce + creations.length
+  sent.push(await signer.sendTransaction({ to, data: registration, nonce: after, gasLimit: REGISTRATION_GAS_MAX }))
   const receipts = await Promise.all(sent.map((transaction) => transaction.wait()))
   const last = receipts.at(-1)
   assert(last, "a transaction that was waited for has a receipt")
@@ -98,5 +99,5 @@ export const deployPortcullis = async (signer: Signer, committee: NewCommittee):
 
 /** The gateway needs about 2.8 million. */
 const CREATION_GAS_MAX = 5_000_000n
-/** 32 nodes with the longest endpoints need about 6 million. */
+/** 32 nodes with the longest endpoints need about 5 million. */
 const REGISTRATION_GAS_MAX = 8_000_000n

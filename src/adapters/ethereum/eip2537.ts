@@ -1,4 +1,4 @@
-/** Points as EIP-2537 writes them: uncompressed, each field element big-endian in 64 bytes, c0 before c1. For points that are known good. */
+/** Points as EIP-2537 writes them: uncompressed, each field element big-endian in 64 bytes, c0 before c1. */
 import { bls12_381 } from "@noble/curves/bls12-381.js"
 
 const FIELD_BYTES = 64
