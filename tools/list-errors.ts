@@ -1,5 +1,7 @@
-/** Writes docs/generated/errors.md: every tagged error of the product, what must happen after it and what is known then, read from the
- * sources (`npm run generate`). `--check` writes nothing and fails when the page on disk is not what the sources give. */
+/**
+ * Writes docs/generated/errors.md: every tagged error of the product, what must happen after it and what is known then, read
+ * from the sources (`npm run generate`). `--check` writes nothing and fails when the page on disk is not what the sources give.
+ */
 import { globSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { writeOrCheck } from "./generated-page.ts"
@@ -32,11 +34,15 @@ export const errorsIn = (file: string, text: string): ReadonlyArray<ErrorEntry> 
 /** From the class to its closing brace: classes stand at the left margin, and so do their ends. */
 const classFrom = (text: string, start: number): string => {
   const body = text.slice(start)
-  const end = [...body.matchAll(/^.*\}$/gm)].find(([line], index) => (index === 0 && line.startsWith("export class")) || line === "}")
+  const ends = [...body.matchAll(/^.*\}$/gm)]
+  const end = ends.find((match) => match.index === 0 || match[0] === "}")
   return body.slice(0, (end?.index ?? body.length) + (end?.[0].length ?? 0))
 }
 
-const fateIn = (body: string): string => /readonly fate: Fate = "(\w+)"/.exec(body)?.[1] ?? (/get fate\(\)/.test(body) ? "by reason" : "")
+const fateIn = (body: string): string => {
+  const written = /readonly fate: Fate = "(\w+)"/.exec(body)?.[1]
+  return written ?? (/get fate\(\)/.test(body) ? "by reason" : "")
+}
 
 const DOC = /\/\*\*((?:(?!\*\/)[\s\S])*)\*\/\s*$/
 
@@ -73,8 +79,13 @@ export const errorsPage = (errors: ReadonlyArray<ErrorEntry> = allErrors()): str
       "|---|---|---|---|",
       ...errors
         .toSorted((a, b) => (a.tag < b.tag ? -1 : a.tag > b.tag ? 1 : a.file < b.file ? -1 : 1))
-        .map(({ tag, fate, known, file }) => `| \`${tag}\` | ${fate === "" ? "" : `\`${fate}\``} | ${known.replaceAll("|", "\\|")} | [${file}](../../${file}) |`)
+        .map(row)
     ].join("\n")
   ].join("\n\n") + "\n"
+
+const code = (text: string): string => (text === "" ? "" : `\`${text}\``)
+
+const row = ({ tag, fate, known, file }: ErrorEntry): string =>
+  ["", code(tag), code(fate), known.replaceAll("|", "\\|"), `[${file}](../../${file})`, ""].join(" | ").trim()
 
 if (import.meta.main) writeOrCheck(ERRORS_PAGE, errorsPage(), `${allErrors().length} errors`)

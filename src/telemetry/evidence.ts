@@ -1,5 +1,7 @@
-/** The public evidence of an event as flat log data: blocks, transactions, roots, nodes, reasons. Each field is named here, one by one, so
- * that a field added to an event is not written anywhere before somebody has decided that it may be. */
+/**
+ * The public evidence of an event as flat log data: blocks, transactions, roots, nodes, reasons. Each field is named here, one
+ * by one, so that a field added to an event is not written anywhere before somebody has decided that it may be.
+ */
 import type { BlockRef } from "../domain/outcome.ts"
 import type { FactReached, LogData } from "./telemetry.port.ts"
 

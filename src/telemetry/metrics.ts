@@ -1,10 +1,16 @@
-/** Every metric of the gateway as data: name, help, what its labels may say, and why it and its buckets are as they are. Adapters make
- * their instruments from this list and docs/generated/metrics.md is printed from it, so that a name is written once. */
+/**
+ * Every metric of the gateway as data: name, help, what its labels may say, and why it and its buckets are as they are.
+ * Adapters make their instruments from this list and docs/generated/metrics.md is printed from it, so that a name is written
+ * once.
+ */
 import { ENDS, JOURNEY } from "../domain/journey.ts"
 import { COMMITTEE_NODES_MAX, WORK_TIMEOUT_MS } from "../domain/limits.ts"
 import { type CounterName, COUNTERS, type GaugeName, GAUGES, LABELS } from "./telemetry.port.ts"
 
-/** What may stand in a label: one of a list, or text of a form of which only so many different ones are kept. All else is "other". */
+/**
+ * What may stand in a label: one of a list, or text of a form of which only so many different ones are kept. All else is
+ * "other".
+ */
 export type LabelRule = ReadonlyArray<string> | { readonly form: RegExp; readonly differentMax: number }
 
 export interface Metric {
@@ -45,8 +51,8 @@ export const REQUESTS: Metric = {
   help: "Facts reached by decryption requests, the detection and the ends included",
   labels: { kind: KINDS, state: STATES },
   because:
-    "The rate of each state is the throughput of the step before it; detected minus all ends is what is under way. A request that a " +
-    "reorganisation moved is not counted as detected again. Any halted is our own mistake: page on it."
+    "The rate of each state is the throughput of the step before it; detected minus all ends is what is under way. A request " +
+    "that a reorganisation moved is not counted as detected again. Any halted is our own mistake: page on it."
 }
 
 export const REQUEST_SECONDS: Metric = {
@@ -56,8 +62,8 @@ export const REQUEST_SECONDS: Metric = {
   labels: { kind: KINDS, outcome: ENDS },
   buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 12, 30, 60, 120, 300, 900, 1_800],
   because:
-    "What a user waits for. Below one second: chains that answer at once; 12: a block of Ethereum; 900: two of its epochs, until a block " +
-    "is final; beyond 1,800 something is stuck."
+    "What a user waits for. Below one second: chains that answer at once; 12: a block of Ethereum; 900: two of its epochs, " +
+    "until a block is final; beyond 1,800 something is stuck."
 }
 
 export const ACL_DENIALS: Metric = {
@@ -92,8 +98,8 @@ export const STATE_DWELL_SECONDS: Metric = {
   labels: { state: JOURNEY },
   buckets: [0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 12, 60, 300, 900],
   because:
-    "Working, queueing and waiting together: where the latency of a request goes. Fine below 0.015 (the aim for all states together), " +
-    "coarse where only the chain's finality is waited for."
+    "Working, queueing and waiting together: where the latency of a request goes. Fine below 0.015 (the aim for all states " +
+    "together), coarse where only the chain's finality is waited for."
 }
 
 export const SHARE_REPLY_SECONDS: Metric = {

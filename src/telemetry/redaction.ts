@@ -1,5 +1,7 @@
-/** The last guard before anything is written: lets scalars through, cuts what could be a key, a share or a ciphertext, and drops the rest.
- * The types should have stopped it already; this holds for the day when a cast did not let them. It never throws. */
+/**
+ * The last guard before anything is written: lets scalars through, cuts what could be a key, a share or a ciphertext, and drops
+ * the rest. The types should have stopped it already; this holds for the day when a cast did not let them. It never throws.
+ */
 import type { LogData, Scalar } from "./telemetry.port.ts"
 
 /** A line is read by people; a longer text is a payload. */
@@ -19,7 +21,8 @@ const HEX_RUN = /^(?:0x)?[0-9a-fA-F]+$/
 const URL_CREDENTIALS = /([A-Za-z][A-Za-z0-9+.-]*:\/\/)\S*@/g
 const KEY = /^[a-z][A-Za-z0-9]{0,31}$/
 /** Names under which nothing in text form is ever written. */
-const TELLING_KEY = /secret|password|passphrase|privatekey|mnemonic|seed|plaintext|sigma|token|credential|authorization|apikey|^share$/i
+const TELLING_KEY =
+  /secret|password|passphrase|privatekey|mnemonic|seed|plaintext|sigma|token|credential|authorization|apikey|^share$/i
 /** What every line has already. */
 const RESERVED_KEYS: ReadonlySet<string> = new Set(["level", "time", "msg", "dropped"])
 
@@ -31,7 +34,9 @@ export interface Redacted {
 
 export const redactText = (text: string): string => {
   if (text.length > LOOKED_AT_CHARACTERS_MAX) return `[${text.length} characters]`
-  const short = text.replace(URL_CREDENTIALS, "$1").replace(LONG_RUN, (run) => (isHarmless(run) ? run : `[${run.length} characters]`))
+  if (text.length < RUN_CHARACTERS_MAX && !text.includes("://")) return text
+  const anonymous = text.includes("://") ? text.replace(URL_CREDENTIALS, "$1") : text
+  const short = anonymous.replace(LONG_RUN, (run) => (isHarmless(run) ? run : `[${run.length} characters]`))
   return short.length > TEXT_CHARACTERS_MAX ? `${short.slice(0, TEXT_CHARACTERS_MAX).toWellFormed()}…` : short
 }
 
@@ -54,7 +59,8 @@ export const redact = (data: LogData): Redacted => {
 const scalarAt = (data: LogData, key: string): Scalar | undefined => {
   try {
     const value: unknown = data[key]
-    return value === null || typeof value === "string" || typeof value === "number" || typeof value === "boolean" ? value : undefined
+    if (value === null || typeof value === "string" || typeof value === "number" || typeof value === "boolean") return value
+    return undefined
   } catch {
     return undefined
   }

@@ -1,6 +1,8 @@
-/** What is said about the work while it happens: one `info` line for each fact, a duration for each step, counters for what went wrong.
- * Values are plain scalars by type, so that bytes, keys and shares cannot be handed over by mistake; an adapter drops whatever gets past
- * the types. Nothing here ever fails or throws: to be seen must not cost the work itself. */
+/**
+ * What is said about the work while it happens: one `info` line for each fact, a duration for each step, counters for what went
+ * wrong. Values are plain scalars by type, so that bytes, keys and shares cannot be handed over by mistake; an adapter drops
+ * whatever gets past the types. Nothing here ever fails or throws: to be seen must not cost the work itself.
+ */
 import { Context } from "effect"
 import type { Milestone, RequestState } from "../domain/journey.ts"
 import type { RequestEvent } from "../domain/outcome.ts"

@@ -15,13 +15,18 @@ afterAll(() => rmSync(folder, { recursive: true }))
 const logged = async (options: Omit<LogOptions, "onDropped">, say: (log: Log) => void): Promise<number> => {
   let dropped = 0
   const scope = Scope.makeUnsafe()
-  const log = await Effect.runPromise(openLog({ ...options, onDropped: (count) => void (dropped += count) }).pipe(Scope.provide(scope)))
+  const onDropped = (count: number) => void (dropped += count)
+  const log = await Effect.runPromise(openLog({ ...options, onDropped }).pipe(Scope.provide(scope)))
   say(log)
   await Effect.runPromise(Scope.close(scope, Exit.void))
   return dropped
 }
 
-const linesOf = (path: string) => readFileSync(path, "utf8").split("\n").filter(Boolean).map((line) => JSON.parse(line) as Record<string, unknown>)
+const linesOf = (path: string) =>
+  readFileSync(path, "utf8")
+    .split("\n")
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
 
 describe("a log in a file", () => {
   test("has every line once its scope is closed, in order", async () => {
@@ -52,7 +57,9 @@ describe("a log in a file", () => {
 
   test("has a time that people and machines read, and says who speaks on each line", async () => {
     const path = join(folder, "who.log")
-    await logged({ level: "info", to: { path }, always: { worker: "gateway-1" } }, (log) => log.write("info", "ready", { port: 1 }))
+    await logged({ level: "info", to: { path }, always: { worker: "gateway-1" } }, (log) => {
+      log.write("info", "ready", { port: 1 })
+    })
     const [line] = linesOf(path)
     assert.match(String(line?.["time"]), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
     assert.deepEqual(Object.keys(line ?? {}), ["level", "time", "worker", "port", "msg"])
@@ -60,7 +67,8 @@ describe("a log in a file", () => {
 
   test("says which file cannot be opened, and why", async () => {
     const path = join(folder, "no/such/folder.log")
-    const failure = await Effect.runPromise(Effect.scoped(openLog({ level: "info", to: { path }, onDropped: () => {} })).pipe(Effect.flip))
+    const open = openLog({ level: "info", to: { path }, onDropped: () => {} })
+    const failure = await Effect.runPromise(Effect.flip(Effect.scoped(open)))
     assert.deepEqual([failure._tag, failure.path, failure.code, failure.fate], ["LogNotOpened", path, "ENOENT", "halt"])
   })
 

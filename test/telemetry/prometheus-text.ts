@@ -45,7 +45,12 @@ export const readPrometheus = (text: string): ReadonlyMap<string, Family> => {
   return families
 }
 
-export const valueOf = (families: ReadonlyMap<string, Family>, name: string, labels: Readonly<Record<string, string>> = {}): number => {
+/** The sum over all series that have these labels; 0 when there is none. */
+export const valueOf = (
+  families: ReadonlyMap<string, Family>,
+  name: string,
+  labels: Readonly<Record<string, string>> = {}
+): number => {
   const family = families.get(name.replace(/_(bucket|sum|count)$/, "")) ?? families.get(name)
   const found = (family?.samples ?? []).filter(
     (sample) => sample.name === name && Object.entries(labels).every(([label, value]) => sample.labels[label] === value)
@@ -74,13 +79,16 @@ const belongs = ({ name, type }: Family, sample: string): boolean =>
 
 /** Buckets rise to +Inf, and +Inf is the count. */
 const checkHistogram = ({ name, samples }: Family): void => {
-  const series = Map.groupBy(samples, ({ labels: { le: _, ...others } }) => JSON.stringify(others))
+  const series = Map.groupBy(samples, ({ labels }) =>
+    JSON.stringify(Object.entries(labels).filter(([label]) => label !== "le").toSorted())
+  )
   for (const some of series.values()) {
     const buckets = some.filter((sample) => sample.name === `${name}_bucket`)
     const bounds = buckets.map(({ labels }) => (labels["le"] === "+Inf" ? Number.POSITIVE_INFINITY : Number(labels["le"])))
     assert.deepEqual(bounds, bounds.toSorted((a, b) => a - b), `${name}: bounds rise`)
     assert.equal(bounds.at(-1) ?? Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY, `${name}: the last bound is +Inf`)
-    assert.deepEqual(buckets.map(({ value }) => value), buckets.map(({ value }) => value).toSorted((a, b) => a - b), `${name}: buckets rise`)
+    const held = buckets.map(({ value }) => value)
+    assert.deepEqual(held, held.toSorted((a, b) => a - b), `${name}: buckets rise`)
     const count = some.find((sample) => sample.name === `${name}_count`)
     assert.equal(buckets.at(-1)?.value, count?.value, `${name}: +Inf holds all`)
   }

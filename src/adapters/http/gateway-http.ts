@@ -1,4 +1,7 @@
-/** What a gateway shows of itself over HTTP: metrics for Prometheus, health for probes and people. Read-only and without secrets. */
+/**
+ * What a gateway shows of itself over HTTP: metrics for Prometheus, health for probes and people. Read-only and without
+ * secrets.
+ */
 import { Effect, type Scope } from "effect"
 import type { MetricsPage } from "../../telemetry/metrics-page.port.ts"
 import { HEALTH_BOUNDS, type HealthBounds, type HealthChecks, watchHealth } from "./health.ts"
@@ -13,8 +16,8 @@ export interface GatewayHttpOptions extends HttpServerOptions {
 }
 
 /**
- * `/metrics`; `/health/live`: 200 as long as the process turns; `/health/ready`: 200 when no part is down and work is taken, else 503;
- * `/health`: every part with its latency, 503 when one is down.
+ * `/metrics`; `/health/live`: 200 as long as the process turns; `/health/ready`: 200 when no part is down and work is taken,
+ * else 503; `/health`: every part with its latency, 503 when one is down.
  */
 export const serveGatewayHttp = Effect.fnUntraced(function* (
   options: GatewayHttpOptions
@@ -35,4 +38,8 @@ export const serveGatewayHttp = Effect.fnUntraced(function* (
   )
 })
 
-const json = (status: number, body: unknown): HttpAnswer => ({ status, contentType: "application/json", body: `${JSON.stringify(body)}\n` })
+const json = (status: number, body: unknown): HttpAnswer => ({
+  status,
+  contentType: "application/json",
+  body: `${JSON.stringify(body)}\n`
+})

@@ -1,5 +1,8 @@
-/** How well the gateway and what it depends on are, as numbers and words that a probe can act on. A check that hangs, fails or dies is an
- * answer too: "down". What went wrong inside is for the log; here stands a sentence without addresses, keys or messages of drivers. */
+/**
+ * How well the gateway and what it depends on are, as numbers and words that a probe can act on. A check that hangs, fails or
+ * dies is an answer too: "down". What went wrong inside is for the log; here stands a sentence without addresses, keys or
+ * messages of drivers.
+ */
 import { Cause, Clock, Effect, Exit, Fiber, type Scope } from "effect"
 import { redactText } from "../../telemetry/redaction.ts"
 
@@ -32,23 +35,31 @@ export interface HealthBounds {
   readonly keptMs: number
 }
 
-/** A probe gives up after a second or more by default (Kubernetes: 1 s, Prometheus: 10 s); half of a lease would be missed by then. */
+/**
+ * A probe gives up after a second or more by default (Kubernetes: 1 s, Prometheus: 10 s); half of a lease would be missed by
+ * then.
+ */
 export const HEALTH_BOUNDS: HealthBounds = { timeoutMs: 2_000, keptMs: 1_000 }
 
 /** k of n nodes must answer for anything to be decrypted; with fewer than n there is less to lose. */
-export const kmsFinding = (of: { readonly answering: number; readonly nodes: number; readonly threshold: number }): Finding => ({
-  status: of.answering >= of.nodes && of.nodes > 0 ? "up" : of.answering >= of.threshold && of.threshold > 0 ? "degraded" : "down",
-  detail: `${of.answering} of ${of.nodes} nodes answer, ${of.threshold} are needed`
-})
+export const kmsFinding = (of: { readonly answering: number; readonly nodes: number; readonly threshold: number }): Finding => {
+  const { answering, nodes, threshold } = of
+  const detail = `${answering} of ${nodes} nodes answer, ${threshold} are needed`
+  if (threshold < 1 || answering < threshold) return { status: "down", detail }
+  return { status: answering < nodes ? "degraded" : "up", detail }
+}
 
 /** Up when it answers at all. */
-export const upWhenAnswered = <E extends { readonly _tag: string }>(ping: Effect.Effect<unknown, E>, detail = "answers"): HealthCheck =>
+export const upWhenAnswered = (ping: Effect.Effect<unknown, { readonly _tag: string }>, detail = "answers"): HealthCheck =>
   Effect.as(ping, { status: "up", detail })
 
 export const worstOf = (findings: ReadonlyArray<Finding>): Status =>
   STATUSES[Math.max(0, ...findings.map(({ status }) => STATUSES.indexOf(status)))] ?? "down"
 
-/** Asks all parts at once; never longer than `timeoutMs`. Checks run on their own, so that no probe that hangs up can stop one half-way. */
+/**
+ * Asks all parts at once; never longer than `timeoutMs`. Checks run on their own, so that no probe that hangs up can stop one
+ * half-way.
+ */
 export const watchHealth = Effect.fnUntraced(function* (
   checks: HealthChecks,
   bounds: HealthBounds = HEALTH_BOUNDS

@@ -1,5 +1,8 @@
-/** A small HTTP server for GET and HEAD on fixed paths: for probes and metrics, not for the public. Headers, time and connections are
- * bounded, bodies are not taken, and an answer never says more about a failure than that there was one. Lives as long as its scope. */
+/**
+ * A small HTTP server for GET and HEAD on fixed paths: for probes and metrics, not for the public. Headers, time and
+ * connections are bounded, bodies are not taken, and an answer never says more about a failure than that there was one. Lives
+ * as long as its scope.
+ */
 import { Effect, Exit, Schema, type Scope } from "effect"
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
@@ -48,7 +51,11 @@ const ANSWER_TIMEOUT_MS = 8_000
 /** Answers under way may finish before the connections are cut. */
 const CLOSE_GRACE_MS = 1_000
 
-const text = (status: number, body: string): HttpAnswer => ({ status, contentType: "text/plain; charset=utf-8", body: `${body}\n` })
+const text = (status: number, body: string): HttpAnswer => ({
+  status,
+  contentType: "text/plain; charset=utf-8",
+  body: `${body}\n`
+})
 
 /** The base URL, once it answers. */
 export const serveRoutes = Effect.fnUntraced(function* (
@@ -91,7 +98,12 @@ export const serveRoutes = Effect.fnUntraced(function* (
 const hasBody = ({ headers }: IncomingMessage): boolean =>
   headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0"
 
-const send = (request: IncomingMessage, response: ServerResponse, answer: HttpAnswer, more: Readonly<Record<string, string>> = {}): void => {
+const send = (
+  request: IncomingMessage,
+  response: ServerResponse,
+  answer: HttpAnswer,
+  more: Readonly<Record<string, string>> = {}
+): void => {
   if (response.destroyed) return
   const body = Buffer.from(answer.body)
   response.writeHead(answer.status, {
@@ -106,7 +118,8 @@ const send = (request: IncomingMessage, response: ServerResponse, answer: HttpAn
 
 const listen = (server: Server, host: string, port: number): Effect.Effect<void, HttpNotStarted> =>
   Effect.callback((resume) => {
-    const fail = (error: NodeJS.ErrnoException) => resume(Effect.fail(new HttpNotStarted({ host, port, code: error.code ?? "unknown" })))
+    const fail = ({ code = "unknown" }: NodeJS.ErrnoException) =>
+      resume(Effect.fail(new HttpNotStarted({ host, port, code })))
     server.once("error", fail)
     server.listen({ host, port }, () => {
       server.off("error", fail)

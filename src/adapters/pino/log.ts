@@ -1,5 +1,7 @@
-/** One line of JSON for each thing said, through pino. Everything passes the redaction first. Writing never blocks and never fails the
- * gateway: what a full disk or a stopped reader cannot take is dropped and counted, within a bounded buffer. */
+/**
+ * One line of JSON for each thing said, through pino. Everything passes the redaction first. Writing never blocks and never
+ * fails the gateway: what a full disk or a stopped reader cannot take is dropped and counted, within a bounded buffer.
+ */
 import { Effect, Schema, type Scope } from "effect"
 import { openSync } from "node:fs"
 import { type DestinationStream, pino, stdTimeFunctions } from "pino"
@@ -24,7 +26,10 @@ export interface LogOptions {
 }
 
 /** The log file cannot be opened for appending. Nothing was written; an operator must name another or mend the folder. */
-export class LogNotOpened extends Schema.TaggedError<LogNotOpened>()("LogNotOpened", { path: Schema.String, code: Schema.String }) {
+export class LogNotOpened extends Schema.TaggedError<LogNotOpened>()("LogNotOpened", {
+  path: Schema.String,
+  code: Schema.String
+}) {
   readonly fate: Fate = "halt"
   override get message() {
     return `the log file ${this.path} cannot be opened: ${this.code}`
@@ -79,7 +84,10 @@ const destination = Effect.fnUntraced(function* ({ to, onDropped }: LogOptions) 
 
 type Stream = ReturnType<typeof pino.destination>
 
-/** Writes what waits, then closes the file; gives up on one that cannot be written. Never closes it under a write that is on its way. */
+/**
+ * Writes what waits, then closes the file; gives up on one that cannot be written. Never closes it under a write that is on its
+ * way.
+ */
 const end = (stream: Stream): Effect.Effect<void> =>
   Effect.callback<void>((resume) => {
     stream.once("close", () => resume(Effect.void))

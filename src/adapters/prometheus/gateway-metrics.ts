@@ -1,13 +1,19 @@
-/** The instruments of prom-client, one for each declared metric, and what moves them. No label is written that its declaration does not
- * allow, so that neither a mistake nor a stranger can fill the server that reads them. Nothing here throws. */
+/**
+ * The instruments of prom-client, one for each declared metric, and what moves them. No label is written that its declaration
+ * does not allow, so that neither a mistake nor a stranger can fill the server that reads them. Nothing here throws.
+ */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client"
 import { isEnd } from "../../domain/journey.ts"
 import type { RequestId } from "../../domain/request.ts"
 import * as declared from "../../telemetry/metrics.ts"
+import type { LabelRule, Metric } from "../../telemetry/metrics.ts"
 import type { CounterName, FactReached, GaugeName, Telemetry } from "../../telemetry/telemetry.port.ts"
 
-/** Requests whose last fact is remembered for the dwell time: more than are ever under way in one process (10,000). */
-const UNDER_WAY_MAX = 16_384
+/**
+ * Requests whose last fact is remembered for the dwell time: the older half may go, so twice what a process has under way
+ * (10,000).
+ */
+const UNDER_WAY_MAX = 20_000
 const OTHER = "other"
 
 export interface GatewayMetrics extends Pick<Telemetry["Service"], "step" | "count" | "gauge" | "shareReply"> {
@@ -17,10 +23,10 @@ export interface GatewayMetrics extends Pick<Telemetry["Service"], "step" | "cou
 
 export const gatewayMetrics = (options: { readonly ofProcess: boolean }): GatewayMetrics => {
   const registry = new Registry()
-  const config = ({ name, help, labels }: declared.Metric) => ({ name, help, labelNames: Object.keys(labels), registers: [registry] })
-  const counter = (metric: declared.Metric) => ({ instrument: new Counter(config(metric)), label: labeller(metric) })
-  const gauge = (metric: declared.Metric) => ({ instrument: new Gauge(config(metric)), label: labeller(metric) })
-  const histogram = (metric: declared.Metric) => ({
+  const config = ({ name, help, labels }: Metric) => ({ name, help, labelNames: Object.keys(labels), registers: [registry] })
+  const counter = (metric: Metric) => ({ metric, instrument: new Counter(config(metric)), label: labeller(metric) })
+  const gauge = (metric: Metric) => ({ metric, instrument: new Gauge(config(metric)), label: labeller(metric) })
+  const histogram = (metric: Metric) => ({
     instrument: new Histogram({ ...config(metric), buckets: [...(metric.buckets ?? [])] }),
     label: labeller(metric)
   })
@@ -32,8 +38,8 @@ export const gatewayMetrics = (options: { readonly ofProcess: boolean }): Gatewa
   const stepAttempts = counter(declared.STEP_ATTEMPTS)
   const dwellSeconds = histogram(declared.STATE_DWELL_SECONDS)
   const shareSeconds = histogram(declared.SHARE_REPLY_SECONDS)
-  const counters = new Map(Object.entries(declared.COUNTER_METRICS).map(([name, metric]) => [name, { metric, ...counter(metric) }]))
-  const gauges = new Map(Object.entries(declared.GAUGE_METRICS).map(([name, metric]) => [name, { metric, ...gauge(metric) }]))
+  const counters = new Map(Object.entries(declared.COUNTER_METRICS).map(([name, metric]) => [name, counter(metric)]))
+  const gauges = new Map(Object.entries(declared.GAUGE_METRICS).map(([name, metric]) => [name, gauge(metric)]))
   if (options.ofProcess) collectDefaultMetrics({ register: registry })
 
   const count = (name: CounterName, by = 1, label?: string): void => {
@@ -44,20 +50,18 @@ export const gatewayMetrics = (options: { readonly ofProcess: boolean }): Gatewa
   const drop = (): void => count("telemetry_dropped")
 
   /** Seconds go to a histogram only when they are a duration. */
-  const observe = ({ instrument, label }: ReturnType<typeof histogram>, labels: Record<string, string>, seconds: number): void => {
-    if (isAmount(seconds)) instrument.observe(label(labels), seconds)
+  const observe = (of: ReturnType<typeof histogram>, labels: Record<string, string>, seconds: number): void => {
+    if (isAmount(seconds)) of.instrument.observe(of.label(labels), seconds)
     else drop()
   }
 
-  const lastFactMs = new Map<RequestId, number>()
+  const lastFacts = lastFactTimes()
   const dwell = ({ requestId, from, to, version, sinceDetectedMs }: FactReached): void => {
-    const beforeMs = lastFactMs.get(requestId) ?? (version === 2 ? 0 : undefined)
-    if (beforeMs !== undefined && from !== null) observe(dwellSeconds, { state: from }, Math.max(0, sinceDetectedMs - beforeMs) / 1_000)
-    lastFactMs.delete(requestId)
-    if (isEnd(to)) return
-    lastFactMs.set(requestId, sinceDetectedMs)
-    if (lastFactMs.size <= UNDER_WAY_MAX) return
-    for (const oldest of lastFactMs.keys()) return void lastFactMs.delete(oldest)
+    const beforeMs = lastFacts.take(requestId) ?? (version === 2 ? 0 : undefined)
+    if (beforeMs !== undefined && from !== null) {
+      observe(dwellSeconds, { state: from }, Math.max(0, sinceDetectedMs - beforeMs) / 1_000)
+    }
+    if (!isEnd(to)) lastFacts.keep(requestId, sinceDetectedMs)
   }
 
   return {
@@ -67,7 +71,9 @@ export const gatewayMetrics = (options: { readonly ofProcess: boolean }): Gatewa
       dwell(fact)
       if (event.type !== "moved") requests.instrument.inc(requests.label({ kind, state: to }))
       if (isEnd(to)) observe(requestSeconds, { kind, outcome: to }, sinceDetectedMs / 1_000)
-      if (event.type === "refused" && declared.ACCESS_REASONS.includes(event.reason)) aclDenials.instrument.inc({ reason: event.reason })
+      if (event.type === "refused" && declared.ACCESS_REASONS.includes(event.reason)) {
+        aclDenials.instrument.inc({ reason: event.reason })
+      }
     },
     step: (step, outcome, seconds) => {
       observe(stepSeconds, { step, outcome }, seconds)
@@ -83,22 +89,45 @@ export const gatewayMetrics = (options: { readonly ofProcess: boolean }): Gatewa
   }
 }
 
+/**
+ * When each request under way reached its last fact. Two generations, of which the older is dropped whole: a bound that costs
+ * nothing.
+ */
+const lastFactTimes = () => {
+  let young = new Map<RequestId, number>()
+  let old = new Map<RequestId, number>()
+  return {
+    take: (id: RequestId): number | undefined => {
+      const sinceMs = young.get(id) ?? old.get(id)
+      young.delete(id)
+      old.delete(id)
+      return sinceMs
+    },
+    keep: (id: RequestId, sinceMs: number): void => {
+      young.set(id, sinceMs)
+      if (young.size < UNDER_WAY_MAX / 2) return
+      old = young
+      young = new Map()
+    }
+  }
+}
+
 const isAmount = (value: number): boolean => typeof value === "number" && Number.isFinite(value) && value >= 0
 
 /** The port's counters and gauges have one label or none. */
-const onlyLabel = ({ labels }: declared.Metric, value: string | undefined): Record<string, string> => {
+const onlyLabel = ({ labels }: Metric, value: string | undefined): Record<string, string> => {
   const [name] = Object.keys(labels)
   return name === undefined ? {} : { [name]: value ?? OTHER }
 }
 
 /** Holds labels to their rules; remembers which texts of a form it has let through. */
-const labeller = ({ labels }: declared.Metric) => {
+const labeller = ({ labels }: Metric) => {
   const checks = new Map(Object.entries(labels).map(([name, rule]) => [name, allows(rule)]))
   return (given: Readonly<Record<string, string>>): Record<string, string> =>
     Object.fromEntries([...checks].map(([name, isAllowed]) => [name, isAllowed(given[name]) ? (given[name] ?? OTHER) : OTHER]))
 }
 
-const allows = (rule: declared.LabelRule): ((value: unknown) => boolean) => {
+const allows = (rule: LabelRule): ((value: unknown) => boolean) => {
   if (!("form" in rule)) return (value) => (rule as ReadonlyArray<unknown>).includes(value)
   const seen = new Set<string>()
   return (value) => {

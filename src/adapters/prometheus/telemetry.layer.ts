@@ -1,5 +1,7 @@
-/** `Telemetry` on prom-client and pino: the same call moves the metrics and writes the line. A listener may look over its shoulder (the
- * terminal view, tests); it is given the fact as it is and its failures are its own. */
+/**
+ * `Telemetry` on prom-client and pino: the same call moves the metrics and writes the line. A listener may look over its
+ * shoulder (the terminal view, tests); it is given the fact as it is and its failures are its own.
+ */
 import { Context, Effect, Layer } from "effect"
 import { evidenceOf } from "../../telemetry/evidence.ts"
 import { MetricsPage } from "../../telemetry/metrics-page.port.ts"

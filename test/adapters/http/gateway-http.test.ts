@@ -24,7 +24,12 @@ interface Served {
   readonly telemetry: Telemetry["Service"]
 }
 
-const serve = (checks: Partial<HealthChecks> = {}, more: { readonly isTakingWork?: Effect.Effect<boolean>; readonly keptMs?: number } = {}) => {
+interface More {
+  readonly isTakingWork?: Effect.Effect<boolean>
+  readonly keptMs?: number
+}
+
+const serve = (checks: Partial<HealthChecks> = {}, more: More = {}) => {
   const scope = Scope.makeUnsafe()
   scopes.push(scope)
   const telemetry = telemetryLayer({ level: "silent", worker: "gateway-1", to: { write: () => {} }, processMetrics: true })
@@ -176,7 +181,8 @@ describe("probes", () => {
 })
 
 describe("the server", () => {
-  test.each(["/metrics", "/health", "/health/live", "/health/ready"])("answers HEAD %s like GET, without the body", async (path) => {
+  const paths = ["/metrics", "/health", "/health/live", "/health/ready"]
+  test.each(paths)("answers HEAD %s like GET, without the body", async (path) => {
     const { url } = await serve({}, { keptMs: 60_000 })
     const [get, head] = [await fetch(url + path), await fetch(url + path, { method: "HEAD" })]
     assert.equal(head.status, get.status)
@@ -192,7 +198,8 @@ describe("the server", () => {
     assert.deepEqual([response.status, response.headers.get("allow")], [405, "GET, HEAD"])
   })
 
-  test.each(["/", "/healthy", "/health/", "/metrics/../health", "//health", "/%6detrics", "/__proto__", "/constructor"])("knows no %s", async (path) => {
+  const strangers = ["/", "/healthy", "/health/", "/metrics/../health", "//health", "/%6detrics", "/__proto__", "/constructor"]
+  test.each(strangers)("knows no %s", async (path) => {
     const { url } = await serve()
     assert.equal(await statusOf(`${url}`, path), 404)
   })
