@@ -90,14 +90,14 @@ const decideAndSave = (batch: ReadonlyArray<Pending>, worker: string, partitions
   Effect.gen(function* () {
     const ledger = yield* RequestLedger
     const unknown = batch.filter(({ requestId, version }) => !recent.has(requestId, version)).map(({ requestId }) => requestId)
-    if (unknown.length > 0) recent.keep(yield* ledger.load(unknown))
+    const fresh = new Map((unknown.length > 0 ? yield* ledger.load(unknown) : []).map((request) => [request.id, request]))
 
     const changes: Array<Change> = []
     const decided = new Map<RequestId, StoredRequest>()
     const postponed: Array<{ requestId: RequestId; version: number; afterMs: number; reason: string }> = []
     const idleSignals: Array<bigint> = []
     for (const told of batch) {
-      const stored = recent.get(told.requestId)
+      const stored = fresh.get(told.requestId) ?? recent.get(told.requestId)
       if (stored === undefined || (told.version !== undefined && told.version !== stored.version)) continue
       if (told.event.type === "postponed") {
         const { retryAfterMs: afterMs, reason } = told.event
