@@ -2,14 +2,14 @@
  * How a node misbehaves when tests and chaos ask it to. Reached only through an explicit option at start, and never by a node that was told
  * it is in production. The faults use nothing that a malicious operator would not have.
  */
-import { randomBytes } from "node:crypto"
+import { createHash, randomBytes } from "node:crypto"
 import { Effect } from "effect"
 import { fromHex } from "../domain/hex.ts"
 import type { DecryptionRequest } from "../domain/request.ts"
 import { shareAnswerDigest } from "../domain/response.ts"
 import type { ShareAnswer } from "../domain/share.ts"
 import type { Bls12381Engine } from "../threshold/engine.ts"
-import { randomSecret } from "../threshold/scalar.ts"
+import { secretFromWideBytes } from "../threshold/scalar.ts"
 import { makeEncryptedShare, readTransportKey } from "../threshold/transport.ts"
 import type { AttestAnswer } from "./attest-results.ts"
 import { refuse } from "./refusal.ts"
@@ -30,7 +30,8 @@ const wrongShare = (engine: Bls12381Engine, request: DecryptionRequest, requestI
   const hashed = wrongPoint(engine, seed)
   if (request.kind === "public") return engine.encodeG1(hashed)
   const transportKey = readTransportKey(engine, fromHex(request.transportKey))
-  return makeEncryptedShare(engine, { secret: randomSecret(), hashed, transportKey, requestId, handle: seed.subarray(0, 32) })
+  const secret = secretFromWideBytes(new Uint8Array(createHash("sha384").update(seed).digest()))
+  return makeEncryptedShare(engine, { secret, hashed, transportKey, requestId, handle: seed })
 }
 
 const falseShare = (fault: NodeFault, engine: Bls12381Engine, request: DecryptionRequest, honest: ShareAnswer) => (share: Uint8Array) => {

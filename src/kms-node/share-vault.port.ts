@@ -33,6 +33,8 @@ export class ShareVault extends Context.Service<
     readonly nodeId: NodeId
     /** Address of the identity key. */
     readonly identity: Hex
+    /** A dealer that has seen the whole key made these secrets: nothing of value may depend on them. */
+    readonly isForDevelopment: boolean
     /** Epochs it has shares of, ascending. */
     readonly epochs: ReadonlyArray<number>
     /** 65 bytes (r, s, v with v 27 or 28, low s), always the same for one 32-byte digest (RFC 6979). */

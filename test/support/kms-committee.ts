@@ -47,7 +47,7 @@ export const dealCommittee = async (
   return { engine, directory: join(directory, "dealt"), committee, remove: () => rm(directory, { recursive: true }) }
 }
 
-export interface CommitteeOptions extends Partial<Pick<KmsNodeOptions, "limits" | "answerMsMax" | "drainMsMax">> {
+export interface CommitteeOptions extends Partial<Pick<KmsNodeOptions, "host" | "limits" | "answerMsMax" | "drainMsMax">> {
   readonly chainView: Layer.Layer<NodeChainView>
   readonly transport?: "mutual-tls" | "insecure"
   readonly fault?: (id: NodeId) => NodeFault | undefined
@@ -91,11 +91,11 @@ export const startCommittee = async (dealt: DealtCommittee, options: CommitteeOp
       const context = yield* Layer.build(nodeLayers(dealt, id, chainView))
       const fault = faultOf?.(id)
       return yield* startKmsNode({
+        host: "127.0.0.1",
         ...settings,
         engine: dealt.engine,
         version: "test",
         isProduction: false,
-        host: "127.0.0.1",
         port: 0,
         security: isMutual
           ? { mutualTls: { authority: authority.authority, ...authority.server([serverNameOf({ id }), "127.0.0.1"]) } }

@@ -1,6 +1,7 @@
 /**
- * The answer log as a file of JSON lines, only ever appended to. Entries that arrive while a write is under way go out together in the next
- * one. The newest answers are kept in memory by request, so that a node that would contradict itself notices.
+ * The answer log as a file of JSON lines, only ever appended to. Entries that arrive while a write is under way go out together in
+ * the next one. The newest answers are kept in memory by request, so that a node that would contradict itself notices. About 350 bytes
+ * for each answer: rotate it by copying and truncating (logrotate's `copytruncate`); the node never needs what is older than an hour.
  */
 import type { FileHandle } from "node:fs/promises"
 import { open } from "node:fs/promises"
@@ -62,8 +63,9 @@ interface Waiting {
 }
 
 /** Writes what has gathered, one write at a time. */
-const writer = (file: FileHandle, isSynced: boolean) => {
+const writer = (file: FileHandle, isSynced: boolean, wasTorn: boolean) => {
   let waiting: Array<Waiting> = []
+  let isTorn = wasTorn
   let writing: Promise<void> | undefined
 
   const writeAll = async (): Promise<void> => {
@@ -72,9 +74,11 @@ const writer = (file: FileHandle, isSynced: boolean) => {
       waiting = []
       let written: Effect.Effect<void, AnswerLogUnavailable> = Effect.void
       try {
-        await file.appendFile(batch.map(({ line }) => line).join(""))
+        await file.appendFile(`${isTorn ? "\n" : ""}${batch.map(({ line }) => line).join("")}`)
+        isTorn = false
         if (isSynced) await file.datasync()
       } catch (cause) {
+        isTorn = true
         written = Effect.fail(new AnswerLogUnavailable({ cause }))
       }
       for (const { done } of batch) done(written)
@@ -111,8 +115,7 @@ export const fileAnswerLogLayer = ({ path, isSynced = false }: AnswerLogOptions)
             const file = await open(path, "a+", 0o600)
             const tail = await readTail(file)
             for (const { requestId, sharesHash } of tail.entries) remember(requestId, sharesHash)
-            if (tail.isTorn) await file.appendFile("\n")
-            return writer(file, isSynced)
+            return writer(file, isSynced, tail.isTorn)
           },
           catch: (cause) => new AnswerLogNotOpened({ path, cause })
         }),

@@ -1,4 +1,5 @@
 /** One gRPC channel for each endpoint, opened when it is first used and closed with the scope. */
+import { isIP } from "node:net"
 import { type Client, type ClientOptions, logVerbosity, makeGenericClientConstructor, setLogVerbosity } from "@grpc/grpc-js"
 import { Effect, type Scope } from "effect"
 import type { CommitteeNode } from "../../domain/committee.ts"
@@ -11,7 +12,7 @@ export interface ChannelOptions {
   readonly security: Security
   /** Where a node really is, when that is not what the committee record says: host:port. */
   readonly endpointOf?: (node: CommitteeNode) => string
-  /** The name in a node's certificate, when that is not its host. Needed when the endpoint is an IP address (RFC 6066 section 3). */
+  /** The name in a node's certificate, when that is not the host of its endpoint. */
   readonly serverNameOf?: (node: CommitteeNode) => string
 }
 
@@ -34,6 +35,15 @@ const CHANNEL_OPTIONS: ClientOptions = {
   "grpc.max_send_message_length": ATTEST_REQUEST_BYTES_MAX
 }
 
+/** What stands in the handshake in place of an IP address; names nobody. */
+const ADDRESSED_SERVER_NAME = "kms-node.invalid"
+
+/** The IP address in `host:port` or `[host]:port`; undefined when the host is a name. */
+const addressIn = (endpoint: string): string | undefined => {
+  const host = endpoint.slice(0, endpoint.lastIndexOf(":")).replace(/^\[(.*)\]$/, "$1")
+  return isIP(host) === 0 ? undefined : host
+}
+
 const NodeClient = makeGenericClientConstructor(kmsNodeService, "portcullis.kms.v1.KmsNode")
 
 export const channelPool = (
@@ -41,18 +51,20 @@ export const channelPool = (
 ): Effect.Effect<(node: CommitteeNode) => GuardedClient, never, Scope.Scope> =>
   Effect.gen(function* () {
     setLogVerbosity(logVerbosity.NONE) // it writes to stderr past every logger; what fails is told to the caller
-    const credentials = channelCredentials(options.security)
     const clients = new Map<string, GuardedClient>()
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
         for (const client of clients.values()) client.close()
       })
     )
-    const open = (endpoint: string, name: string | undefined): GuardedClient =>
-      new NodeClient(endpoint, credentials, {
+    const open = (endpoint: string, name: string | undefined): GuardedClient => {
+      const address = name === undefined ? addressIn(endpoint) : undefined
+      const serverName = name ?? (address === undefined ? undefined : ADDRESSED_SERVER_NAME)
+      return new NodeClient(endpoint, channelCredentials(options.security, address), {
         ...CHANNEL_OPTIONS,
-        ...(name === undefined ? {} : { "grpc.ssl_target_name_override": name, "grpc.default_authority": name })
+        ...(serverName === undefined ? {} : { "grpc.ssl_target_name_override": serverName, "grpc.default_authority": serverName })
       }) as unknown as GuardedClient
+    }
     return (node) => {
       const [endpoint, name] = [options.endpointOf?.(node) ?? node.endpoint, options.serverNameOf?.(node)]
       const key = `${name ?? ""}@${endpoint}`

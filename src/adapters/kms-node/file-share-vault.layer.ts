@@ -80,6 +80,7 @@ export const fileShareVaultLayer = (options: { readonly directory: string }): La
       return {
         nodeId: identityFile.nodeId,
         identity: lower(identityFile.identity),
+        isForDevelopment: identityFile.origin === "development-dealer",
         epochs,
         signDigest: (digest) => signDigest(secret, digest),
         secrets: (epoch) =>

@@ -1,4 +1,5 @@
 /** How a channel between gateway and node is protected. Mutual TLS, or plain text when somebody wrote `insecure: true` and meant it. */
+import { checkServerIdentity } from "node:tls"
 import { ChannelCredentials, ServerCredentials } from "@grpc/grpc-js"
 
 export interface MutualTls {
@@ -23,11 +24,16 @@ export const serverCredentials = (security: Security): ServerCredentials =>
       )
     : ServerCredentials.createInsecure()
 
-export const channelCredentials = (security: Security): ChannelCredentials =>
+/**
+ * `address`: the IP address that the other side's certificate has to be for. Needed because an address cannot stand as a server name in
+ * the handshake (RFC 6066 section 3), so grpc-js has to be given some other name there, and would check the certificate against that.
+ */
+export const channelCredentials = (security: Security, address?: string): ChannelCredentials =>
   isMutual(security)
     ? ChannelCredentials.createSsl(
         Buffer.from(security.mutualTls.authority),
         Buffer.from(security.mutualTls.privateKey),
-        Buffer.from(security.mutualTls.certificate)
+        Buffer.from(security.mutualTls.certificate),
+        address === undefined ? {} : { checkServerIdentity: (_, certificate) => checkServerIdentity(address, certificate) }
       )
     : ChannelCredentials.createInsecure()

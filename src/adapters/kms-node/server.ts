@@ -139,6 +139,9 @@ export const startKmsNode = (options: KmsNodeOptions): Effect.Effect<KmsNodeHand
     yield* Effect.logInfo("KMS node serves").pipe(
       Effect.annotateLogs({ nodeId, identity, epochs, host: options.host, port, tls: "mutualTls" in options.security })
     )
+    if (options.isProduction && vault.isForDevelopment) {
+      yield* Effect.logWarning("this node's keys were dealt for development: whoever dealt them can decrypt everything")
+    }
     if (options.fault !== undefined) yield* Effect.logWarning("this node misbehaves on order").pipe(Effect.annotateLogs({ fault: options.fault }))
     return { host: options.host, port, nodeId, identity, epochs }
   })

@@ -68,6 +68,7 @@ test.each([
   const [first, second] = await Effect.runPromise(Effect.all([ask(idOf(fault), request), ask(idOf(fault), request)]))
   expect(isRight(idOf(fault), request, first.shares[0]!)).toBe(verdict)
   if (fault === "equivocate") expect(second).not.toEqual(first)
+  else expect(second).toEqual(first)
 })
 
 test("silent: no answer within the caller's time", async () => {

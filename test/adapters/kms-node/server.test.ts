@@ -107,6 +107,25 @@ test("a caller does not talk to a server of another authority, or of another nam
   expect(await Effect.runPromise(named)).toMatchObject({ _tag: "NodeUnavailable" })
 })
 
+test("a node that is asked at an IP address has to have it in its certificate", async () => {
+  const everywhere = await startCommittee(dealt, { chainView: chain.layer, host: "0.0.0.0" })
+  const asked = (host: string, names: { serverNameOf?: typeof serverNameOf } = {}) =>
+    Effect.gen(function* () {
+      const request = yield* Effect.promise(publicRequest)
+      const nodes = yield* ShareNodes
+      const node = { ...everywhere.node(1), endpoint: everywhere.node(1).endpoint.replace(/^[^:]+/, host) }
+      return yield* nodes.share(node, requestIdOf(request), request)
+    }).pipe(
+      Effect.provide(shareNodesLayer({ security: everywhere.gatewaySecurity(), timeoutMs: 2_000, ...names })),
+      Effect.result,
+      Effect.runPromise
+    )
+  expect(await asked("127.0.0.1")).toMatchObject({ _tag: "Success" })
+  expect(await asked("127.0.0.2")).toMatchObject({ failure: { _tag: "NodeUnavailable" } })
+  expect(await asked("127.0.0.2", { serverNameOf })).toMatchObject({ _tag: "Success" })
+  await everywhere.stop()
+})
+
 test("callers are known by the subject of their certificate", async () => {
   await Effect.runPromise(ask(kms.gatewaySecurity("gateway-seven")))
   expect((await kms.answerLog(1)).at(-1)).toMatchObject({ type: "share", caller: "cert:gateway-seven" })
@@ -244,6 +263,7 @@ describe("a node is not started", () => {
       const vault = Layer.succeed(ShareVault, {
         nodeId: 1,
         identity: "0x",
+        isForDevelopment: false,
         epochs: [],
         signDigest: () => new Uint8Array(),
         secrets: () => Effect.succeed(undefined)
