@@ -75,17 +75,17 @@ export const serveRoutes = Effect.fnUntraced(function* (
     (request, response) => {
       // The client may hang up at any moment; there is nobody to tell.
       response.on("error", () => {})
-      if (hasBody(request)) return send(request, response, text(413, "no bodies are taken here"), { connection: "close" })
+      if (hasBody(request)) return send(response, text(413, "no bodies are taken here"), { connection: "close" })
       const route = table.get((request.url ?? "").split("?", 1)[0] ?? "")
-      if (route === undefined) return send(request, response, text(404, "not found"))
+      if (route === undefined) return send(response, text(404, "not found"))
       if (request.method !== "GET" && request.method !== "HEAD") {
-        return send(request, response, text(405, "only GET and HEAD"), { allow: "GET, HEAD" })
+        return send(response, text(405, "only GET and HEAD"), { allow: "GET, HEAD" })
       }
       const answer = Effect.timeoutOrElse(route, {
         duration: ANSWER_TIMEOUT_MS,
         orElse: () => Effect.succeed(text(503, "no answer in time"))
       })
-      run(answer).addObserver((exit) => send(request, response, Exit.isSuccess(exit) ? exit.value : text(500, "this failed")))
+      run(answer).addObserver((exit) => send(response, Exit.isSuccess(exit) ? exit.value : text(500, "this failed")))
     }
   )
   server.maxHeadersCount = HEADERS_MAX
@@ -98,12 +98,7 @@ export const serveRoutes = Effect.fnUntraced(function* (
 const hasBody = ({ headers }: IncomingMessage): boolean =>
   headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0"
 
-const send = (
-  request: IncomingMessage,
-  response: ServerResponse,
-  answer: HttpAnswer,
-  more: Readonly<Record<string, string>> = {}
-): void => {
+const send = (response: ServerResponse, answer: HttpAnswer, more: Readonly<Record<string, string>> = {}): void => {
   if (response.destroyed) return
   const body = Buffer.from(answer.body)
   response.writeHead(answer.status, {
@@ -113,7 +108,7 @@ const send = (
     "x-content-type-options": "nosniff",
     ...more
   })
-  response.end(request.method === "HEAD" ? undefined : body)
+  response.end(body) // Node leaves it out of answers to HEAD
 }
 
 const listen = (server: Server, host: string, port: number): Effect.Effect<void, HttpNotStarted> =>

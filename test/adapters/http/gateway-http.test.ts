@@ -143,8 +143,14 @@ describe("/health", () => {
     }).pipe(Effect.andThen(Effect.sleep(20)))
     const { url } = await serve({ database: upWhenAnswered(counts) }, { keptMs: 60_000 })
     const all = await Promise.all(Array.from({ length: 30 }, () => health(url)))
-    assert.ok(all.every(({ status }) => status === 200))
+    assert.ok([...all, await health(url)].every(({ status }) => status === 200))
     assert.equal(asked, 1)
+  })
+
+  test("asks again when its answer has become old", async () => {
+    let asked = 0
+    const { url } = await serve({ database: Effect.suspend(() => (asked++, up)) })
+    await eventually("a third question", async () => (await health(url)).status === 200 && asked >= 3)
   })
 
   test("waits for a check that is merely slow", async () => {
