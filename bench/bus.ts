@@ -1,6 +1,7 @@
 /**
  * How much each bus carries: envelopes of 64 outcomes (about 20 KB) and of one work item (about 120 bytes), published with many in
- * flight and consumed, decoded and acknowledged in the same process; and what one message takes on an idle bus. `--json` for machines.
+ * flight and consumed, decoded and acknowledged in the same process; and how long one message takes on an idle bus. `--json` for
+ * machines.
  */
 import { Effect, type Layer, References } from "effect"
 import { randomBytes } from "node:crypto"

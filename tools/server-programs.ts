@@ -1,4 +1,4 @@
-/** Finds the programs of the servers that tests start; installs nats-server where that is ours to do. Never uses a running server. */
+/** Finds the programs of servers that tests start; installs nats-server where that is ours to do. Never uses a running server. */
 import { accessSync, constants, existsSync } from "node:fs"
 import { delimiter, isAbsolute, join } from "node:path"
 import { spawnSync } from "node:child_process"

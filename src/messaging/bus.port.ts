@@ -33,13 +33,14 @@ export class Bus extends Context.Service<
   Bus,
   {
     /**
-     * Resolves once the bus has confirmed. `messageId` lets the bus drop an immediate double (within DUPLICATE_WINDOW_MS, bus-limits.ts);
-     * nobody relies on it. A subject that is no work or outcome subject and a body over BODY_BYTES_MAX are defects.
+     * Resolves once the bus has confirmed. `messageId` lets the bus drop an immediate double (within DUPLICATE_WINDOW_MS,
+     * bus-limits.ts); nobody relies on it. A subject for neither work nor outcomes, and a body over BODY_BYTES_MAX, are defects.
      */
     readonly publish: (subject: string, body: Uint8Array, messageId: string) => Effect.Effect<void, BusUnavailable>
     /**
-     * Every message on `subject` goes to one of the consumers that share it. Runs in the background until the scope closes, then stops
-     * pulling and waits for handlers in flight. Survives reconnects, lost streams and deleted consumers by making them again.
+     * Every message on `subject` goes to one of the consumers that share it. Runs in the background until the scope closes, then
+     * stops pulling and waits for handlers in flight. Survives reconnects, lost streams and deleted consumers by making them again.
+     * Returns at once, whether or not the bus can be reached yet.
      */
     readonly consume: (
       subject: string,

@@ -1,5 +1,5 @@
 /**
- * What travels on the bus: versioned, size-bounded, schema-checked on arrival. Hints only: losing one costs time, never a request.
+ * What travels on the bus: versioned, size-bounded, schema-checked on arrival. Hints only: a lost one costs time, never a request.
  */
 import { Effect, Schema } from "effect"
 import { COMMITTEE_NODES_MAX, ENVELOPE_BYTES_MAX, HANDLES_PER_REQUEST_MAX, ITEMS_PER_ENVELOPE_MAX } from "../domain/limits.ts"
@@ -60,7 +60,11 @@ const Head = {
   deadlineMs: Schema.optionalKey(Count)
 }
 
-const Work = Schema.Struct({ ...Head, kind: Schema.Literal("work"), items: items(Schema.Struct({ requestId: Hash, version: Count })) })
+const Work = Schema.Struct({
+  ...Head,
+  kind: Schema.Literal("work"),
+  items: items(Schema.Struct({ requestId: Hash, version: Count }))
+})
 
 const Outcomes = Schema.Struct({
   ...Head,
@@ -95,6 +99,9 @@ export class EnvelopeMalformed extends Schema.TaggedError<EnvelopeMalformed>()("
 
 export const encodeEnvelope = (envelope: WorkEnvelope | OutcomeEnvelope): Uint8Array => Buffer.from(JSON.stringify(envelope))
 
+/** Of what is said about a malformed envelope, in UTF-16 code units. It may quote the sender. */
+const REASON_LENGTH_MAX = 300
+
 const utf8 = new TextDecoder("utf-8", { fatal: true })
 
 const decoder = <S extends Schema.Top & { readonly DecodingServices: never }>(schema: S) => {
@@ -108,7 +115,9 @@ const decoder = <S extends Schema.Top & { readonly DecodingServices: never }>(sc
       catch: () => new EnvelopeMalformed({ reason: "not JSON" })
     }).pipe(
       Effect.flatMap((json) =>
-        decodeUnknown(json).pipe(Effect.mapError((error) => new EnvelopeMalformed({ reason: String(error.message).slice(0, 300) })))
+        decodeUnknown(json).pipe(
+          Effect.mapError((error) => new EnvelopeMalformed({ reason: String(error.message).slice(0, REASON_LENGTH_MAX) }))
+        )
       )
     )
   }
@@ -120,4 +129,5 @@ const decodeOutcomeEnvelope = decoder(Outcomes)
 /** 27 us for 64 items (bench/bus.ts). The schema and the interface say the same; a test holds them together. */
 export const decodeWork = (bytes: Uint8Array) => decodeWorkEnvelope(bytes) as Effect.Effect<WorkEnvelope, EnvelopeMalformed>
 /** 84 us for 64 items. */
-export const decodeOutcomes = (bytes: Uint8Array) => decodeOutcomeEnvelope(bytes) as Effect.Effect<OutcomeEnvelope, EnvelopeMalformed>
+export const decodeOutcomes = (bytes: Uint8Array) =>
+  decodeOutcomeEnvelope(bytes) as Effect.Effect<OutcomeEnvelope, EnvelopeMalformed>

@@ -1,5 +1,5 @@
 /**
- * Puts items into envelopes that every receiver accepts: split by number and by bytes, texts clipped, the id derived from the bytes.
+ * Puts items into envelopes that every receiver accepts: split by number and by bytes, texts clipped, the id made from the bytes.
  */
 import { createHash } from "node:crypto"
 import assert from "node:assert/strict"

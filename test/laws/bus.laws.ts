@@ -1,11 +1,12 @@
 /** What every Bus promises, whoever implements it. No actor may rely on more. */
-import { Effect, Exit, type Layer, References, Scope } from "effect"
+import { Effect, Exit, Layer, References, Scope } from "effect"
 import assert from "node:assert/strict"
 import { describe, test } from "vitest"
 import { PARKED_SUBJECT, workSubject } from "../../src/domain/journey.ts"
 import { BODY_BYTES_MAX, DEFECT_NAK_MS, DELIVERIES_MAX } from "../../src/messaging/bus-limits.ts"
 import { Bus, type Delivery, type Verdict } from "../../src/messaging/bus.port.ts"
 import { ParkedMessages } from "../../src/messaging/parked-messages.port.ts"
+import { Telemetry, type CounterName } from "../../src/telemetry/telemetry.port.ts"
 import { eventually } from "../support/eventually.ts"
 
 const ACK: Verdict = { type: "ack" }
@@ -15,9 +16,13 @@ const bytes = (body: string) => new Uint8Array(Buffer.from(body))
 
 /** `fresh` makes a bus on which nothing waits. */
 export const busLaws = (name: string, fresh: () => Promise<Layer.Layer<Bus | ParkedMessages>>) => {
-  const law = (promise: string, program: Effect.Effect<void, unknown, Bus | ParkedMessages | Scope.Scope>, timeoutMs = 30_000) =>
-    test(promise, { timeout: timeoutMs }, async () => {
-      const layer = await fresh()
+  const law = (
+    promise: string,
+    program: Effect.Effect<void, unknown, Bus | ParkedMessages | Scope.Scope>,
+    below: Layer.Layer<never> | Layer.Layer<Telemetry> = Layer.empty
+  ) =>
+    test(promise, { timeout: 30_000 }, async () => {
+      const layer = (await fresh()).pipe(Layer.provide(below))
       await Effect.runPromise(
         program.pipe(Effect.scoped, Effect.provide(layer), Effect.provideService(References.MinimumLogLevel, "None"))
       )
@@ -182,6 +187,24 @@ export const busLaws = (name: string, fresh: () => Promise<Layer.Layer<Bus | Par
       assert.equal(deliveries, DELIVERIES_MAX)
       const [message] = yield* parkedMessages.newest(1)
       assert.equal(message === undefined ? "" : text(message.body), "poison")
+    }))
+
+    const counted = new Array<CounterName>()
+    law("counts what it parks, where somebody counts", Effect.gen(function*() {
+      const bus = yield* Bus
+      yield* bus.consume(SUBJECT, { concurrency: 1 }, () => Effect.succeed({ type: "park", reason: "unread" }))
+      yield* publishAll(numbered(3))
+      yield* until("three counted", () => counted.length === 3)
+      assert.deepEqual(counted, ["messages_parked", "messages_parked", "messages_parked"])
+    }), Layer.succeed(Telemetry, {
+      reached: () => {},
+      step: () => {},
+      count: (counter) => void counted.push(counter),
+      gauge: () => {},
+      shareReply: () => {},
+      warn: () => {},
+      error: () => {},
+      info: () => {}
     }))
 
     law("shows the newest parked messages first, and no more than asked", Effect.gen(function*() {

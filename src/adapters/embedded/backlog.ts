@@ -1,4 +1,4 @@
-/** A first-in first-out line: `push` and `shift` in constant time, also with a hundred thousand waiting (an array's `shift` is not). */
+/** A first-in first-out line: `push` and `shift` in constant time, however many wait (an array's `shift` moves all the others). */
 
 /** Slots at the front that may be empty before they are given back. */
 const HOLES_MAX = 1_024

@@ -2,13 +2,14 @@
  * The bus of a gateway that runs alone: the same promises as JetStream inside one process, without persistence. What waits here
  * dies with the process and the sweeper sends it again. A handler never runs inside `publish`, whatever handlers publish.
  */
-import { Context, Effect, type Fiber, Layer } from "effect"
+import { Context, Effect, type Fiber, Layer, Option } from "effect"
 import assert from "node:assert/strict"
 import { DEFECT_NAK_MS, DELIVERIES_MAX, PARKED_KEPT_MAX } from "../../messaging/bus-limits.ts"
 import { Bus, BusUnavailable, type Delivery, type Verdict } from "../../messaging/bus.port.ts"
 import { assertPublishable } from "../../messaging/publishable.ts"
 import { ParkedMessages, type ParkedMessage } from "../../messaging/parked-messages.port.ts"
 import { verdictOf } from "../../messaging/verdict-of.ts"
+import { Telemetry } from "../../telemetry/telemetry.port.ts"
 import { Backlog } from "./backlog.ts"
 
 /** Messages that may wait on one subject, those resting after a `nak` included. */
@@ -38,6 +39,7 @@ class Topic {
 const make = Effect.gen(function*() {
   const scope = yield* Effect.scope
   const run = Effect.runForkWith(yield* Effect.context<never>())
+  const telemetry = Option.getOrUndefined(yield* Effect.serviceOption(Telemetry))
   const topics = new Map<string, Topic>()
   const parked = new Backlog<ParkedMessage>()
   let parkedCount = 0
@@ -52,6 +54,8 @@ const make = Effect.gen(function*() {
 
   const park = (subject: string, message: Message, reason: string): void => {
     parkedCount++
+    telemetry?.count("messages_parked")
+    run(Effect.logWarning("a message was parked", { subject, reason }))
     parked.push({ subject, body: message.body, reason, deliveries: message.deliveries })
     if (parked.size > PARKED_KEPT_MAX) parked.shift()
   }
@@ -154,4 +158,5 @@ const make = Effect.gen(function*() {
   return Context.make(Bus, bus).pipe(Context.add(ParkedMessages, parkedMessages))
 })
 
+/** Counts what it parks where a `Telemetry` stands below it. */
 export const inProcessBus: Layer.Layer<Bus | ParkedMessages> = Layer.effectContext(make)

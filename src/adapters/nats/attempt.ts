@@ -1,4 +1,4 @@
-/** A promise of the client library as an effect with the one error that callers know. The library's own error stays inside as cause. */
+/** A promise of the client library as an effect with the one error that callers know. The library's own error is its cause. */
 import { Effect } from "effect"
 import { BusUnavailable } from "../../messaging/bus.port.ts"
 

@@ -1,20 +1,21 @@
 /**
- * The bus of a cluster: NATS JetStream. It carries hints only (docs/adr/0002): a confirmed message may still be lost with its store,
- * and nothing here tries to prevent that. What is lost is sent again by the sweeper.
+ * The bus of a cluster: NATS JetStream. It carries hints only (docs/adr/0002): a confirmed message may still be lost with its
+ * store, and nothing here tries to prevent that. What is lost is sent again by the sweeper.
  */
 import type { JsMsg } from "@nats-io/jetstream"
-import { Context, Effect, Layer, Schedule, Semaphore } from "effect"
+import { Context, Effect, Layer, Option, Schedule, Semaphore } from "effect"
 import assert from "node:assert/strict"
 import { DEFECT_NAK_MS, DELIVERIES_MAX } from "../../messaging/bus-limits.ts"
 import { Bus, BusUnavailable, type Verdict } from "../../messaging/bus.port.ts"
 import { ParkedMessages } from "../../messaging/parked-messages.port.ts"
 import { assertPublishable } from "../../messaging/publishable.ts"
 import { verdictOf } from "../../messaging/verdict-of.ts"
+import { Telemetry } from "../../telemetry/telemetry.port.ts"
 import { attempt } from "./attempt.ts"
 import { openLink, type NatsLink, type NatsSession } from "./connection.ts"
 import { safely } from "./desk.ts"
 import type { NatsSettings } from "./nats-settings.ts"
-import { countParked, newestParked, park, parkExhausted } from "./parking.ts"
+import { countParked, newestParked, park, parkExhausted, type NoteParked } from "./parking.ts"
 import { pullInto } from "./pull-consumer.ts"
 import { ensureStreams, streamOf } from "./streams.ts"
 
@@ -23,17 +24,23 @@ const CONFIRM_MS_MAX = 2_000
 const PUBLISH_AGAIN = { schedule: Schedule.exponential(50).pipe(Schedule.jittered), times: 3 }
 const PING_MS_MAX = 2_000
 
+/** Counts what it parks where a `Telemetry` stands below it. */
 export const natsBus = (settings: NatsSettings): Layer.Layer<Bus | ParkedMessages> =>
   Layer.effectContext(Effect.gen(function*() {
     const streams = sharedEnsure(settings)
+    const telemetry = Option.getOrUndefined(yield* Effect.serviceOption(Telemetry))
+    const noteParked: NoteParked = (subject, reason) => {
+      telemetry?.count("messages_parked")
+      return Effect.logWarning("a message was parked", { subject, reason })
+    }
     const link = yield* openLink(settings, (session) =>
       Effect.andThen(
         attempt("make the streams", () => streams(session)).pipe(
           Effect.catch((error) => Effect.logWarning("the NATS streams could not be made yet", { cause: String(error.cause) }))
         ),
-        parkExhausted(session)
+        parkExhausted(session, noteParked)
       ))
-    return Context.make(Bus, busOver(link, settings, streams)).pipe(Context.add(ParkedMessages, parkedOver(link)))
+    return Context.make(Bus, busOver(link, settings, streams, noteParked)).pipe(Context.add(ParkedMessages, parkedOver(link)))
   }))
 
 /** Many publishers find a stream missing at once; one of them makes it and the others wait for that. */
@@ -45,7 +52,12 @@ const sharedEnsure = (settings: NatsSettings) => {
   }
 }
 
-const busOver = (link: NatsLink, settings: NatsSettings, streams: (session: NatsSession) => Promise<void>) => {
+const busOver = (
+  link: NatsLink,
+  settings: NatsSettings,
+  streams: (session: NatsSession) => Promise<void>,
+  noteParked: NoteParked
+) => {
   const permits = Semaphore.makeUnsafe(settings.publishesInFlightMax)
 
   const publishOnce = (session: NatsSession, subject: string, body: Uint8Array, messageId: string) =>
@@ -70,7 +82,7 @@ const busOver = (link: NatsLink, settings: NatsSettings, streams: (session: Nats
         const start = (message: JsMsg) =>
           run(Effect.flatMap(
             verdictOf(handle, { subject: message.subject, body: message.data, deliveries: message.info.deliveryCount }),
-            (verdict) => settle(link, message, verdict)
+            (verdict) => settle(link, message, verdict, noteParked)
           ))
         yield* pullInto(link, settings, subject, concurrency, start)
       }),
@@ -86,26 +98,27 @@ const busOver = (link: NatsLink, settings: NatsSettings, streams: (session: Nats
   })
 }
 
-const settle = (link: NatsLink, message: JsMsg, verdict: Verdict): Effect.Effect<void> => {
+const settle = (link: NatsLink, message: JsMsg, verdict: Verdict, noteParked: NoteParked): Effect.Effect<void> => {
   const { deliveryCount } = message.info
   switch (verdict.type) {
     case "ack":
       return Effect.sync(() => safely(() => message.ack()))
     case "park":
-      return parkAndEnd(link, message, verdict.reason)
+      return parkAndEnd(link, message, verdict.reason, noteParked)
     case "nak":
       return deliveryCount >= DELIVERIES_MAX
-        ? parkAndEnd(link, message, `delivered ${deliveryCount} times`)
+        ? parkAndEnd(link, message, `delivered ${deliveryCount} times`, noteParked)
         : Effect.sync(() => safely(() => message.nak(Math.max(1, Math.round(verdict.delayMs)))))
   }
 }
 
 /** The copy is stored before the message ends: parked twice is harmless, lost unseen is not. */
-const parkAndEnd = (link: NatsLink, message: JsMsg, reason: string): Effect.Effect<void> => {
+const parkAndEnd = (link: NatsLink, message: JsMsg, reason: string, noteParked: NoteParked): Effect.Effect<void> => {
   const copy = { subject: message.subject, body: message.data, reason, deliveries: message.info.deliveryCount }
   const origin = `${streamOf(message.subject)}:${message.seq}`
   return Effect.flatMap(link.session, (session) => attempt("park a message", () => park(session, copy, origin))).pipe(
     Effect.andThen(Effect.sync(() => safely(() => message.term()))),
+    Effect.andThen(Effect.suspend(() => noteParked(message.subject, reason))),
     Effect.catch((error) =>
       Effect.andThen(
         Effect.logWarning("a message could not be parked yet", { subject: message.subject, cause: String(error.cause) }),

@@ -36,16 +36,9 @@ export interface NatsSession {
   readonly manager: JetStreamManager
 }
 
-export interface NatsHealth {
-  readonly isConnected: boolean
-  /** Connections lost since the start. */
-  readonly drops: number
-}
-
 export interface NatsLink {
   /** The live connection, waiting a little for it if need be. */
   readonly session: Effect.Effect<NatsSession, BusUnavailable>
-  readonly health: Effect.Effect<NatsHealth>
   /** Calls back at every loss of the connection until the returned function is called. */
   readonly onDrop: (listener: () => void) => () => void
 }
@@ -58,19 +51,25 @@ export const openLink = (
   Effect.gen(function*() {
     const up = Latch.makeUnsafe(false)
     const dropListeners = new Set<() => void>()
+    const run = Effect.runForkWith(yield* Effect.context<never>())
     let session: NatsSession | undefined
-    let drops = 0
 
     const dropped = () => {
-      if (up.closeUnsafe()) drops++
+      up.closeUnsafe()
       for (const listener of dropListeners) listener()
     }
 
     /** Follows what the library says about the connection, until it is closed for good. */
     const follow = async (statuses: AsyncIterable<Status>): Promise<void> => {
       for await (const status of statuses) {
-        if (status.type === "disconnect") dropped()
-        if (status.type === "reconnect") up.openUnsafe()
+        if (status.type === "disconnect") {
+          dropped()
+          run(Effect.logWarning("the connection to NATS is lost; work waits for it", { server: status.server }))
+        }
+        if (status.type === "reconnect") {
+          up.openUnsafe()
+          run(Effect.logInfo("NATS is connected again", { server: status.server }))
+        }
       }
     }
 
@@ -100,7 +99,6 @@ export const openLink = (
 
     return {
       session: Effect.suspend(() => (up.isOpen() ? live : liveSoon)),
-      health: Effect.sync(() => ({ isConnected: up.isOpen(), drops })),
       onDrop: (listener) => {
         dropListeners.add(listener)
         return () => dropListeners.delete(listener)

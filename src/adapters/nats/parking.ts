@@ -5,6 +5,7 @@ import { Effect } from "effect"
 import { PARKED_SUBJECT } from "../../domain/journey.ts"
 import { PARK_REASON_LENGTH_MAX } from "../../messaging/bus-limits.ts"
 import type { ParkedMessage } from "../../messaging/parked-messages.port.ts"
+import { attempt } from "./attempt.ts"
 import type { NatsSession } from "./connection.ts"
 import { OUTCOME_STREAM, PARKED_STREAM, WORK_STREAM } from "./streams.ts"
 
@@ -13,6 +14,9 @@ const REASON_HEADER = "Portcullis-Reason"
 const DELIVERIES_HEADER = "Portcullis-Deliveries"
 /** One gateway of all handles an advisory. */
 const ADVISORY_QUEUE = "portcullis"
+
+/** Tells operators of a message that was parked. */
+export type NoteParked = (subject: string, reason: string) => Effect.Effect<void>
 
 /** Resolves once the copy is stored. `origin` names the message, so that two who park it at once keep one copy. */
 export const park = async ({ jetstream }: NatsSession, message: ParkedMessage, origin: string): Promise<void> => {
@@ -54,26 +58,35 @@ const countOf = (header: MsgHdrs): number => Number.parseInt(header.get(DELIVERI
  * A message that reached `max_deliver` stays in its stream for ever and only an advisory tells (there is no dead letter queue in
  * JetStream). Parks it and deletes it. An advisory that nobody hears costs nothing but room: the stream's age limit clears it.
  */
-export const parkExhausted = (session: NatsSession): Effect.Effect<void> =>
+export const parkExhausted = (session: NatsSession, noteParked: NoteParked): Effect.Effect<void> =>
   Effect.map(Effect.context<never>(), (context) => {
-    const report = (cause: unknown) =>
-      Effect.runForkWith(context)(Effect.logWarning("an exhausted message could not be parked", { cause }))
+    const run = Effect.runForkWith(context)
+    const handle = (stream: string, advisory: Uint8Array) =>
+      attempt("park an exhausted message", () => parkOne(session, stream, advisory)).pipe(
+        Effect.flatMap((parked) => (parked === undefined ? Effect.void : noteParked(parked.subject, parked.reason))),
+        Effect.catch(({ cause }) => Effect.logWarning("an exhausted message could not be parked", { cause: String(cause) }))
+      )
     for (const stream of [WORK_STREAM, OUTCOME_STREAM]) {
       session.connection.subscribe(`$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.${stream}.*`, {
         queue: ADVISORY_QUEUE,
-        callback: (error, message) => void (error === null ? parkOne(session, stream, message.data).catch(report) : report(error))
+        callback: (error, message) => {
+          if (error === null) run(handle(stream, message.data))
+          else run(Effect.logWarning("no advisories are heard", { cause: String(error) }))
+        }
       })
     }
   })
 
-const parkOne = async (session: NatsSession, stream: string, advisory: Uint8Array): Promise<void> => {
+/** Answers what was parked, or undefined when somebody else was quicker. */
+const parkOne = async (session: NatsSession, stream: string, advisory: Uint8Array): Promise<ParkedMessage | undefined> => {
   const { stream_seq: seq, deliveries } = JSON.parse(Buffer.from(advisory).toString("utf8")) as {
     readonly stream_seq: number
     readonly deliveries: number
   }
   const stored = await session.manager.streams.getMessage(stream, { seq })
-  if (stored === null) return
-  const reason = `delivered ${deliveries} times`
-  await park(session, { subject: stored.subject, body: stored.data, reason, deliveries }, `${stream}:${seq}`)
+  if (stored === null) return undefined
+  const parked = { subject: stored.subject, body: stored.data, reason: `delivered ${deliveries} times`, deliveries }
+  await park(session, parked, `${stream}:${seq}`)
   await session.manager.streams.deleteMessage(stream, seq)
+  return parked
 }

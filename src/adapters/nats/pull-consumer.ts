@@ -99,7 +99,7 @@ const receive = async (link: NatsLink, messages: ConsumerMessages, desk: Desk): 
   }
 }
 
-/** Deletes a consumer that stands still; the next round makes it again. Nothing is lost with it: the messages are in the stream. */
+/** Deletes a consumer that stands still; the next round makes it again. The messages are in the stream, so nothing is lost. */
 const watching = Effect.fnUntraced(function*(link: NatsLink, subject: string, desk: Desk): Effect.fn.Return<never> {
   const watch = new StallWatch()
   const [stream, durable] = [streamOf(subject), durableOf(subject)]

@@ -1,4 +1,4 @@
-/** What JetStream does to a bus in real life: it dies, forgets, loses consumers, is not there. Hints may be lost; work may not stop. */
+/** What JetStream does to a bus in real life: dies, forgets, loses consumers, is not there. Hints may be lost; work may not stop. */
 import { jetstream, jetstreamManager, type JetStreamManager } from "@nats-io/jetstream"
 import { connect, type NatsConnection } from "@nats-io/transport-node"
 import { Effect, References, type Scope } from "effect"

@@ -1,4 +1,4 @@
-/** Logins and TLS against a real server: what is right works, what is wrong is a typed "not now", and no secret is in what we say. */
+/** Logins and TLS against a real server: right works, wrong is a typed "not now", and no secret is in what we say. */
 import { Effect, Redacted, References } from "effect"
 import assert from "node:assert/strict"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
