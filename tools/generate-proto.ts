@@ -1,6 +1,7 @@
 /**
- * Run by: `npm run generate`. Writes the TypeScript of every file in proto/ to src/adapters/kms-node/generated, with buf and ts-proto
- * from node_modules; needs no network. `--check`: changes nothing, exits 1 when what stands there differs from what would be written.
+ * Run by: `npm run generate`. Writes the TypeScript of every file in proto/ to src/adapters/kms-node/generated, with buf and
+ * ts-proto from node_modules; needs no network. `--check`: changes nothing, exits 1 when what stands there differs from what
+ * would be written.
  */
 import { spawnSync } from "node:child_process"
 import { cpSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -50,7 +51,11 @@ const generate = (into: string): void => {
 }
 
 const contents = (folder: string): ReadonlyMap<string, string> =>
-  new Map(globSync("**/*.ts", { cwd: folder }).toSorted().map((file) => [file, readFileSync(join(folder, file), "utf8")]))
+  new Map(
+    globSync("**/*.ts", { cwd: folder })
+      .toSorted()
+      .map((file) => [file, readFileSync(join(folder, file), "utf8")])
+  )
 
 const fresh = mkdtempSync(join(tmpdir(), "portcullis-proto-"))
 try {

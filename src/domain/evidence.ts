@@ -1,6 +1,6 @@
 /**
- * A portable proof that a node lied: its own signed answer, with the public facts that anybody needs to see that the shares are wrong. Contains
- * no secret: a wrong share opens nothing. `kms-node/verify-evidence.ts` is the judge.
+ * A portable proof that a node lied: its own signed answer, with the public facts that anybody needs to see that the shares are
+ * wrong. Contains no secret: a wrong share opens nothing. `kms-node/verify-evidence.ts` is the judge.
  */
 import { Schema } from "effect"
 import type { Committee } from "./committee.ts"

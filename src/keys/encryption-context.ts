@@ -16,5 +16,7 @@ export const encodeContext = (context: EncryptionContext): Uint8Array => {
   const pairs = Object.entries(context)
   assert(pairs.length > 0 && pairs.length <= PAIRS_MAX, `a context has 1..${PAIRS_MAX} pairs`)
   const sorted = pairs.toSorted(([left], [right]) => Buffer.compare(Buffer.from(left, "utf8"), Buffer.from(right, "utf8")))
-  return new Uint8Array(Buffer.concat([Uint8Array.of(pairs.length), ...sorted.flatMap(([name, value]) => [part(name), part(value)])]))
+  return new Uint8Array(
+    Buffer.concat([Uint8Array.of(pairs.length), ...sorted.flatMap(([name, value]) => [part(name), part(value)])])
+  )
 }

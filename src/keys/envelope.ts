@@ -1,6 +1,6 @@
 /**
- * Envelope encryption: bytes under a fresh data key, the data key under the key-encryption key, both bound to one context. What is sealed
- * may be stored anywhere; opening it with another context, another key or one altered bit fails and says nothing more.
+ * Envelope encryption: bytes under a fresh data key, the data key under the key-encryption key, both bound to one context. What
+ * is sealed may be stored anywhere; opening it with another context, another key or one altered bit fails and says nothing more.
  */
 import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto"
 import { Effect, Schema } from "effect"

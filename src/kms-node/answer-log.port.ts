@@ -1,6 +1,6 @@
 /**
- * What a node has given out, written down before it leaves the node: for audits, for counting what is in the wild, and so that a node that
- * would contradict itself stays silent instead. Hashes and ids only; never a share, a result or a plaintext.
+ * What a node has given out, written down before it leaves the node: for audits, for counting what is in the wild, and so that a
+ * node that would contradict itself stays silent instead. Hashes and ids only; never a share, a result or a plaintext.
  */
 import { Context, type Effect, Schema } from "effect"
 import type { Fate } from "../domain/fate.ts"
@@ -14,7 +14,10 @@ export class AnswerLogUnavailable extends Schema.TaggedError<AnswerLogUnavailabl
   readonly fate: Fate = "retry"
 }
 
-/** Another answer to the same request was given out before. Shares are deterministic, so this is our own bug or a swapped share file. */
+/**
+ * Another answer to the same request was given out before. Shares are deterministic, so this is our own bug or a swapped share
+ * file.
+ */
 export class AnswerContradicts extends Schema.TaggedError<AnswerContradicts>()("AnswerContradicts", {
   requestId: Schema.String
 }) {
@@ -49,7 +52,10 @@ export type AnswerEntry = ShareEntry | AttestEntry
 export class AnswerLog extends Context.Service<
   AnswerLog,
   {
-    /** Returns when the entry would survive the end of this process. A repeated share entry is written again: it was given out again. */
+    /**
+     * Returns when the entry would survive the end of this process. A repeated share entry is written again: it was given out
+     * again.
+     */
     readonly record: (entry: AnswerEntry) => Effect.Effect<void, AnswerLogUnavailable | AnswerContradicts>
   }
 >()("portcullis/kms-node/AnswerLog") {}

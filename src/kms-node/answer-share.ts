@@ -1,6 +1,6 @@
 /**
- * A node's shares for one request. In this order, and nothing later without everything earlier: the form, the chain's yes, the keys of its
- * epoch, the shares, the signature, the log. A denied request costs one question to the chain and no curve operation.
+ * A node's shares for one request. In this order, and nothing later without everything earlier: the form, the chain's yes, the
+ * keys of its epoch, the shares, the signature, the log. A denied request costs one question to the chain and no curve operation.
  */
 import { Clock, Effect } from "effect"
 import { keccak } from "../domain/abi-words.ts"

@@ -1,6 +1,7 @@
 /**
- * A node's part of an attestation: its word that every result under one root is right. It asks the chain about each request, recomputes each
- * result, builds the root itself, and only then signs. One wrong result and nothing is signed; the refusal names it.
+ * A node's part of an attestation: its word that every result under one root is right. It asks the chain about each request,
+ * recomputes each result, builds the root itself, and only then signs. One wrong result and nothing is signed; the refusal names
+ * it.
  */
 import { Clock, Effect } from "effect"
 import { fromHex, type Hex, toHex } from "../domain/hex.ts"
@@ -36,7 +37,8 @@ export interface AttestAnswer {
 
 /** What is wrong with a batch as a whole; undefined when nothing is. */
 const batchFault = ({ epoch, expiry, results }: BroughtBatch): string | undefined => {
-  if (results.length === 0 || results.length > RESPONSES_PER_ATTESTATION_MAX) return `a batch has 1..${RESPONSES_PER_ATTESTATION_MAX} results`
+  if (results.length === 0 || results.length > RESPONSES_PER_ATTESTATION_MAX)
+    return `a batch has 1..${RESPONSES_PER_ATTESTATION_MAX} results`
   if (results.some(({ request }) => request.epoch !== epoch)) return "a batch is of one epoch"
   const latest = Math.max(...results.map(({ request }) => request.deadline))
   if (!Number.isSafeInteger(expiry) || expiry <= 0 || expiry > latest) return "the expiry lies after every deadline"

@@ -1,6 +1,6 @@
 /**
- * How much of a node's time one caller may take: a bucket of handles that refills with time, and a number of calls at once. Pure: time comes
- * in as an argument. A caller that nobody has heard of for long is forgotten.
+ * How much of a node's time one caller may take: a bucket of handles that refills with time, and a number of calls at once. Pure:
+ * time comes in as an argument. A caller that nobody has heard of for long is forgotten.
  */
 import assert from "node:assert/strict"
 
@@ -15,7 +15,10 @@ export interface CallerLimitOptions {
 /** About what one core derives with the fast engine; 32 results of 32 handles are the dearest call. */
 export const CALLER_LIMITS: CallerLimitOptions = { handlesPerSecond: 1_500, handlesBurst: 3_000, concurrentCalls: 512 }
 
-/** Callers that are remembered: certificates of the operator's own authority, so few; the bound is against a flood of plaintext peers. */
+/**
+ * Callers that are remembered: certificates of the operator's own authority, so few; the bound is against a flood of plaintext
+ * peers.
+ */
 const CALLERS_MAX = 1_024
 /** When too many calls are open at once: about how long one takes. */
 const BUSY_RETRY_MS = 50
@@ -54,7 +57,10 @@ export const callerLimits = (options: CallerLimitOptions) => {
     return account
   }
 
-  /** `handles` is what the call will cost. A call dearer than the burst is paid from a full bucket, so that it is not refused for ever. */
+  /**
+   * `handles` is what the call will cost. A call dearer than the burst is paid from a full bucket, so that it is not refused for
+   * ever.
+   */
   return (caller: string, handles: number, nowMs: number): Admission => {
     const account = accountOf(caller, nowMs)
     if (account === undefined || account.calls >= options.concurrentCalls) return { retryAfterMs: BUSY_RETRY_MS }

@@ -1,6 +1,7 @@
 /**
- * Whether a result is right, found out by the node itself: it lends its word to nothing that it has not recomputed. Public: the ciphertext is
- * the registered one and opens, under the given seed, to exactly the plaintext in the result. User: the pairing equations.
+ * Whether a result is right, found out by the node itself: it lends its word to nothing that it has not recomputed. Public: the
+ * ciphertext is the registered one and opens, under the given seed, to exactly the plaintext in the result. User: the pairing
+ * equations.
  */
 import { createHash } from "node:crypto"
 import { Effect } from "effect"
@@ -16,7 +17,13 @@ import { PointRejected } from "../threshold/point-rejected.ts"
 import { encodeResult } from "../threshold/result-encoding.ts"
 import type { Claim } from "../threshold/share-scheme.ts"
 import type { SharedKey } from "../threshold/shared-key.ts"
-import { ENCRYPTED_KEY_BYTES, encryptedKeyScheme, type EncryptedKey, readTransportKey, type TransportStatement } from "../threshold/transport.ts"
+import {
+  ENCRYPTED_KEY_BYTES,
+  encryptedKeyScheme,
+  type EncryptedKey,
+  readTransportKey,
+  type TransportStatement
+} from "../threshold/transport.ts"
 import type { Permitted } from "./permit.ts"
 import { readResult } from "./read-result.ts"
 import { type Refusal, refuse } from "./refusal.ts"
@@ -42,16 +49,23 @@ const about = (claimed: ClaimedResult, handle: Hex, what: string) => `${claimed.
 
 type Opening = ClaimedResult["openings"][number]
 
-const openOne = (checker: ResultChecker, claimed: ClaimedResult, index: number, { ciphertext, sigma }: Opening): Uint8Array | Refusal => {
+const openOne = (
+  checker: ResultChecker,
+  claimed: ClaimedResult,
+  index: number,
+  { ciphertext, sigma }: Opening
+): Uint8Array | Refusal => {
   const handle = claimed.request.handles[index]!
   if (ciphertext.length > PUBLIC_CIPHERTEXT_BYTES_MAX) {
     return refuse("ciphertext-mismatch", about(claimed, handle, `more than ${PUBLIC_CIPHERTEXT_BYTES_MAX} bytes`))
   }
   const digest = toHex(createHash("sha256").update(ciphertext).digest())
-  if (digest !== claimed.digests[index]) return refuse("ciphertext-mismatch", about(claimed, handle, "not the registered ciphertext"))
+  if (digest !== claimed.digests[index])
+    return refuse("ciphertext-mismatch", about(claimed, handle, "not the registered ciphertext"))
   try {
     const parsed = parseCiphertext(ciphertext)
-    if (parsed.epoch !== claimed.request.epoch) return refuse("ciphertext-mismatch", about(claimed, handle, "encrypted for another epoch"))
+    if (parsed.epoch !== claimed.request.epoch)
+      return refuse("ciphertext-mismatch", about(claimed, handle, "encrypted for another epoch"))
     return openWithSeed(checker.engine, parsed, identityOf(checker, claimed.request, handle), sigma)
   } catch (error) {
     if (error instanceof CiphertextRejected) return refuse("result-wrong", about(claimed, handle, error.reason))
@@ -85,7 +99,11 @@ const claimsOf = Effect.fnUntraced(function* (checker: ResultChecker, claimed: C
   const { request, requestId } = claimed
   if (claimed.openings.length > 0) return yield* refuse("malformed", `${requestId}: a user request has no openings`)
   const items = readResult(claimed.result)
-  if (items === undefined || items.length !== request.handles.length || items.some((item) => item.length !== ENCRYPTED_KEY_BYTES)) {
+  if (
+    items === undefined ||
+    items.length !== request.handles.length ||
+    items.some((item) => item.length !== ENCRYPTED_KEY_BYTES)
+  ) {
     return yield* refuse("result-wrong", `${requestId}: not one encrypted key for each handle`)
   }
   const claims: Array<KeyClaim> = []
@@ -104,7 +122,10 @@ const claimsOf = Effect.fnUntraced(function* (checker: ResultChecker, claimed: C
   return claims
 })
 
-/** Equations that are folded into one check: large enough to share its final exponentiation, small enough not to hold the event loop. */
+/**
+ * Equations that are folded into one check: large enough to share its final exponentiation, small enough not to hold the event
+ * loop.
+ */
 const CLAIMS_PER_CHECK = 8
 
 const checkUser = Effect.fnUntraced(function* (checker: ResultChecker, claimed: ReadonlyArray<ClaimedResult>) {
@@ -114,14 +135,18 @@ const checkUser = Effect.fnUntraced(function* (checker: ResultChecker, claimed: 
     const some = claims.slice(from, from + CLAIMS_PER_CHECK)
     const [first] = findFalse(some, allHold)
     const wrong = first === undefined ? undefined : some[first]!
-    if (wrong !== undefined) return yield* refuse("result-wrong", about(wrong.claimed, wrong.handle, "not the committee's encrypted key"))
+    if (wrong !== undefined)
+      return yield* refuse("result-wrong", about(wrong.claimed, wrong.handle, "not the committee's encrypted key"))
     yield* Effect.yieldNow
   }
 })
 
 /** Succeeds only when every result is right; otherwise the `Refusal` names the first request whose result is not. */
 export const checkResults = Effect.fnUntraced(function* (checker: ResultChecker, claimed: ReadonlyArray<ClaimedResult>) {
-  const [open, encrypted] = [claimed.filter((one) => one.request.kind === "public"), claimed.filter((one) => one.request.kind === "user")]
+  const [open, encrypted] = [
+    claimed.filter((one) => one.request.kind === "public"),
+    claimed.filter((one) => one.request.kind === "user")
+  ]
   yield* Effect.forEach(open, (one) => checkPublic(checker, one), { discard: true })
   yield* checkUser(checker, encrypted)
 })

@@ -1,6 +1,7 @@
 /**
- * What a node uses of one epoch: its secrets, and the chain's public record of the same committee. They are compared before the first use,
- * so a share of another committee, a swapped file or a lying chain endpoint is noticed before anything is signed with it.
+ * What a node uses of one epoch: its secrets, and the chain's public record of the same committee. They are compared before the
+ * first use, so a share of another committee, a swapped file or a lying chain endpoint is noticed before anything is signed with
+ * it.
  */
 import { Effect } from "effect"
 import { timingSafeEqual } from "node:crypto"
@@ -40,8 +41,10 @@ const misfit = (engine: Bls12381Engine, vault: Vault, secrets: EpochSecrets, rec
   if (record.suiteId !== NATIVE_SUITE_ID) return "the epoch speaks another suite"
   if (self === undefined) return `the epoch has no node ${vault.nodeId}`
   if (self.identity !== vault.identity) return "the epoch names another identity for this node"
-  if (!timingSafeEqual(fromHex(record.decryptionKey), secrets.decryptionKey)) return "the epoch's decryption key is not the one that was dealt"
-  if (!timingSafeEqual(fromHex(record.attestationKey), secrets.attestationKey)) return "the epoch's attestation key is not the one that was dealt"
+  if (!timingSafeEqual(fromHex(record.decryptionKey), secrets.decryptionKey))
+    return "the epoch's decryption key is not the one that was dealt"
+  if (!timingSafeEqual(fromHex(record.attestationKey), secrets.attestationKey))
+    return "the epoch's attestation key is not the one that was dealt"
   if (!shareMatches(engine, secrets.decryption, fromHex(self.decryptionKey))) return "the decryption share is not this node's"
   if (!shareMatches(engine, secrets.attestation, fromHex(self.attestationKey))) return "the attestation share is not this node's"
   return undefined

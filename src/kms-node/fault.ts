@@ -1,6 +1,6 @@
 /**
- * How a node misbehaves when tests and chaos ask it to. Reached only through an explicit option at start, and never by a node that was told
- * it is in production. The faults use nothing that a malicious operator would not have.
+ * How a node misbehaves when tests and chaos ask it to. Reached only through an explicit option at start, and never by a node
+ * that was told it is in production. The faults use nothing that a malicious operator would not have.
  */
 import { createHash, randomBytes } from "node:crypto"
 import { Effect } from "effect"
@@ -16,8 +16,8 @@ import { refuse } from "./refusal.ts"
 import type { ShareVault } from "./share-vault.port.ts"
 
 /**
- * `wrong-share`: well-formed, signed and wrong, always the same. `equivocate`: the same with other bytes each time. `malformed`: signed
- * bytes that are no points. `silent`: never answers. `refuse`: says that nobody is allowed anything.
+ * `wrong-share`: well-formed, signed and wrong, always the same. `equivocate`: the same with other bytes each time. `malformed`:
+ * signed bytes that are no points. `silent`: never answers. `refuse`: says that nobody is allowed anything.
  */
 export const NODE_FAULTS = ["wrong-share", "equivocate", "malformed", "silent", "refuse"] as const
 export type NodeFault = (typeof NODE_FAULTS)[number]
@@ -34,11 +34,12 @@ const wrongShare = (engine: Bls12381Engine, request: DecryptionRequest, requestI
   return makeEncryptedShare(engine, { secret, hashed, transportKey, requestId, handle: seed })
 }
 
-const falseShare = (fault: NodeFault, engine: Bls12381Engine, request: DecryptionRequest, honest: ShareAnswer) => (share: Uint8Array) => {
-  if (fault === "malformed") return new Uint8Array(share.length).fill(0x5a)
-  const id = fromHex(honest.requestId)
-  return wrongShare(engine, request, id, fault === "equivocate" ? new Uint8Array(randomBytes(32)) : id)
-}
+const falseShare =
+  (fault: NodeFault, engine: Bls12381Engine, request: DecryptionRequest, honest: ShareAnswer) => (share: Uint8Array) => {
+    if (fault === "malformed") return new Uint8Array(share.length).fill(0x5a)
+    const id = fromHex(honest.requestId)
+    return wrongShare(engine, request, id, fault === "equivocate" ? new Uint8Array(randomBytes(32)) : id)
+  }
 
 /** What the faulty node says in place of its honest answer. */
 export const spoilShare = (
@@ -63,7 +64,8 @@ export const spoilAttestation = (
 ): Effect.Effect<AttestAnswer, ReturnType<typeof refuse>> => {
   if (fault === "silent") return Effect.never
   if (fault === "refuse") return Effect.fail(refuse("not-allowed", "nobody is allowed anything"))
-  if (fault === "malformed" || honest.part.length !== 48) return Effect.succeed({ ...honest, part: new Uint8Array(honest.part.length).fill(0x5a) })
+  if (fault === "malformed" || honest.part.length !== 48)
+    return Effect.succeed({ ...honest, part: new Uint8Array(honest.part.length).fill(0x5a) })
   return Effect.sync(() => ({
     ...honest,
     part: engine.encodeG1(wrongPoint(engine, fault === "equivocate" ? new Uint8Array(randomBytes(32)) : fromHex(honest.root)))

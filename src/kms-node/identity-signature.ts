@@ -1,6 +1,6 @@
 /**
- * Signatures of node identities: secp256k1 over 32-byte digests as Ethereum's ecrecover takes them, 65 bytes r || s || v (v 27 or 28).
- * Deterministic (RFC 6979) and low-s, so one key and one digest have one signature.
+ * Signatures of node identities: secp256k1 over 32-byte digests as Ethereum's ecrecover takes them, 65 bytes r || s || v (v 27 or
+ * 28). Deterministic (RFC 6979) and low-s, so one key and one digest have one signature.
  */
 import assert from "node:assert/strict"
 import { secp256k1 } from "@noble/curves/secp256k1.js"
@@ -66,14 +66,17 @@ export const recoverIdentity = (digest: Hex, signature: Uint8Array): Hex | undef
   return key === undefined ? undefined : addressOf(key)
 }
 
-/** Public keys that are kept ready with a table of multiples (1 MB each); a committee has at most 32 nodes, and two epochs may overlap. */
+/**
+ * Public keys that are kept ready with a table of multiples (1 MB each); a committee has at most 32 nodes, and two epochs may
+ * overlap.
+ */
 const KEYS_MAX = 64
 const WINDOW_BITS = 8
 
 /**
- * Checks many signatures of few identities. The first one of each is recovered and its public key remembered; from then on checking costs
- * a third of a recovery (0.35 against 1.05 ms): R = u1*G + u2*Q from tables, and the point must have the parity that v says, as in
- * ecrecover (SEC 1 version 2.0, sections 4.1.4 and 4.1.6).
+ * Checks many signatures of few identities. The first one of each is recovered and its public key remembered; from then on
+ * checking costs a third of a recovery (0.35 against 1.05 ms): R = u1*G + u2*Q from tables, and the point must have the parity
+ * that v says, as in ecrecover (SEC 1 version 2.0, sections 4.1.4 and 4.1.6).
  */
 export const identityVerifier = () => {
   const keys = new Map<Hex, KeyPoint>()

@@ -1,6 +1,6 @@
 /**
- * One KMS node, without a transport: who asks, what it costs them, what it answers. Whatever carries the messages (`adapters/kms-node`) turns
- * bytes into these calls and refusals into statuses.
+ * One KMS node, without a transport: who asks, what it costs them, what it answers. Whatever carries the messages
+ * (`adapters/kms-node`) turns bytes into these calls and refusals into statuses.
  */
 import assert from "node:assert/strict"
 import { Clock, Effect } from "effect"
@@ -72,7 +72,13 @@ export const makeKmsNode = (settings: KmsNodeSettings) => {
     describe: Effect.gen(function* () {
       const vault = yield* ShareVault
       const clockMs = yield* Clock.currentTimeMillis
-      return { nodeId: vault.nodeId, identity: vault.identity, epochs: vault.epochs, version: settings.version, clockMs } satisfies Description
+      return {
+        nodeId: vault.nodeId,
+        identity: vault.identity,
+        epochs: vault.epochs,
+        version: settings.version,
+        clockMs
+      } satisfies Description
     })
   }
 }

@@ -1,6 +1,6 @@
 /**
- * A node's own eyes on the chain. It never takes a gateway's word for what stands there: this is asked over the node operator's own
- * connection. An unreachable chain is an error, "no" is an answer.
+ * A node's own eyes on the chain. It never takes a gateway's word for what stands there: this is asked over the node operator's
+ * own connection. An unreachable chain is an error, "no" is an answer.
  */
 import { Context, type Effect, Schema } from "effect"
 import type { Committee } from "../domain/committee.ts"
@@ -23,7 +23,9 @@ export type NodeFinalityPolicy =
   | { readonly type: "safe" }
   | { readonly type: "finalized" }
 
-/** Why the contracts do not allow what is asked. `unknown-request`: a handle that nobody registered, or that is of another epoch. */
+/**
+ * Why the contracts do not allow what is asked. `unknown-request`: a handle that nobody registered, or that is of another epoch.
+ */
 export type Denial = "not-allowed" | "not-public" | "not-delegated" | "unknown-request" | "epoch-retired"
 
 export interface Inspection {
@@ -40,7 +42,9 @@ export class NodeChainView extends Context.Service<
   NodeChainView,
   {
     readonly chainId: bigint
-    /** Addresses, lower case: the contract that requests are made to, and the CiphertextRegistry that is part of every identity. */
+    /**
+     * Addresses, lower case: the contract that requests are made to, and the CiphertextRegistry that is part of every identity.
+     */
     readonly gateway: Hex
     readonly registry: Hex
     /** What the final-enough block says of this request. Only for requests of this chain and gateway. */

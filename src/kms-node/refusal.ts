@@ -1,13 +1,13 @@
 /**
- * Why a node says no. Refusals speak about the request or about the moment, never about the node's own mistakes: those are defects, which
- * the caller sees as "internal" and the operator in the log. No secret, share or plaintext ever stands in one.
+ * Why a node says no. Refusals speak about the request or about the moment, never about the node's own mistakes: those are
+ * defects, which the caller sees as "internal" and the operator in the log. No secret, share or plaintext ever stands in one.
  */
 import { Schema } from "effect"
 import type { Fate } from "../domain/fate.ts"
 
 /**
- * What each reason means for the asker. "refuse": this node will say the same again as long as the chain says the same. "retry": nothing
- * was decided; come back after `retryAfterMs`.
+ * What each reason means for the asker. "refuse": this node will say the same again as long as the chain says the same. "retry":
+ * nothing was decided; come back after `retryAfterMs`.
  */
 export const REFUSALS = {
   /** The account has no permission for a handle. */

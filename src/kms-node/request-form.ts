@@ -17,10 +17,12 @@ export const formFault = (request: DecryptionRequest): string | undefined => {
   if (!isUint32(request.epoch) || request.epoch === 0) return "an epoch is a uint32 from 1"
   if (!isUint32(request.callbackGas)) return "callback gas is a uint32"
   if (!Number.isSafeInteger(request.deadline) || request.deadline < 0) return "the deadline is not a time"
-  if (handles.length === 0 || handles.length > HANDLES_PER_REQUEST_MAX) return `a request has 1..${HANDLES_PER_REQUEST_MAX} handles`
+  if (handles.length === 0 || handles.length > HANDLES_PER_REQUEST_MAX)
+    return `a request has 1..${HANDLES_PER_REQUEST_MAX} handles`
   if (handles.some((handle) => byteLength(handle) !== 32)) return "a handle is 32 bytes"
   if (new Set(handles).size !== handles.length) return "a handle stands twice"
   if ((request.kind === "public") !== (request.account === ZERO_ADDRESS)) return "user requests, and only they, name an account"
-  if (byteLength(request.transportKey) !== TRANSPORT_KEY_BYTES[request.kind]) return "user requests, and only they, bring a 48-byte transport key"
+  if (byteLength(request.transportKey) !== TRANSPORT_KEY_BYTES[request.kind])
+    return "user requests, and only they, bring a 48-byte transport key"
   return undefined
 }

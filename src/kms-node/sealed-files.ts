@@ -1,6 +1,7 @@
 /**
- * What a node keeps on disk, as JSON: its share of one epoch and its identity key, each sealed under the operator's key-encryption key and
- * bound to what it is, whose it is and where it comes from. A file that is renamed, swapped or altered does not open.
+ * What a node keeps on disk, as JSON: its share of one epoch and its identity key, each sealed under the operator's
+ * key-encryption key and bound to what it is, whose it is and where it comes from. A file that is renamed, swapped or altered
+ * does not open.
  */
 import { Effect, Schema } from "effect"
 import type { NodeId } from "../domain/committee.ts"
@@ -70,17 +71,25 @@ const readSealed = (file: Pick<ShareFile, keyof typeof sealedFields>): Sealed =>
 /** Overwrites the secrets it was given once they are sealed. */
 export const sealShare = Effect.fnUntraced(function* (nodeId: NodeId, origin: Origin, secrets: EpochSecrets) {
   const binding = { kind: "portcullis-share", version: 1, suite: SUITE, origin, epoch: secrets.epoch, nodeId } as const
-  const plain = new Uint8Array(Buffer.concat([secrets.decryption, secrets.attestation, secrets.decryptionKey, secrets.attestationKey]))
+  const plain = new Uint8Array(
+    Buffer.concat([secrets.decryption, secrets.attestation, secrets.decryptionKey, secrets.attestationKey])
+  )
   secrets.decryption.fill(0)
   secrets.attestation.fill(0)
-  const sealed = yield* Effect.ensuring(seal(plain, contextOf(binding)), Effect.sync(() => plain.fill(0)))
+  const sealed = yield* Effect.ensuring(
+    seal(plain, contextOf(binding)),
+    Effect.sync(() => plain.fill(0))
+  )
   return { ...binding, ...writeSealed(sealed) } satisfies ShareFile
 })
 
 /** Overwrites the secret once it is sealed. */
 export const sealIdentity = Effect.fnUntraced(function* (nodeId: NodeId, origin: Origin, identity: Hex, secret: Uint8Array) {
   const binding = { kind: "portcullis-identity", version: 1, origin, nodeId, identity } as const
-  const sealed = yield* Effect.ensuring(seal(secret, contextOf(binding)), Effect.sync(() => secret.fill(0)))
+  const sealed = yield* Effect.ensuring(
+    seal(secret, contextOf(binding)),
+    Effect.sync(() => secret.fill(0))
+  )
   return { ...binding, ...writeSealed(sealed) } satisfies IdentityFile
 })
 
@@ -91,7 +100,10 @@ const opened = (name: string, file: ShareFile | IdentityFile) =>
       Effect.fail(
         new VaultRejected({
           file: name,
-          reason: keyId === file.keyId ? "it has been altered, or belongs to another node or epoch" : `sealed under key ${file.keyId}, this is ${keyId}`
+          reason:
+            keyId === file.keyId
+              ? "it has been altered, or belongs to another node or epoch"
+              : `sealed under key ${file.keyId}, this is ${keyId}`
         })
       )
     ),
@@ -101,7 +113,12 @@ const opened = (name: string, file: ShareFile | IdentityFile) =>
 /** The caller owns the secrets and overwrites them. `name` is only for errors. */
 export const openShare = Effect.fnUntraced(function* (name: string, file: ShareFile) {
   const plain = yield* opened(name, file)
-  const [a, pk, apk, end] = [SCALAR_BYTES, 2 * SCALAR_BYTES, 2 * SCALAR_BYTES + PUBLIC_KEY_BYTES, 2 * (SCALAR_BYTES + PUBLIC_KEY_BYTES)]
+  const [a, pk, apk, end] = [
+    SCALAR_BYTES,
+    2 * SCALAR_BYTES,
+    2 * SCALAR_BYTES + PUBLIC_KEY_BYTES,
+    2 * (SCALAR_BYTES + PUBLIC_KEY_BYTES)
+  ]
   return yield* Effect.try({
     try: (): EpochSecrets => {
       if (plain.length !== end) throw new RangeError()

@@ -22,7 +22,10 @@ export interface EpochSecrets {
   /** x_i and a_i. */
   readonly decryption: SecretScalar
   readonly attestation: SecretScalar
-  /** pk and apk as they were dealt, 96 bytes each: sealed with the secrets, so that no chain endpoint can put others in their place. */
+  /**
+   * pk and apk as they were dealt, 96 bytes each: sealed with the secrets, so that no chain endpoint can put others in their
+   * place.
+   */
   readonly decryptionKey: Uint8Array
   readonly attestationKey: Uint8Array
 }

@@ -1,7 +1,7 @@
 /**
- * The judge of evidence: offline, and against a committee record that the judge trusts, never the one in the file. What is proved is that the
- * holder of the node's identity key signed shares for this request that the node's verification key contradicts. An honest node signs no such
- * thing, so nothing that it ever signed can be turned into evidence against it.
+ * The judge of evidence: offline, and against a committee record that the judge trusts, never the one in the file. What is proved
+ * is that the holder of the node's identity key signed shares for this request that the node's verification key contradicts. An
+ * honest node signs no such thing, so nothing that it ever signed can be turned into evidence against it.
  */
 import type { Committee } from "../domain/committee.ts"
 import { requestOfEvidence, type WrongShareEvidence } from "../domain/evidence.ts"
@@ -115,7 +115,8 @@ export const verifyEvidence = (engine: Bls12381Engine, evidence: WrongShareEvide
   const key = committee.suiteId === NATIVE_SUITE_ID ? readOr(() => readCommitteeKeys(engine, committee).decryption) : undefined
   if (key === undefined) return notProved("anchor-unusable")
 
-  // The signature covers the shares as one string of bytes; how the file cuts it into shares is not the node's word, so it is cut anew.
+  // The signature covers the shares as one string of bytes; how the file cuts it into shares is not the node's word, so it is cut
+  // anew.
   const signed = Buffer.concat(evidence.shares.map(fromHex))
   const requestId = requestIdOf(request)
   const digest = shareAnswerDigest(request, { requestId, epoch: request.epoch, nodeId: node.id, shares: [signed] })

@@ -17,7 +17,10 @@ const keyInMemory = (given: Array<Uint8Array> = []) => {
         const [plain, nonce] = [new Uint8Array(randomBytes(32)), randomBytes(12)]
         given.push(plain)
         const cipher = createCipheriv("aes-256-gcm", kek, nonce).setAAD(encodeContext(context))
-        return { plain, wrapped: new Uint8Array(Buffer.concat([nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()])) }
+        return {
+          plain,
+          wrapped: new Uint8Array(Buffer.concat([nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()]))
+        }
       }),
     unwrap: (wrapped, context) =>
       Effect.try({
@@ -33,10 +36,14 @@ const keyInMemory = (given: Array<Uint8Array> = []) => {
   })
 }
 
-const contexts = fc.dictionary(fc.string({ minLength: 1, maxLength: 20 }), fc.string({ maxLength: 20 }), { minKeys: 1, maxKeys: 4 })
+const contexts = fc.dictionary(fc.string({ minLength: 1, maxLength: 20 }), fc.string({ maxLength: 20 }), {
+  minKeys: 1,
+  maxKeys: 4
+})
 const key = keyInMemory()
 const run = <A>(work: Effect.Effect<A, unknown, KeyEncryptionKey>) => Effect.runPromise(work.pipe(Effect.provide(key)))
-const fails = (sealed: Sealed, context: EncryptionContext) => run(Effect.flip(open(sealed, context))) as Promise<{ readonly _tag: string }>
+const fails = (sealed: Sealed, context: EncryptionContext) =>
+  run(Effect.flip(open(sealed, context))) as Promise<{ readonly _tag: string }>
 
 test("what is sealed opens to itself", () =>
   fc.assert(
@@ -76,19 +83,26 @@ test("a wrapped key of one envelope does not open another of the same context", 
 
 test("one altered bit of nonce or ciphertext, or a cut, breaks the seal", () =>
   fc.assert(
-    fc.asyncProperty(fc.constantFrom("nonce" as const, "ciphertext" as const), fc.nat(10_000), fc.boolean(), async (part, at, isCut) => {
-      const sealed = await run(seal(randomBytes(20), { a: "b" }))
-      const bytes = Uint8Array.from(sealed[part])
-      bytes[at % bytes.length]! ^= 1 << at % 8
-      const altered = isCut ? sealed[part].subarray(0, at % sealed[part].length) : bytes
-      expect(await fails({ ...sealed, [part]: altered }, { a: "b" })).toMatchObject({ _tag: "SealBroken" })
-    })
+    fc.asyncProperty(
+      fc.constantFrom("nonce" as const, "ciphertext" as const),
+      fc.nat(10_000),
+      fc.boolean(),
+      async (part, at, isCut) => {
+        const sealed = await run(seal(randomBytes(20), { a: "b" }))
+        const bytes = Uint8Array.from(sealed[part])
+        bytes[at % bytes.length]! ^= 1 << (at % 8)
+        const altered = isCut ? sealed[part].subarray(0, at % sealed[part].length) : bytes
+        expect(await fails({ ...sealed, [part]: altered }, { a: "b" })).toMatchObject({ _tag: "SealBroken" })
+      }
+    )
   ))
 
 test("data keys are overwritten after use, on both ways", async () => {
   const given: Array<Uint8Array> = []
   await Effect.runPromise(
-    Effect.flatMap(seal(randomBytes(10), { a: "b" }), (sealed) => open(sealed, { a: "b" })).pipe(Effect.provide(keyInMemory(given)))
+    Effect.flatMap(seal(randomBytes(10), { a: "b" }), (sealed) => open(sealed, { a: "b" })).pipe(
+      Effect.provide(keyInMemory(given))
+    )
   )
   expect(given.length).toBe(2)
   for (const dataKey of given) expect(dataKey.every((byte) => byte === 0)).toBe(true)

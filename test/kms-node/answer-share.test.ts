@@ -49,13 +49,18 @@ test("public shares are right under the node's verification key", async () => {
   const request = await publicRequest(3)
   const { shares } = await node.share(request)
   const key = verificationKeyOf(requests.keys.decryption, 1)
-  expect(shares.map((share, index) => verifyShare(dealt.engine, key, requests.hashedFor(request.handles[index]!), share))).toEqual([true, true, true])
+  expect(
+    shares.map((share, index) => verifyShare(dealt.engine, key, requests.hashedFor(request.handles[index]!), share))
+  ).toEqual([true, true, true])
 })
 
 test("user shares are right while they are encrypted", async () => {
   const request = await userRequest()
   const { shares } = await node.share(request)
-  const statement = { hashed: requests.hashedFor(request.handles[0]!), transportKey: readTransportKey(dealt.engine, fromHex(request.transportKey)) }
+  const statement = {
+    hashed: requests.hashedFor(request.handles[0]!),
+    transportKey: readTransportKey(dealt.engine, fromHex(request.transportKey))
+  }
   expect(verifyEncryptedShare(dealt.engine, verificationKeyOf(requests.keys.decryption, 1), statement, shares[0]!)).toBe(true)
 })
 
@@ -69,7 +74,10 @@ test("a node that has forgotten everything answers a request with the same bytes
 test("two requests about one handle get different transport randomness", async () => {
   const transportKey = requests.transportKey()
   const { handle } = await requests.publish(chain.requester)
-  const [first, second] = [await chain.requestUser({ handles: [handle], transportKey }), await chain.requestUser({ handles: [handle], transportKey })]
+  const [first, second] = [
+    await chain.requestUser({ handles: [handle], transportKey }),
+    await chain.requestUser({ handles: [handle], transportKey })
+  ]
   const [left, right] = [await node.share(first), await node.share(second)]
   expect(left.shares[0]!.subarray(0, 48)).not.toEqual(right.shares[0]!.subarray(0, 48))
 })
@@ -202,7 +210,11 @@ test("a chain that shows other keys than were dealt is not believed", async () =
   const stranger = await dealCommittee()
   const { decryptionKey, nodes } = stranger.committee
   const ours = dealt.committee
-  const forged = { ...ours, decryptionKey, nodes: ours.nodes.map((own, index) => ({ ...own, decryptionKey: nodes[index]!.decryptionKey })) }
+  const forged = {
+    ...ours,
+    decryptionKey,
+    nodes: ours.nodes.map((own, index) => ({ ...own, decryptionKey: nodes[index]!.decryptionKey }))
+  }
   const lying = chainDouble(forged)
   const swapped = await loneNode(dealt, lying.view)
   const registered = await lying.register(toHex(randomBytes(32)), toHex(randomBytes(32)), 300)

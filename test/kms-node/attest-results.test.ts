@@ -47,7 +47,11 @@ const userResult = async (count = 1): Promise<Made> => {
   const request = await chain.requestUser({ handles: values.map(({ handle }) => handle), transportKey: requests.transportKey() })
   return { values, brought: requests.resultOf(request, [await one.share(request), await two.share(request)], values) }
 }
-const batchOf = (...results: ReadonlyArray<ResultToAttest>): BroughtBatch => ({ epoch: 1, expiry: rootOf(results).expiry, results })
+const batchOf = (...results: ReadonlyArray<ResultToAttest>): BroughtBatch => ({
+  epoch: 1,
+  expiry: rootOf(results).expiry,
+  results
+})
 
 /** Refused for this reason, and nothing was signed or written down. */
 const expectRefused = async (batch: BroughtBatch, reason: string) => {
@@ -131,14 +135,17 @@ describe("a public result is not attested", () => {
     await chain.register(salt, requests.digestOf(ciphertext), ciphertext.length)
     await chain.allowPublic(handle)
     const request = await chain.requestPublic([handle])
-    const brought = requests.resultOf(request, [await one.share(request), await two.share(request)], [
-      { handle, ciphertext, plaintext: new Uint8Array(5_000) }
-    ])
+    const brought = requests.resultOf(
+      request,
+      [await one.share(request), await two.share(request)],
+      [{ handle, ciphertext, plaintext: new Uint8Array(5_000) }]
+    )
     await expectRefused(batchOf(brought), "ciphertext-mismatch")
   })
 
   test("when a ciphertext of another identity was registered for its handle", async () => {
-    // The owner registers, for its own handle, a ciphertext that was encrypted for somebody else's: its digest is right, its identity is not.
+    // The owner registers, for its own handle, a ciphertext that was encrypted for somebody else's: its digest is right, its
+    // identity is not.
     const salt = `0x${randomBytes(32).toString("hex")}` as const
     const { ciphertext } = made.values[0]!
     const handle = await chain.register(salt, requests.digestOf(ciphertext), ciphertext.length)
@@ -161,7 +168,10 @@ describe("a user result is not attested", () => {
 
   test("when an encrypted key is another's", async () => {
     const other = readResult((await userResult()).brought.result)!
-    const refusal = await expectRefused(batchOf({ ...made.brought, result: encodeResult([keys()[0]!, other[0]!]) }), "result-wrong")
+    const refusal = await expectRefused(
+      batchOf({ ...made.brought, result: encodeResult([keys()[0]!, other[0]!]) }),
+      "result-wrong"
+    )
     expect(refusal.detail).toContain(made.values[1]!.handle)
   })
 
@@ -181,7 +191,10 @@ describe("a user result is not attested", () => {
   })
 
   test("when it brings openings, which only public results have", () =>
-    expectRefused(batchOf({ ...made.brought, openings: [{ ciphertext: new Uint8Array(1), sigma: new Uint8Array(32) }] }), "malformed"))
+    expectRefused(
+      batchOf({ ...made.brought, openings: [{ ciphertext: new Uint8Array(1), sigma: new Uint8Array(32) }] }),
+      "malformed"
+    ))
 })
 
 describe("a batch is not attested", () => {

@@ -16,29 +16,37 @@ describe("a caller", () => {
 
   test("is told a time after which it is let in", () =>
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 200 }), fc.integer({ min: 1, max: 50 }), fc.array(fc.integer({ min: 0, max: 64 }), { maxLength: 60 }), (rate, burst, costs) => {
-        const admit = callerLimits({ handlesPerSecond: rate, handlesBurst: burst, concurrentCalls: 1_000 })
-        let now = 0
-        for (const cost of costs) {
-          const first = admit("a", cost, now)
-          if ("release" in first) continue
-          now += first.retryAfterMs
-          expect(admitted(admit("a", cost, now))).toBe(true)
+      fc.property(
+        fc.integer({ min: 1, max: 200 }),
+        fc.integer({ min: 1, max: 50 }),
+        fc.array(fc.integer({ min: 0, max: 64 }), { maxLength: 60 }),
+        (rate, burst, costs) => {
+          const admit = callerLimits({ handlesPerSecond: rate, handlesBurst: burst, concurrentCalls: 1_000 })
+          let now = 0
+          for (const cost of costs) {
+            const first = admit("a", cost, now)
+            if ("release" in first) continue
+            now += first.retryAfterMs
+            expect(admitted(admit("a", cost, now))).toBe(true)
+          }
         }
-      })
+      )
     ))
 
   test("never gets more in a window than its burst and what refills meanwhile", () =>
     fc.assert(
-      fc.property(fc.array(fc.record({ cost: fc.integer({ min: 1, max: 8 }), wait: fc.nat(200) }), { maxLength: 100 }), (calls) => {
-        const admit = callerLimits({ handlesPerSecond: 10, handlesBurst: 16, concurrentCalls: 1_000 })
-        let [now, spent] = [0, 0]
-        for (const { cost, wait } of calls) {
-          now += wait
-          if (admitted(admit("a", cost, now))) spent += cost
+      fc.property(
+        fc.array(fc.record({ cost: fc.integer({ min: 1, max: 8 }), wait: fc.nat(200) }), { maxLength: 100 }),
+        (calls) => {
+          const admit = callerLimits({ handlesPerSecond: 10, handlesBurst: 16, concurrentCalls: 1_000 })
+          let [now, spent] = [0, 0]
+          for (const { cost, wait } of calls) {
+            now += wait
+            if (admitted(admit("a", cost, now))) spent += cost
+          }
+          expect(spent).toBeLessThanOrEqual(16 + (now * 10) / 1_000)
         }
-        expect(spent).toBeLessThanOrEqual(16 + (now * 10) / 1_000)
-      })
+      )
     ))
 
   test("has so many calls open and no more; each one released makes room for one, once", () => {

@@ -17,7 +17,8 @@ test("addresses are Ethereum's, and no address belongs to bytes that are no key"
     expect(identityOf(secret)).toBe(lower(computeAddress(toHex(secret))))
   })
   fc.assert(agrees, { numRuns: 20 })
-  for (const none of [new Uint8Array(32), new Uint8Array(31), Buffer.from(N.toString(16), "hex")]) expect(identityOf(none)).toBeUndefined()
+  for (const none of [new Uint8Array(32), new Uint8Array(31), Buffer.from(N.toString(16), "hex")])
+    expect(identityOf(none)).toBeUndefined()
 })
 
 test("ethers signs the same digest to the same bytes, and recovers the signer", () =>
@@ -80,8 +81,16 @@ describe("checking many signatures of one identity", () => {
       Buffer.from((N - BigInt(s)).toString(16).padStart(64, "0"), "hex"),
       Buffer.of(v === 27 ? 28 : 27)
     ])
-    const altered = Array.from(signature, (_, at) => Uint8Array.from(signature, (byte, index) => (index === at ? byte ^ 1 : byte)))
-    const forms = [mirrored, signature.subarray(1), Buffer.concat([signature, Buffer.of(0)]), new Uint8Array(65), new Uint8Array()]
+    const altered = Array.from(signature, (_, at) =>
+      Uint8Array.from(signature, (byte, index) => (index === at ? byte ^ 1 : byte))
+    )
+    const forms = [
+      mirrored,
+      signature.subarray(1),
+      Buffer.concat([signature, Buffer.of(0)]),
+      new Uint8Array(65),
+      new Uint8Array()
+    ]
     const verify = identityVerifier()
     for (const bad of forms) expect(verify(identity, digest, bad)).toBe(false)
     for (const bad of altered) expect(verify(identity, digest, bad)).toBe(false)
@@ -96,7 +105,10 @@ describe("checking many signatures of one identity", () => {
   test("keeps a bounded number of keys and forgets none of the rights of those it dropped", () => {
     const verify = identityVerifier()
     const digest = toHex(randomBytes(32))
-    const all = Array.from({ length: 66 }, () => randomBytes(32)).map((secret) => ({ identity: identityOf(secret)!, signature: signDigest(secret, digest) }))
+    const all = Array.from({ length: 66 }, () => randomBytes(32)).map((secret) => ({
+      identity: identityOf(secret)!,
+      signature: signDigest(secret, digest)
+    }))
     for (const { identity, signature } of all) expect(verify(identity, digest, signature)).toBe(true)
     expect(verify(all[0]!.identity, digest, all[0]!.signature)).toBe(true)
     expect(verify(all[0]!.identity, digest, all[1]!.signature)).toBe(false)

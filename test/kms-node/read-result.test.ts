@@ -30,9 +30,15 @@ test("no altered byte goes unnoticed: it reads as another list, or not at all", 
 
 test("any bytes at all are read or refused, never an exception", () =>
   fc.assert(
-    fc.property(fc.oneof(fc.uint8Array({ maxLength: 400 }), fc.array(fc.constantFrom(0, 0, 0, 1, 32, 64), { maxLength: 400 }).map((a) => Uint8Array.from(a))), (bytes) => {
-      const read = readResult(bytes)
-      if (read !== undefined) expect(encodeResult(read)).toEqual(bytes)
-    }),
+    fc.property(
+      fc.oneof(
+        fc.uint8Array({ maxLength: 400 }),
+        fc.array(fc.constantFrom(0, 0, 0, 1, 32, 64), { maxLength: 400 }).map((a) => Uint8Array.from(a))
+      ),
+      (bytes) => {
+        const read = readResult(bytes)
+        if (read !== undefined) expect(encodeResult(read)).toEqual(bytes)
+      }
+    ),
     { numRuns: 500 }
   ))

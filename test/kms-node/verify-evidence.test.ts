@@ -80,7 +80,10 @@ describe("a node that lied is convicted", () => {
 
 describe("an honest node is not convicted", () => {
   test.each([0, 1, 2, 3])("by its answer to request %i", async (index) => {
-    expect(judge(evidenceOf(made[index]!, await nodes.honest.share(made[index]!)))).toEqual({ type: "not-proved", reason: "shares-right" })
+    expect(judge(evidenceOf(made[index]!, await nodes.honest.share(made[index]!)))).toEqual({
+      type: "not-proved",
+      reason: "shares-right"
+    })
   })
 
   test("by another node's lie under its name", async () => {
@@ -105,7 +108,10 @@ describe("an honest node is not convicted", () => {
       { ...evidence, gateway: toHex(randomBytes(20)) },
       { ...evidence, chainId: "1" },
       { ...evidence, committee: { ...evidence.committee, decryptionKey: key } },
-      { ...evidence, committee: { ...evidence.committee, nodes: evidence.committee.nodes.map((node) => ({ ...node, decryptionKey: key })) } },
+      {
+        ...evidence,
+        committee: { ...evidence.committee, nodes: evidence.committee.nodes.map((node) => ({ ...node, decryptionKey: key })) }
+      },
       { ...evidence, committee: { ...evidence.committee, nodes: evidence.committee.nodes.slice(1) } },
       { ...evidence, committee: { ...evidence.committee, epoch: 2 } },
       { ...evidence, request: { ...evidence.request, epoch: 2 } }
@@ -124,10 +130,19 @@ describe("an honest node is not convicted", () => {
       .record({
         answer: either(...answers),
         request: either(...made),
-        signature: fc.oneof(either(...answers.map(({ signature }) => signature)), fc.uint8Array({ minLength: 65, maxLength: 65 })),
+        signature: fc.oneof(
+          either(...answers.map(({ signature }) => signature)),
+          fc.uint8Array({ minLength: 65, maxLength: 65 })
+        ),
         shares: fc.array(fc.oneof(either(...points), fc.uint8Array({ maxLength: 200 })), { maxLength: 4 }),
         nodeId: fc.integer({ min: 0, max: 5 }),
-        facts: fc.record({ requester: hex(20), salt: hex(32), deadline: fc.nat(), callbackGas: fc.nat(1_000), transportKey: hex(48) }),
+        facts: fc.record({
+          requester: hex(20),
+          salt: hex(32),
+          deadline: fc.nat(),
+          callbackGas: fc.nat(1_000),
+          transportKey: hex(48)
+        }),
         // Which of the attacker's parts stand in for the honest ones.
         takes: fc.record({ request: fc.boolean(), signature: fc.boolean(), shares: fc.boolean(), nodeId: fc.boolean() }),
         fact: either("none", "requester", "salt", "deadline", "callbackGas", "transportKey", "handles", "kind")

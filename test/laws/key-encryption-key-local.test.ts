@@ -20,7 +20,11 @@ const keyFile = (name: string, bytes: Uint8Array, mode = 0o600): string => {
 }
 const [one, other] = [keyFile("one", randomBytes(32)), keyFile("other", randomBytes(32))]
 
-keyEncryptionKeyLaws("a local key file", () => localKeyEncryptionKeyLayer({ path: one }), () => localKeyEncryptionKeyLayer({ path: other }))
+keyEncryptionKeyLaws(
+  "a local key file",
+  () => localKeyEncryptionKeyLayer({ path: one }),
+  () => localKeyEncryptionKeyLayer({ path: other })
+)
 
 describe("a local key file is refused", () => {
   const refusal = (path: string) =>
@@ -60,7 +64,9 @@ describe("a local key file is refused", () => {
 test("the key is overwritten when its layer closes, so nothing unwraps any more", async () => {
   const escaped = await Effect.runPromise(KeyEncryptionKey.pipe(Effect.provide(localKeyEncryptionKeyLayer({ path: one }))))
   const live = await Effect.runPromise(
-    Effect.flatMap(KeyEncryptionKey, (key) => key.generateDataKey({ a: "b" })).pipe(Effect.provide(localKeyEncryptionKeyLayer({ path: one })))
+    Effect.flatMap(KeyEncryptionKey, (key) => key.generateDataKey({ a: "b" })).pipe(
+      Effect.provide(localKeyEncryptionKeyLayer({ path: one }))
+    )
   )
   expect(Exit.isFailure(await Effect.runPromiseExit(escaped.unwrap(live.wrapped, { a: "b" })))).toBe(true)
 })

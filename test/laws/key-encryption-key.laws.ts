@@ -16,7 +16,9 @@ export const keyEncryptionKeyLaws = (
       Effect.runPromise(Effect.flatMap(KeyEncryptionKey, ask).pipe(Effect.provide(from())))
     const context: EncryptionContext = { kind: "test", node: "1" }
     const refused = (wrapped: Uint8Array, of: EncryptionContext, from = layer) =>
-      using((key) => Effect.flip(key.unwrap(wrapped, of)), from).then((error) => expect(error).toMatchObject({ _tag: "UnwrapRefused" }))
+      using((key) => Effect.flip(key.unwrap(wrapped, of)), from).then((error) =>
+        expect(error).toMatchObject({ _tag: "UnwrapRefused" })
+      )
 
     test("a data key is 32 fresh bytes, and unwraps to itself under the same context", () =>
       using((key) =>

@@ -29,7 +29,9 @@ import { type ChainWorld, REQUEST_LIFETIME_SECONDS, type View } from "../support
 import { nodeChainViewLaws } from "./node-chain-view.laws.ts"
 
 /** One node that is a whole committee: who fulfils a request here needs its attestation. */
-const dealOne = (engine: Bls12381Engine): { readonly committee: Omit<Committee, "epoch" | "isRetired">; readonly attestation: DealtKey } => {
+const dealOne = (
+  engine: Bls12381Engine
+): { readonly committee: Omit<Committee, "epoch" | "isRetired">; readonly attestation: DealtKey } => {
   const [decryption, attestation] = [dealKey(engine, { threshold: 1, nodes: 1 }), dealKey(engine, { threshold: 1, nodes: 1 })]
   const node = {
     id: 1,
@@ -93,7 +95,8 @@ const openWorld = async (chain: TestChain, rpc: Rpc): Promise<ChainWorld> => {
     callbackGas: 0,
     salt: toHex(randomBytes(32))
   })
-  const handleFor = (salt: Hex) => handleOf({ chainId: BigInt(chain.chainId), registry: addresses.ciphertextRegistry, owner: ownerAddress, salt })
+  const handleFor = (salt: Hex) =>
+    handleOf({ chainId: BigInt(chain.chainId), registry: addresses.ciphertextRegistry, owner: ownerAddress, salt })
   return {
     view: await viewOf(rpc, contracts, { type: "latest" }),
     settledView: await viewOf(rpc, contracts, { type: "confirmations", blocks: 2 }),
@@ -117,7 +120,8 @@ const openWorld = async (chain: TestChain, rpc: Rpc): Promise<ChainWorld> => {
       await send(gateway, "requestUser", handles, account, transportKey, facts.deadline, facts.salt)
       return { ...facts, kind: "user", account, handles, transportKey }
     },
-    fulfil: (request) => send(gateway, "fulfilBatch", ...attest(engine, committee, attestation, request, encodeResult([new Uint8Array(4)]))),
+    fulfil: (request) =>
+      send(gateway, "fulfilBatch", ...attest(engine, committee, attestation, request, encodeResult([new Uint8Array(4)]))),
     retireEpoch: () => send(committees, "retire", 1),
     mine: async (blocks) => void (await chain.rpc("anvil_mine", `0x${blocks.toString(16)}`)),
     pass: async (seconds) => {

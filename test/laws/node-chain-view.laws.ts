@@ -1,4 +1,6 @@
-/** What every NodeChainView promises a KMS node about the chain. Each test gets requests of its own; the last ones end the epoch. */
+/**
+ * What every NodeChainView promises a KMS node about the chain. Each test gets requests of its own; the last ones end the epoch.
+ */
 import { randomBytes } from "node:crypto"
 import { Effect } from "effect"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
@@ -10,7 +12,10 @@ import { nobleEngine } from "../../src/threshold/noble-engine.ts"
 import { eventually } from "../support/eventually.ts"
 import { type ChainWorld, REQUEST_LIFETIME_SECONDS, type View } from "../support/chain-world.ts"
 
-export const nodeChainViewLaws = (name: string, open: () => Promise<{ readonly world: ChainWorld; readonly close: () => Promise<void> }>) =>
+export const nodeChainViewLaws = (
+  name: string,
+  open: () => Promise<{ readonly world: ChainWorld; readonly close: () => Promise<void> }>
+) =>
   describe(name, () => {
     let world: ChainWorld
     let close: () => Promise<void>
@@ -58,14 +63,22 @@ export const nodeChainViewLaws = (name: string, open: () => Promise<{ readonly w
 
     test("a public request for a handle that may not become public is denied", async () => {
       const [open, shut] = [await allowedToAll(), await allowedTo(world.requester)]
-      expect(await inspect(await world.requestPublic([open.handle, shut.handle]))).toMatchObject({ status: "requested", denial: "not-public" })
+      expect(await inspect(await world.requestPublic([open.handle, shut.handle]))).toMatchObject({
+        status: "requested",
+        denial: "not-public"
+      })
     })
 
     test("a user request needs the account's permission for every handle", async () => {
       const [mine, not] = [await allowedTo(world.requester), await allowedToAll()]
       const handles = [mine.handle, not.handle]
-      expect(await inspect(await world.requestUser({ handles: [mine.handle], transportKey }))).toMatchObject({ denial: undefined })
-      expect(await inspect(await world.requestUser({ handles, transportKey }))).toMatchObject({ status: "requested", denial: "not-allowed" })
+      expect(await inspect(await world.requestUser({ handles: [mine.handle], transportKey }))).toMatchObject({
+        denial: undefined
+      })
+      expect(await inspect(await world.requestUser({ handles, transportKey }))).toMatchObject({
+        status: "requested",
+        denial: "not-allowed"
+      })
     })
 
     test("a requester that was not delegated to may not act for an account", async () => {
@@ -78,7 +91,10 @@ export const nodeChainViewLaws = (name: string, open: () => Promise<{ readonly w
       const { handle, digest } = await allowedToAll()
       const request = await world.requestPublic([handle])
       const stranger = toHex(randomBytes(32))
-      expect(await inspect({ ...request, handles: [handle, stranger] })).toMatchObject({ denial: "unknown-request", digests: [digest, undefined] })
+      expect(await inspect({ ...request, handles: [handle, stranger] })).toMatchObject({
+        denial: "unknown-request",
+        digests: [digest, undefined]
+      })
     })
 
     test("a request is unsettled until its block is as deep as the operator wants", async () => {

@@ -10,7 +10,13 @@ import { verifyAttestationShare } from "../../src/threshold/attest.ts"
 import { fromHex, toHex } from "../../src/domain/hex.ts"
 import { verificationKeyOf } from "../../src/threshold/shared-key.ts"
 import { type ChainDouble, chainDouble } from "../support/chain-double.ts"
-import { type CommitteeOptions, dealCommittee, type DealtCommittee, type KmsCommittee, startCommittee } from "../support/kms-committee.ts"
+import {
+  type CommitteeOptions,
+  dealCommittee,
+  type DealtCommittee,
+  type KmsCommittee,
+  startCommittee
+} from "../support/kms-committee.ts"
 import { requestsOn, rootOf } from "../support/kms-requests.ts"
 
 type Nodes = ShareNodes["Service"]
@@ -48,7 +54,10 @@ export const shareNodesLaws = (
     }
     const userRequest = async (count = 1) => {
       const values = await Promise.all(Array.from({ length: count }, () => requests.publish(chain.requester)))
-      const request = await chain.requestUser({ handles: values.map(({ handle }) => handle), transportKey: requests.transportKey() })
+      const request = await chain.requestUser({
+        handles: values.map(({ handle }) => handle),
+        transportKey: requests.transportKey()
+      })
       return { values, request, id: requestIdOf(request) }
     }
     const twoAnswers = (nodes: Nodes, made: Awaited<ReturnType<typeof publicRequest>>) =>
@@ -68,7 +77,10 @@ export const shareNodesLaws = (
           for (const { id, identity } of kms.committee.nodes) {
             const part = yield* nodes.attest(kms.node(id), attested, [result])
             if (scheme === "quorum") expect(recoverIdentity(digest, part)).toBe(identity)
-            else expect(verifyAttestationShare(dealt.engine, verificationKeyOf(requests.keys.attestation, id), fromHex(digest), part)).toBe(true)
+            else
+              expect(
+                verifyAttestationShare(dealt.engine, verificationKeyOf(requests.keys.attestation, id), fromHex(digest), part)
+              ).toBe(true)
           }
         })
       )
@@ -86,7 +98,9 @@ export const shareNodesLaws = (
       ["user", userRequest]
     ] as const)("the same %s request always gets the same bytes", async (_, make) => {
       const { request, id } = await make(2)
-      const [first, second] = await using((nodes) => Effect.all([nodes.share(kms.node(1), id, request), nodes.share(kms.node(1), id, request)]))
+      const [first, second] = await using((nodes) =>
+        Effect.all([nodes.share(kms.node(1), id, request), nodes.share(kms.node(1), id, request)])
+      )
       expect(second).toEqual(first)
     })
 

@@ -104,7 +104,15 @@ export const chainDouble = (committee: Committee, nowSeconds = 1_800_000_000): C
     deeds.set(requestIdOf(request), [{ block, status: "requested" }])
     return request
   }
-  const common = () => ({ chainId, gateway, requester, epoch: committee.epoch, deadline: time + REQUEST_LIFETIME_SECONDS, callbackGas: 0, salt: random(32) })
+  const common = () => ({
+    chainId,
+    gateway,
+    requester,
+    epoch: committee.epoch,
+    deadline: time + REQUEST_LIFETIME_SECONDS,
+    callbackGas: 0,
+    salt: random(32)
+  })
   const view = viewUnder(0)
 
   return {
@@ -135,7 +143,8 @@ export const chainDouble = (committee: Committee, nowSeconds = 1_800_000_000): C
     allowPublic: (handle) => permit(`public ${handle}`),
     allow: (handle, account) => permit(`${account} ${handle}`),
     requestPublic: (handles) => make({ ...common(), kind: "public", account: ZERO_ADDRESS, handles, transportKey: "0x" }),
-    requestUser: ({ handles, account, transportKey }) => make({ ...common(), kind: "user", account: account ?? requester, handles, transportKey }),
+    requestUser: ({ handles, account, transportKey }) =>
+      make({ ...common(), kind: "user", account: account ?? requester, handles, transportKey }),
     fulfil: async (request) => {
       const known = deeds.get(requestIdOf(request))
       assert(known !== undefined, "only a request that was made is fulfilled")

@@ -31,7 +31,11 @@ export const requestsOn = (engine: Bls12381Engine, world: ChainWorld) => {
   const hashedFor = (handle: Handle) => hashIdentity(engine, keys.decryption.publicKey.bytes, identityFor(handle))
 
   const encryptTo = (handle: Handle, plaintext: Uint8Array): Uint8Array =>
-    sealCiphertext(engine, { publicKey: keys.decryption.publicKey, epoch: world.committee.epoch, identity: identityFor(handle) }, plaintext)
+    sealCiphertext(
+      engine,
+      { publicKey: keys.decryption.publicKey, epoch: world.committee.epoch, identity: identityFor(handle) },
+      plaintext
+    )
 
   const digestOf = (bytes: Uint8Array): Hex => toHex(createHash("sha256").update(bytes).digest())
 
@@ -67,7 +71,11 @@ export const requestsOn = (engine: Bls12381Engine, world: ChainWorld) => {
     /** A fresh user's key: 48 bytes in hex. */
     transportKey: (): Hex => toHex(transportKeyOf(engine, randomSecret())),
     /** k honest answers become a result and what a node needs to check it. */
-    resultOf: (request: DecryptionRequest, answers: ReadonlyArray<ShareAnswer>, values: ReadonlyArray<Encrypted>): ResultToAttest => {
+    resultOf: (
+      request: DecryptionRequest,
+      answers: ReadonlyArray<ShareAnswer>,
+      values: ReadonlyArray<Encrypted>
+    ): ResultToAttest => {
       const combined = combine(request, answers)
       const requestId = requestIdOf(request)
       if (request.kind === "user") {

@@ -39,17 +39,23 @@ export const loneNode = async (dealt: DealtCommittee, view: View, id = 1, settin
   const entries: Array<AnswerEntry> = []
   const log = Layer.succeed(AnswerLog, { record: (entry) => Effect.sync(() => void entries.push(entry)) })
   const directory = nodeDirectory(dealt.directory, id)
-  const vault = fileShareVaultLayer({ directory }).pipe(Layer.provide(localKeyEncryptionKeyLayer({ path: join(directory, KEY_FILE) })))
+  const vault = fileShareVaultLayer({ directory }).pipe(
+    Layer.provide(localKeyEncryptionKeyLayer({ path: join(directory, KEY_FILE) }))
+  )
   const scope = await Effect.runPromise(Scope.make())
-  const context = await Effect.runPromise(Scope.provide(Layer.build(Layer.mergeAll(vault, log, Layer.succeed(NodeChainView, view))), scope))
+  const context = await Effect.runPromise(
+    Scope.provide(Layer.build(Layer.mergeAll(vault, log, Layer.succeed(NodeChainView, view))), scope)
+  )
   const node = makeKmsNode({ engine: counted, version: "test", isProduction: false, ...settings })
-  const run = <A, E>(work: Effect.Effect<A, E, ShareVault | NodeChainView | AnswerLog>) => Effect.runPromise(work.pipe(Effect.provide(context)))
+  const run = <A, E>(work: Effect.Effect<A, E, ShareVault | NodeChainView | AnswerLog>) =>
+    Effect.runPromise(work.pipe(Effect.provide(context)))
   return {
     entries,
     /** How often a secret was used on the curve so far. */
     operations,
     share: (request: DecryptionRequest, caller = CALLER) => run(node.share(request, caller)),
-    refusedShare: (request: DecryptionRequest, caller = CALLER) => run(Effect.flip(node.share(request, caller))) as Promise<Refusal>,
+    refusedShare: (request: DecryptionRequest, caller = CALLER) =>
+      run(Effect.flip(node.share(request, caller))) as Promise<Refusal>,
     attest: (batch: BroughtBatch, caller = CALLER) => run(node.attest(batch, caller)),
     refusedAttest: (batch: BroughtBatch, caller = CALLER) => run(Effect.flip(node.attest(batch, caller))) as Promise<Refusal>,
     stop: () => Effect.runPromise(Scope.close(scope, Exit.void))

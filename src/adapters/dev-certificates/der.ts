@@ -1,4 +1,7 @@
-/** Just enough DER (ITU-T X.690) to write a certificate: tagged values with definite lengths. Writing only; nothing foreign is read here. */
+/**
+ * Just enough DER (ITU-T X.690) to write a certificate: tagged values with definite lengths. Writing only; nothing foreign is
+ * read here.
+ */
 import assert from "node:assert/strict"
 
 export const der = (tag: number, ...content: ReadonlyArray<Uint8Array>): Buffer => {
@@ -26,14 +29,15 @@ export const integer = (bytes: Uint8Array): Buffer => {
   return der(0x02, short[0]! >= 0x80 ? Buffer.concat([Buffer.of(0), short]) : short)
 }
 
+const base128 = (value: number): Array<number> => {
+  const digits = [value & 0x7f]
+  for (let left = value >>> 7; left > 0; left >>>= 7) digits.unshift(0x80 | (left & 0x7f))
+  return digits
+}
+
 export const oid = (dotted: string): Buffer => {
   const [first, second, ...rest] = dotted.split(".").map(Number)
   assert(first !== undefined && second !== undefined, "an object identifier has two parts at least")
-  const base128 = (value: number): Array<number> => {
-    const digits = [value & 0x7f]
-    for (let left = value >>> 7; left > 0; left >>>= 7) digits.unshift(0x80 | (left & 0x7f))
-    return digits
-  }
   return der(0x06, Buffer.from([first * 40 + second, ...rest.flatMap(base128)]))
 }
 

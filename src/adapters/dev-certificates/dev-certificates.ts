@@ -1,6 +1,7 @@
 /**
- * Certificates for development: an authority that lives for one start, and what it signs for nodes (servers) and gateways (clients). A node's
- * certificate does not let it act as a gateway. X.509 v3 (RFC 5280) on P-256. Operators bring certificates of their own authority.
+ * Certificates for development: an authority that lives for one start, and what it signs for nodes (servers) and gateways
+ * (clients). A node's certificate does not let it act as a gateway. X.509 v3 (RFC 5280) on P-256. Operators bring certificates of
+ * their own authority.
  */
 import { createHash, generateKeyPairSync, type KeyObject, randomBytes, sign } from "node:crypto"
 import { isIP } from "node:net"
@@ -38,16 +39,18 @@ const keyIdOf = (key: KeyObject) => createHash("sha1").update(spkiOf(key)).diges
 const extension = (id: string, value: Uint8Array, isCritical = false) =>
   sequence(oid(id), ...(isCritical ? [boolean(true)] : []), octets(value))
 
+const groupsOf = (text: string | undefined) => (text === undefined || text === "" ? [] : text.split(":"))
+
 const ipBytes = (address: string): Buffer => {
   if (isIP(address) === 4) return Buffer.from(address.split(".").map(Number))
   const [head = "", tail] = address.split("::")
-  const groups = (text: string | undefined) => (text === undefined || text === "" ? [] : text.split(":"))
-  const [left, right] = [groups(head), groups(tail)]
+  const [left, right] = [groupsOf(head), groupsOf(tail)]
   const all = tail === undefined ? left : [...left, ...Array<string>(8 - left.length - right.length).fill("0"), ...right]
   return Buffer.from(all.map((group) => group.padStart(4, "0")).join(""), "hex")
 }
 
-const alternativeName = (name: string) => (isIP(name) === 0 ? implicit(2, Buffer.from(name, "ascii")) : implicit(7, ipBytes(name)))
+const alternativeName = (name: string) =>
+  isIP(name) === 0 ? implicit(2, Buffer.from(name, "ascii")) : implicit(7, ipBytes(name))
 
 interface Subject {
   readonly name: string
@@ -55,10 +58,16 @@ interface Subject {
   readonly extensions: ReadonlyArray<Uint8Array>
 }
 
-const pem = (bytes: Uint8Array): string =>
-  `-----BEGIN CERTIFICATE-----\n${Buffer.from(bytes).toString("base64").replaceAll(/.{64}/g, "$&\n").trimEnd()}\n-----END CERTIFICATE-----\n`
+const pem = (bytes: Uint8Array): string => {
+  const lines = Buffer.from(bytes).toString("base64").match(/.{1,64}/g) ?? []
+  return ["-----BEGIN CERTIFICATE-----", ...lines, "-----END CERTIFICATE-----", ""].join("\n")
+}
 
-const issue = (subject: Subject, issuer: { readonly name: string; readonly publicKey: KeyObject; readonly privateKey: KeyObject }, nowMs: number) => {
+const issue = (
+  subject: Subject,
+  issuer: { readonly name: string; readonly publicKey: KeyObject; readonly privateKey: KeyObject },
+  nowMs: number
+) => {
   const authorityKeyId = extension("2.5.29.35", sequence(implicit(0, keyIdOf(issuer.publicKey))))
   const serial = randomBytes(16)
   serial[0] = (serial[0]! & 0x7f) | 0x40
@@ -75,9 +84,10 @@ const issue = (subject: Subject, issuer: { readonly name: string; readonly publi
   return pem(sequence(body, ECDSA_WITH_SHA256, bits(sign("sha256", body, issuer.privateKey))))
 }
 
+const newKeys = () => generateKeyPairSync("ec", { namedCurve: "P-256" })
+
 /** `nowMs`: Unix milliseconds, the beginning of every certificate's validity. Keys exist only in what is returned. */
 export const devAuthority = (nowMs: number): DevAuthority => {
-  const newKeys = () => generateKeyPairSync("ec", { namedCurve: "P-256" })
   const keys = newKeys()
   // Two authorities of two starts must not look like one.
   const name = `Portcullis development ${randomBytes(4).toString("hex")}`
@@ -86,7 +96,10 @@ export const devAuthority = (nowMs: number): DevAuthority => {
     name,
     key: keys.publicKey,
     // CA without intermediates; keyCertSign and cRLSign.
-    extensions: [extension("2.5.29.19", sequence(boolean(true), integer(Buffer.of(0))), true), extension("2.5.29.15", bits(Buffer.of(0x06), 1), true)]
+    extensions: [
+      extension("2.5.29.19", sequence(boolean(true), integer(Buffer.of(0))), true),
+      extension("2.5.29.15", bits(Buffer.of(0x06), 1), true)
+    ]
   }
   const leaf = (subject: string, usage: string, names: ReadonlyArray<string>): Certificate => {
     const { publicKey, privateKey } = newKeys()

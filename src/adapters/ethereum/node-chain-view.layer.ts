@@ -1,6 +1,6 @@
 /**
- * A KMS node's own view of the chain: `DecryptionGateway.inspect` at a block that the node's operator finds final enough. Calls made in the
- * same turn of the event loop travel in one HTTP request (see rpc.ts).
+ * A KMS node's own view of the chain: `DecryptionGateway.inspect` at a block that the node's operator finds final enough. Calls
+ * made in the same turn of the event loop travel in one HTTP request (see rpc.ts).
  */
 import { Effect, Layer } from "effect"
 import type { Hex } from "../../domain/hex.ts"
@@ -58,7 +58,8 @@ export const nodeChainViewLayer = (rpc: Rpc, contracts: Contracts, policy: NodeF
     chainId: contracts.chainId,
     gateway,
     registry: contracts.ciphertextRegistry,
-    inspect: (request) => (policy.type === "latest" ? inspectLatest(request) : inspectSettled(request)).pipe(Effect.mapError(unavailable)),
+    inspect: (request) =>
+      (policy.type === "latest" ? inspectLatest(request) : inspectSettled(request)).pipe(Effect.mapError(unavailable)),
     committee: (epoch) =>
       readCommittee(rpc, contracts, epoch).pipe(
         Effect.catchTag("EpochUnusable", () => Effect.succeed(undefined)),

@@ -1,7 +1,8 @@
 /**
- * The answer log as a file of JSON lines, only ever appended to. Entries that arrive while a write is under way go out together in
- * the next one. The newest answers are kept in memory by request, so that a node that would contradict itself notices. About 350 bytes
- * for each answer: rotate it by copying and truncating (logrotate's `copytruncate`); the node never needs what is older than an hour.
+ * The answer log as a file of JSON lines, only ever appended to. Entries that arrive while a write is under way go out together
+ * in the next one. The newest answers are kept in memory by request, so that a node that would contradict itself notices. About
+ * 350 bytes for each answer: rotate it by copying and truncating (logrotate's `copytruncate`); the node never needs what is older
+ * than an hour.
  */
 import type { FileHandle } from "node:fs/promises"
 import { open } from "node:fs/promises"
@@ -18,7 +19,10 @@ const TAIL_BYTES_MAX = 32 * 1024 * 1024
 
 export interface AnswerLogOptions {
   readonly path: string
-  /** Whether an entry must also survive the loss of power (one fdatasync for each write). Without it, it survives the end of the process. */
+  /**
+   * Whether an entry must also survive the loss of power (one fdatasync for each write). Without it, it survives the end of the
+   * process.
+   */
   readonly isSynced?: boolean
 }
 
@@ -42,7 +46,9 @@ const shareOf = (line: string): Tail["entries"] => {
     if (typeof entry !== "object" || entry === null || !("type" in entry) || entry.type !== "share") return []
     if (!("requestId" in entry) || !("sharesHash" in entry)) return []
     const { requestId, sharesHash } = entry
-    return typeof requestId === "string" && typeof sharesHash === "string" ? [{ requestId: requestId as Hex, sharesHash: sharesHash as Hex }] : []
+    return typeof requestId === "string" && typeof sharesHash === "string"
+      ? [{ requestId: requestId as Hex, sharesHash: sharesHash as Hex }]
+      : []
   } catch {
     return []
   }

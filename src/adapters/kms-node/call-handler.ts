@@ -1,6 +1,6 @@
 /**
- * Runs one unary call as an Effect: refusals become statuses, our own failures become "internal" without a word about their cause, and a
- * caller that goes away or runs out of time stops the work.
+ * Runs one unary call as an Effect: refusals become statuses, our own failures become "internal" without a word about their
+ * cause, and a caller that goes away or runs out of time stops the work.
  */
 import { type handleUnaryCall, type sendUnaryData, type ServerUnaryCall, status } from "@grpc/grpc-js"
 import { Cause, type Context, Effect, Exit, Option } from "effect"
@@ -27,14 +27,21 @@ const callerOf = (call: ServerUnaryCall<unknown, unknown>): string => {
   return `cert:${typeof name === "string" ? name : certificate.fingerprint256}`
 }
 
-/** What the caller is told about a failure that is not about its request. Only tags are logged: a cause may quote what it should not. */
+/**
+ * What the caller is told about a failure that is not about its request. Only tags are logged: a cause may quote what it should
+ * not.
+ */
 const internal = (method: string, failure: Exclude<NodeFailure, Refusal> | undefined) => {
   const answer =
     failure?._tag === "AnswerLogUnavailable"
       ? { code: status.UNAVAILABLE, details: "the node cannot write its answer log" }
       : { code: status.INTERNAL, details: "internal" }
   return Effect.logError("a call failed for a reason of ours").pipe(
-    Effect.annotateLogs({ method, failure: failure?._tag ?? "defect", ...(failure?._tag === "VaultRejected" ? { why: failure.message } : {}) }),
+    Effect.annotateLogs({
+      method,
+      failure: failure?._tag ?? "defect",
+      ...(failure?._tag === "VaultRejected" ? { why: failure.message } : {})
+    }),
     Effect.as(answer)
   )
 }

@@ -1,4 +1,6 @@
-/** One unary call to a node as an Effect: interrupted with its fiber, bounded in time, its failures in the words of the journey. */
+/**
+ * One unary call to a node as an Effect: interrupted with its fiber, bounded in time, its failures in the words of the journey.
+ */
 import { type CallOptions, type ClientUnaryCall, Metadata, type ServiceError, status } from "@grpc/grpc-js"
 import { Clock, Effect } from "effect"
 import type { CommitteeNode } from "../../domain/committee.ts"
@@ -11,7 +13,9 @@ import { WireFault } from "./wire.ts"
 const RETRY_AFTER_MS = 250
 
 const STATUS_NAMES: ReadonlyMap<number, string> = new Map(
-  Object.entries(status).flatMap(([name, code]) => (typeof code === "number" ? [[code, name.toLowerCase().replaceAll("_", "-")]] : []))
+  Object.entries(status).flatMap(([name, code]) =>
+    typeof code === "number" ? [[code, name.toLowerCase().replaceAll("_", "-")]] : []
+  )
 )
 
 /** Statuses that a correct node of this protocol never sends without a refusal: it speaks another protocol, or nonsense. */

@@ -46,9 +46,7 @@ const addressIn = (endpoint: string): string | undefined => {
 
 const NodeClient = makeGenericClientConstructor(kmsNodeService, "portcullis.kms.v1.KmsNode")
 
-export const channelPool = (
-  options: ChannelOptions
-): Effect.Effect<(node: CommitteeNode) => GuardedClient, never, Scope.Scope> =>
+export const channelPool = (options: ChannelOptions): Effect.Effect<(node: CommitteeNode) => GuardedClient, never, Scope.Scope> =>
   Effect.gen(function* () {
     setLogVerbosity(logVerbosity.NONE) // it writes to stderr past every logger; what fails is told to the caller
     const clients = new Map<string, GuardedClient>()

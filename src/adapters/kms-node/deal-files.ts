@@ -1,6 +1,6 @@
 /**
- * The development dealer's files: one directory for each node, and the public committee record. Whoever runs this has seen the whole key, so
- * every file says where it comes from. It never overwrites anything.
+ * The development dealer's files: one directory for each node, and the public committee record. Whoever runs this has seen the
+ * whole key, so every file says where it comes from. It never overwrites anything.
  */
 import { randomBytes } from "node:crypto"
 import { mkdir, writeFile } from "node:fs/promises"
@@ -21,8 +21,8 @@ export const COMMITTEE_FILE = "committee.json"
 export const KEY_FILE = "key-encryption-key"
 export const nodeDirectory = (directory: string, id: NodeId): string => join(directory, `node-${id}`)
 
-const WARNING = `These keys were dealt by one process on one machine for development. Whoever ran it could decrypt everything that is
-encrypted for this committee. Never use them for anything of value.
+const WARNING = `These keys were dealt by one process on one machine for development. Whoever ran it could decrypt
+everything that is encrypted for this committee. Never use them for anything of value.
 `
 
 export interface DealOptions {
@@ -88,7 +88,10 @@ const writeNode = Effect.fnUntraced(function* (options: DealOptions, id: NodeId,
   yield* Effect.tryPromise({ try: () => mkdir(directory, { mode: 0o700 }), catch: failed(directory) })
   const keyPath = join(directory, KEY_FILE)
   const key = new Uint8Array(randomBytes(32))
-  yield* Effect.ensuring(write(keyPath, key, 0o600), Effect.sync(() => key.fill(0)))
+  yield* Effect.ensuring(
+    write(keyPath, key, 0o600),
+    Effect.sync(() => key.fill(0))
+  )
   const sealed = yield* sealNode(id, options.epoch, decryption, attestation).pipe(
     Effect.provide(options.keyLayer(keyPath)),
     Effect.mapError(({ message }) => new DealFailed({ path: keyPath, reason: message }))

@@ -1,6 +1,6 @@
 /**
- * A node's secrets in a directory of its own: `identity.json` and one `share-epoch-<n>.json` for each epoch, all sealed. The identity is opened
- * at start; a share when its epoch is first used. What was opened is overwritten when the layer closes.
+ * A node's secrets in a directory of its own: `identity.json` and one `share-epoch-<n>.json` for each epoch, all sealed. The
+ * identity is opened at start; a share when its epoch is first used. What was opened is overwritten when the layer closes.
  */
 import { readdir, readFile, stat } from "node:fs/promises"
 import { join } from "node:path"
@@ -47,7 +47,9 @@ const epochsIn = (directory: string) =>
     )
   )
 
-export const fileShareVaultLayer = (options: { readonly directory: string }): Layer.Layer<ShareVault, VaultRejected, KeyEncryptionKey> =>
+export const fileShareVaultLayer = (options: {
+  readonly directory: string
+}): Layer.Layer<ShareVault, VaultRejected, KeyEncryptionKey> =>
   Layer.effect(
     ShareVault,
     Effect.gen(function* () {
@@ -69,7 +71,8 @@ export const fileShareVaultLayer = (options: { readonly directory: string }): La
       const openEpoch = Effect.fnUntraced(function* (epoch: number) {
         const path = join(options.directory, shareFileName(epoch))
         const file = yield* readJson(ShareFile, path)
-        if (file.epoch !== epoch || file.nodeId !== identityFile.nodeId) return yield* rejected(path, "it is of another node or epoch")
+        if (file.epoch !== epoch || file.nodeId !== identityFile.nodeId)
+          return yield* rejected(path, "it is of another node or epoch")
         const secrets = yield* openShare(path, file).pipe(Effect.mapError(providerDown(path)))
         opened.set(epoch, secrets)
         return secrets

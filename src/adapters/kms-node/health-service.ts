@@ -1,4 +1,7 @@
-/** grpc.health.v1 for one server: serving until it drains. Orchestrators and `grpc_health_probe` ask it; it needs no chain and no keys. */
+/**
+ * grpc.health.v1 for one server: serving until it drains. Orchestrators and `grpc_health_probe` ask it; it needs no chain and no
+ * keys.
+ */
 import { type ServerWritableStream, status } from "@grpc/grpc-js"
 import type { HealthCheckRequest, HealthCheckResponse, HealthServer } from "./generated/grpc/health/v1/health.ts"
 import { HealthCheckResponse_ServingStatus as Serving } from "./generated/grpc/health/v1/health.ts"

@@ -1,4 +1,7 @@
-/** How a refusal travels: a gRPC status that generic tools understand, and the whole of it in the trailer `portcullis-refusal-bin`. */
+/**
+ * How a refusal travels: a gRPC status that generic tools understand, and the whole of it in the trailer
+ * `portcullis-refusal-bin`.
+ */
 import { Metadata, status } from "@grpc/grpc-js"
 import { Refusal, REFUSAL_REASONS, type RefusalReason } from "../../kms-node/refusal.ts"
 import * as proto from "./generated/portcullis/kms/v1/kms_node.ts"

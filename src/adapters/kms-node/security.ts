@@ -1,4 +1,7 @@
-/** How a channel between gateway and node is protected. Mutual TLS, or plain text when somebody wrote `insecure: true` and meant it. */
+/**
+ * How a channel between gateway and node is protected. Mutual TLS, or plain text when somebody wrote `insecure: true` and meant
+ * it.
+ */
 import { checkServerIdentity } from "node:tls"
 import { ChannelCredentials, ServerCredentials } from "@grpc/grpc-js"
 
@@ -25,8 +28,9 @@ export const serverCredentials = (security: Security): ServerCredentials =>
     : ServerCredentials.createInsecure()
 
 /**
- * `address`: the IP address that the other side's certificate has to be for. Needed because an address cannot stand as a server name in
- * the handshake (RFC 6066 section 3), so grpc-js has to be given some other name there, and would check the certificate against that.
+ * `address`: the IP address that the other side's certificate has to be for. Needed because an address cannot stand as a server
+ * name in the handshake (RFC 6066 section 3), so grpc-js has to be given some other name there, and would check the certificate
+ * against that.
  */
 export const channelCredentials = (security: Security, address?: string): ChannelCredentials =>
   isMutual(security)

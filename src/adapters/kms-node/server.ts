@@ -1,6 +1,6 @@
 /**
- * Starts one KMS node: the gRPC server around `src/kms-node`. It lives as long as its scope; closing that stops taking calls, lets those
- * under way finish, and only then lets go of the secrets (whose layers were there first).
+ * Starts one KMS node: the gRPC server around `src/kms-node`. It lives as long as its scope; closing that stops taking calls,
+ * lets those under way finish, and only then lets go of the secrets (whose layers were there first).
  */
 import { logVerbosity, Server, type ServerOptions, setLogVerbosity } from "@grpc/grpc-js"
 import { Context, Effect, Schema, type Scope } from "effect"
@@ -102,12 +102,16 @@ const bind = (server: Server, { host, port, security }: KmsNodeOptions) =>
     try {
       server.bindAsync(address, serverCredentials(security), (error, bound) =>
         resume(
-          error === null ? Effect.succeed(bound) : Effect.fail(new KmsNodeNotStarted({ reason: `cannot listen on ${address}: ${error.message}` }))
+          error === null
+            ? Effect.succeed(bound)
+            : Effect.fail(new KmsNodeNotStarted({ reason: `cannot listen on ${address}: ${error.message}` }))
         )
       )
     } catch {
       // Only credentials throw here; what they quote may be a private key.
-      resume(Effect.fail(new KmsNodeNotStarted({ reason: "the certificate, its private key or the authority is not usable PEM" })))
+      resume(
+        Effect.fail(new KmsNodeNotStarted({ reason: "the certificate, its private key or the authority is not usable PEM" }))
+      )
     }
   })
 
@@ -142,6 +146,7 @@ export const startKmsNode = (options: KmsNodeOptions): Effect.Effect<KmsNodeHand
     if (options.isProduction && vault.isForDevelopment) {
       yield* Effect.logWarning("this node's keys were dealt for development: whoever dealt them can decrypt everything")
     }
-    if (options.fault !== undefined) yield* Effect.logWarning("this node misbehaves on order").pipe(Effect.annotateLogs({ fault: options.fault }))
+    if (options.fault !== undefined)
+      yield* Effect.logWarning("this node misbehaves on order").pipe(Effect.annotateLogs({ fault: options.fault }))
     return { host: options.host, port, nodeId, identity, epochs }
   })

@@ -1,6 +1,7 @@
 /**
- * The generated service, with doors that do not throw: bytes that are no message become a `WireFault`, which each side then answers in its
- * own way. (@grpc/grpc-js would report them as an internal error of the server.) The limits of a message stand here, for both sides.
+ * The generated service, with doors that do not throw: bytes that are no message become a `WireFault`, which each side then
+ * answers in its own way. (@grpc/grpc-js would report them as an internal error of the server.) The limits of a message stand
+ * here, for both sides.
  */
 import type { MethodDefinition } from "@grpc/grpc-js"
 import {

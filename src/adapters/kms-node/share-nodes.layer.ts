@@ -1,6 +1,7 @@
 /**
- * The committee's nodes over gRPC. One channel for each endpoint, kept alive. An answer gets past here only when it has the right form, is
- * about the right request and is signed by the identity that the committee record pins; whether its shares are right, the combiner finds out.
+ * The committee's nodes over gRPC. One channel for each endpoint, kept alive. An answer gets past here only when it has the right
+ * form, is about the right request and is signed by the identity that the committee record pins; whether its shares are right,
+ * the combiner finds out.
  */
 import { Effect, Layer } from "effect"
 import type { CommitteeNode } from "../../domain/committee.ts"
@@ -31,7 +32,12 @@ const tooWide = (node: CommitteeNode) =>
 const invalid = (node: CommitteeNode, reason: string) => new AnswerInvalid({ nodeId: node.id, reason })
 
 /** What is wrong with an answer before its signature is looked at; undefined when nothing is. */
-const answerFault = (node: CommitteeNode, requestId: RequestId, request: DecryptionRequest, answer: ShareAnswer): string | undefined => {
+const answerFault = (
+  node: CommitteeNode,
+  requestId: RequestId,
+  request: DecryptionRequest,
+  answer: ShareAnswer
+): string | undefined => {
   if (answer.requestId !== requestId) return "it is about another request"
   if (answer.epoch !== request.epoch) return "it is of another epoch"
   if (answer.nodeId !== node.id) return "it is from another node"
@@ -51,7 +57,9 @@ export const shareNodesLayer = (options: ShareNodesOptions): Layer.Layer<ShareNo
         if (!fitsWire(request)) return yield* tooWide(node)
         const client = clientOf(node)
         const answer = readAnswer(
-          yield* callNode<proto.ShareAnswer>(node, timeoutMs, (metadata, call, done) => client.share({ request: writeFacts(request) }, metadata, call, done))
+          yield* callNode<proto.ShareAnswer>(node, timeoutMs, (metadata, call, done) =>
+            client.share({ request: writeFacts(request) }, metadata, call, done)
+          )
         )
         const fault = answerFault(node, requestId, request, answer)
         if (fault !== undefined) return yield* invalid(node, fault)
@@ -69,7 +77,9 @@ export const shareNodesLayer = (options: ShareNodesOptions): Layer.Layer<ShareNo
           if (!results.every(({ request }) => fitsWire(request))) return yield* tooWide(node)
           const client = clientOf(node)
           const message = writeBatch({ epoch: attested.epoch, expiry: attested.expiry, results })
-          const answer = yield* callNode<proto.AttestAnswer>(node, timeoutMs, (metadata, call, done) => client.attest(message, metadata, call, done))
+          const answer = yield* callNode<proto.AttestAnswer>(node, timeoutMs, (metadata, call, done) =>
+            client.attest(message, metadata, call, done)
+          )
           if (answer.nodeId !== node.id) return yield* invalid(node, "it is from another node")
           if (toHex(answer.root) !== attested.root) return yield* invalid(node, "it attests another root")
           const part = new Uint8Array(answer.part)
@@ -82,10 +92,19 @@ export const shareNodesLayer = (options: ShareNodesOptions): Layer.Layer<ShareNo
         }),
         describe: Effect.fnUntraced(function* (node): Effect.fn.Return<Description, NodeError> {
           const client = clientOf(node)
-          const answer = yield* callNode<proto.DescribeAnswer>(node, timeoutMs, (metadata, call, done) => client.describe({}, metadata, call, done))
+          const answer = yield* callNode<proto.DescribeAnswer>(node, timeoutMs, (metadata, call, done) =>
+            client.describe({}, metadata, call, done)
+          )
           const identity = toHex(answer.identity)
-          if (answer.nodeId !== node.id || identity !== node.identity) return yield* invalid(node, "another node serves at this endpoint")
-          return { nodeId: answer.nodeId, identity, epochs: answer.epochs, version: answer.version.slice(0, 64), clockMs: Number(answer.clockMs) }
+          if (answer.nodeId !== node.id || identity !== node.identity)
+            return yield* invalid(node, "another node serves at this endpoint")
+          return {
+            nodeId: answer.nodeId,
+            identity,
+            epochs: answer.epochs,
+            version: answer.version.slice(0, 64),
+            clockMs: Number(answer.clockMs)
+          }
         })
       }
     })

@@ -1,6 +1,6 @@
 /**
- * Between protobuf messages and the domain's words. What comes in is foreign: fields of the wrong length, missing parts and unknown kinds
- * are answered with a sentence, never with an exception.
+ * Between protobuf messages and the domain's words. What comes in is foreign: fields of the wrong length, missing parts and
+ * unknown kinds are answered with a sentence, never with an exception.
  */
 import { toHex, fromHex } from "../../domain/hex.ts"
 import type { DecryptionRequest, RequestKind } from "../../domain/request.ts"

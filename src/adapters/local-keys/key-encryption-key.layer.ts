@@ -1,6 +1,6 @@
 /**
- * A key-encryption key in a file of its owner: 32 random bytes that nobody else may read. Whoever has the file and the sealed bytes has
- * everything, so keep the two apart; providers that never show their key come to the same port.
+ * A key-encryption key in a file of its owner: 32 random bytes that nobody else may read. Whoever has the file and the sealed
+ * bytes has everything, so keep the two apart; providers that never show their key come to the same port.
  */
 import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from "node:crypto"
 import { constants } from "node:fs"

@@ -33,17 +33,23 @@ const lines = (path: string) =>
     .split("\n")
     .filter((line) => line !== "")
 
-test.each([false, true])("every answer stands in the file when record returns, once for each time it was given (synced: %s)", async (isSynced) => {
-  const path = freshPath()
-  const entries = Array.from({ length: 500 }, (_, index) => entry(index % 250, index % 250))
-  await Effect.runPromise(recording(path, entries, isSynced))
-  expect(lines(path).map((line) => JSON.parse(line) as ShareEntry)).toEqual(entries)
-})
+test.each([false, true])(
+  "every answer stands in the file when record returns, once for each time it was given (synced: %s)",
+  async (isSynced) => {
+    const path = freshPath()
+    const entries = Array.from({ length: 500 }, (_, index) => entry(index % 250, index % 250))
+    await Effect.runPromise(recording(path, entries, isSynced))
+    expect(lines(path).map((line) => JSON.parse(line) as ShareEntry)).toEqual(entries)
+  }
+)
 
 test("another answer to the same request is refused, also after a restart, and not written", async () => {
   const path = freshPath()
   await Effect.runPromise(recording(path, [entry(1, 1), entry(2, 2)]))
-  expect(await Effect.runPromise(Effect.flip(recording(path, [entry(2, 3)])))).toMatchObject({ _tag: "AnswerContradicts", fate: "halt" })
+  expect(await Effect.runPromise(Effect.flip(recording(path, [entry(2, 3)])))).toMatchObject({
+    _tag: "AnswerContradicts",
+    fate: "halt"
+  })
   await Effect.runPromise(recording(path, [entry(2, 2), entry(3, 3)]))
   expect(lines(path).length).toBe(4)
 })

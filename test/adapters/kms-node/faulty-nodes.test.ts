@@ -26,7 +26,12 @@ const idOf = (fault: (typeof NODE_FAULTS)[number]) => NODE_FAULTS.indexOf(fault)
 beforeAll(async () => {
   dealt = await dealCommittee({ threshold: 2, nodes: NODE_FAULTS.length + 2 })
   chain = chainDouble(dealt.committee)
-  kms = await startCommittee(dealt, { chainView: chain.layer, transport: "insecure", fault: (id) => NODE_FAULTS[id - 1], drainMsMax: 200 })
+  kms = await startCommittee(dealt, {
+    chainView: chain.layer,
+    transport: "insecure",
+    fault: (id) => NODE_FAULTS[id - 1],
+    drainMsMax: 200
+  })
   requests = requestsOn(dealt.engine, chain)
   const [forAll, mine] = [await requests.publish("public"), await requests.publish(chain.requester)]
   made = {
@@ -79,7 +84,10 @@ test("silent: no answer within the caller's time", async () => {
 })
 
 test("refuse: a no to what is allowed", async () => {
-  expect(await Effect.runPromise(Effect.flip(ask(idOf("refuse"), made.public)))).toMatchObject({ _tag: "NodeRefused", reason: "not-allowed" })
+  expect(await Effect.runPromise(Effect.flip(ask(idOf("refuse"), made.public)))).toMatchObject({
+    _tag: "NodeRefused",
+    reason: "not-allowed"
+  })
 })
 
 test("the two honest ones are enough, and the liars' attestation parts are wrong", async () => {

@@ -1,4 +1,6 @@
-/** What a node logs, answers to refused calls and writes down contains no secret, no share and no plaintext, however a call ends. */
+/**
+ * What a node logs, answers to refused calls and writes down contains no secret, no share and no plaintext, however a call ends.
+ */
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { Effect, Layer, Schema } from "effect"
@@ -15,7 +17,13 @@ import { NodeChainView } from "../../../src/kms-node/node-chain-view.port.ts"
 import { ShareVault } from "../../../src/kms-node/share-vault.port.ts"
 import { encodeResult } from "../../../src/threshold/result-encoding.ts"
 import { chainDouble, type ChainDouble } from "../../support/chain-double.ts"
-import { dealCommittee, type DealtCommittee, type KmsCommittee, serverNameOf, startCommittee } from "../../support/kms-committee.ts"
+import {
+  dealCommittee,
+  type DealtCommittee,
+  type KmsCommittee,
+  serverNameOf,
+  startCommittee
+} from "../../support/kms-committee.ts"
 import { requestsOn, rootOf } from "../../support/kms-requests.ts"
 import { logSink } from "../../support/log-sink.ts"
 
@@ -30,7 +38,12 @@ const logs = logSink()
 const markers: Array<string> = []
 const plant = (bytes: Uint8Array) => {
   const buffer = Buffer.from(bytes)
-  markers.push(buffer.toString("hex"), buffer.toString("base64").slice(0, 40), buffer.toString("latin1"), [...buffer.subarray(0, 8)].join(","))
+  markers.push(
+    buffer.toString("hex"),
+    buffer.toString("base64").slice(0, 40),
+    buffer.toString("latin1"),
+    [...buffer.subarray(0, 8)].join(",")
+  )
 }
 
 const plantSecretsOf = async (id: number) => {
@@ -67,7 +80,9 @@ test("good calls, refused calls, broken calls and the end leave no trace of what
   const using = <A>(ask: (nodes: ShareNodes["Service"]) => Effect.Effect<A, unknown>) =>
     Effect.runPromise(
       Effect.flatMap(ShareNodes, ask).pipe(
-        Effect.tapError((error) => Effect.sync(() => seen.push(JSON.stringify(error), String(error), (error as Error).stack ?? ""))),
+        Effect.tapError((error) =>
+          Effect.sync(() => seen.push(JSON.stringify(error), String(error), (error as Error).stack ?? ""))
+        ),
         Effect.result,
         Effect.provide(layer)
       )
@@ -97,7 +112,9 @@ test("good calls, refused calls, broken calls and the end leave no trace of what
 
   const files = dealt.committee.nodes.flatMap((node) => {
     const directory = nodeDirectory(dealt.directory, node.id)
-    return readdirSync(directory).filter((name) => name !== KEY_FILE).map((name) => readFileSync(join(directory, name), "latin1"))
+    return readdirSync(directory)
+      .filter((name) => name !== KEY_FILE)
+      .map((name) => readFileSync(join(directory, name), "latin1"))
   })
   expect(logs.text()).toContain("KMS node serves")
   expect(logs.text()).toContain("a call failed for a reason of ours")

@@ -1,4 +1,7 @@
-/** What a node keeps on disk: it opens under its own key and name only, and says clearly what is wrong otherwise, without a secret. */
+/**
+ * What a node keeps on disk: it opens under its own key and name only, and says clearly what is wrong otherwise, without a
+ * secret.
+ */
 import { chmodSync, cpSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -37,7 +40,10 @@ type Vault = ShareVault["Service"]
 const using = <A, E>(ask: (vault: Vault) => Effect.Effect<A, E>, layer = vaultAt(directory)) =>
   Effect.runPromise(Effect.flatMap(ShareVault, ask).pipe(Effect.provide(layer)))
 const failing = (ask: (vault: Vault) => Effect.Effect<unknown, unknown>, layer = vaultAt(directory)) =>
-  Effect.runPromise(Effect.flatMap(ShareVault, ask).pipe(Effect.provide(layer), Effect.flip)) as Promise<{ _tag: string; message: string }>
+  Effect.runPromise(Effect.flatMap(ShareVault, ask).pipe(Effect.provide(layer), Effect.flip)) as Promise<{
+    _tag: string
+    message: string
+  }>
 const first = (vault: Vault) => vault.secrets(1)
 
 test("what was dealt opens to the shares and identity of the committee record", () =>
@@ -70,7 +76,8 @@ test("secrets are overwritten when the vault closes", async () => {
 
 test("nobody but the owner may read a node's files, and they say where they come from", () => {
   const written = nodeDirectory(dealt.directory, 1)
-  for (const path of [written, ...readdirSync(written).map((name) => join(written, name))]) expect(statSync(path).mode & 0o077).toBe(0)
+  for (const path of [written, ...readdirSync(written).map((name) => join(written, name))])
+    expect(statSync(path).mode & 0o077).toBe(0)
   expect(readFileSync(join(work, "DEVELOPMENT-ONLY.txt"), "utf8")).toContain("Never use them")
   for (const name of [IDENTITY_FILE, shareFileName(1)]) {
     expect(JSON.parse(readFileSync(join(directory, name), "utf8"))).toMatchObject({ origin: "development-dealer" })
@@ -111,7 +118,10 @@ describe("a vault does not open", () => {
 
   test("with a share of another epoch under this one's name", async () => {
     renameSync(shareFile(), join(directory, shareFileName(2)))
-    expect(await failing((vault) => vault.secrets(2))).toMatchObject({ _tag: "VaultRejected", reason: "it is of another node or epoch" })
+    expect(await failing((vault) => vault.secrets(2))).toMatchObject({
+      _tag: "VaultRejected",
+      reason: "it is of another node or epoch"
+    })
     rewrite(join(directory, shareFileName(2)), (json) => ({ ...json, epoch: 2 }))
     expect(await failing((vault) => vault.secrets(2))).toMatchObject({
       _tag: "VaultRejected",
@@ -148,7 +158,9 @@ describe("a vault does not open", () => {
 
   test("after one altered digit of anything that is sealed, and it shows none of it", async () => {
     const original = readFileSync(shareFile(), "utf8")
-    const secrets = await using((vault) => Effect.map(vault.secrets(1), (opened) => Buffer.from(opened!.decryption).toString("hex")))
+    const secrets = await using((vault) =>
+      Effect.map(vault.secrets(1), (opened) => Buffer.from(opened!.decryption).toString("hex"))
+    )
     const digits = [...original.matchAll(/"(?:wrappedKey|nonce|ciphertext)": "0x([0-9a-f]+)"/g)].flatMap((match) =>
       Array.from({ length: match[1]!.length }, (_, at) => match.index + match[0].indexOf("0x") + 2 + at)
     )

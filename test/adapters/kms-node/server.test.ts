@@ -1,10 +1,16 @@
-/** What a KMS node's server does with callers it does not know, messages it cannot read, too many of them, and the end of its life. */
+/**
+ * What a KMS node's server does with callers it does not know, messages it cannot read, too many of them, and the end of its
+ * life.
+ */
 import { ChannelCredentials, Client, Metadata, type ServiceError, status } from "@grpc/grpc-js"
 import { Effect, Exit, Layer, Scope } from "effect"
 import fc from "fast-check"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { devAuthority } from "../../../src/adapters/dev-certificates/dev-certificates.ts"
-import { HealthClient, HealthCheckResponse_ServingStatus as Serving } from "../../../src/adapters/kms-node/generated/grpc/health/v1/health.ts"
+import {
+  HealthClient,
+  HealthCheckResponse_ServingStatus as Serving
+} from "../../../src/adapters/kms-node/generated/grpc/health/v1/health.ts"
 import { AttestRequest, ShareAnswer, ShareRequest } from "../../../src/adapters/kms-node/generated/portcullis/kms/v1/kms_node.ts"
 import { readRefusal } from "../../../src/adapters/kms-node/refusal-trailer.ts"
 import { channelCredentials, type Security } from "../../../src/adapters/kms-node/security.ts"
@@ -20,7 +26,13 @@ import { NodeChainView } from "../../../src/kms-node/node-chain-view.port.ts"
 import { ShareVault } from "../../../src/kms-node/share-vault.port.ts"
 import { type ChainDouble, chainDouble } from "../../support/chain-double.ts"
 import { eventually } from "../../support/eventually.ts"
-import { dealCommittee, type DealtCommittee, type KmsCommittee, serverNameOf, startCommittee } from "../../support/kms-committee.ts"
+import {
+  dealCommittee,
+  type DealtCommittee,
+  type KmsCommittee,
+  serverNameOf,
+  startCommittee
+} from "../../support/kms-committee.ts"
 import { requestsOn } from "../../support/kms-requests.ts"
 import { logSink } from "../../support/log-sink.ts"
 
@@ -44,7 +56,12 @@ const SHARE = "/portcullis.kms.v1.KmsNode/Share"
 const ATTEST = "/portcullis.kms.v1.KmsNode/Attest"
 
 /** Raw bytes to a method: what the node says about them. */
-const send = (path: string, bytes: Uint8Array, credentials = channelCredentials(kms.gatewaySecurity()), endpoint = kms.node(1).endpoint) =>
+const send = (
+  path: string,
+  bytes: Uint8Array,
+  credentials = channelCredentials(kms.gatewaySecurity()),
+  endpoint = kms.node(1).endpoint
+) =>
   new Promise<ServiceError | Buffer>((resolve) => {
     const client = new Client(endpoint, credentials, {
       "grpc.enable_retries": 0,
@@ -52,10 +69,18 @@ const send = (path: string, bytes: Uint8Array, credentials = channelCredentials(
       "grpc.ssl_target_name_override": serverNameOf(kms.node(1))
     })
     const same = (value: Buffer) => value
-    client.makeUnaryRequest(path, same, same, Buffer.from(bytes), new Metadata(), { deadline: Date.now() + 5_000 }, (error, answer) => {
-      client.close()
-      resolve(error ?? answer!)
-    })
+    client.makeUnaryRequest(
+      path,
+      same,
+      same,
+      Buffer.from(bytes),
+      new Metadata(),
+      { deadline: Date.now() + 5_000 },
+      (error, answer) => {
+        client.close()
+        resolve(error ?? answer!)
+      }
+    )
   })
 const refusalOf = async (sent: Promise<ServiceError | Buffer>) => {
   const answer = await sent
@@ -102,7 +127,9 @@ test("a caller does not talk to a server of another authority, or of another nam
   const named = ShareNodes.pipe(
     Effect.flatMap((nodes) => nodes.share(kms.node(1), requestIdOf(request), request)),
     Effect.flip,
-    Effect.provide(shareNodesLayer({ security: kms.gatewaySecurity(), serverNameOf: () => "kms-9.example.org", timeoutMs: 2_000 }))
+    Effect.provide(
+      shareNodesLayer({ security: kms.gatewaySecurity(), serverNameOf: () => "kms-9.example.org", timeoutMs: 2_000 })
+    )
   )
   expect(await Effect.runPromise(named)).toMatchObject({ _tag: "NodeUnavailable" })
 })
@@ -136,11 +163,22 @@ describe("a message that cannot be read is refused as malformed", () => {
 
   test.each<readonly [string, string, () => Uint8Array]>([
     ["an empty share request", SHARE, () => new Uint8Array()],
-    ["a cut share request", SHARE, () => ShareRequest.encode({ request: writeFacts(GOOD) }).finish().subarray(0, 40)],
+    [
+      "a cut share request",
+      SHARE,
+      () =>
+        ShareRequest.encode({ request: writeFacts(GOOD) })
+          .finish()
+          .subarray(0, 40)
+    ],
     ["a wrong wire type", SHARE, () => Buffer.from("0dffffffff", "hex")],
     ["a length beyond the end", SHARE, () => Buffer.from("0affffffff0f", "hex")],
     ["an unknown kind", SHARE, () => ShareRequest.encode({ request: { ...writeFacts(GOOD), kind: 9 as 1 } }).finish()],
-    ["a deadline of 2^64 - 1", SHARE, () => ShareRequest.encode({ request: { ...writeFacts(GOOD), deadline: 2n ** 64n - 1n } }).finish()],
+    [
+      "a deadline of 2^64 - 1",
+      SHARE,
+      () => ShareRequest.encode({ request: { ...writeFacts(GOOD), deadline: 2n ** 64n - 1n } }).finish()
+    ],
     ["a share request that is too long", SHARE, () => new Uint8Array(SHARE_REQUEST_BYTES_MAX + 1)],
     ["an empty batch", ATTEST, () => AttestRequest.encode({ epoch: 1, expiry: 1n, results: [] }).finish()],
     ["a result without a request", ATTEST, () => Buffer.from("1a00", "hex")]
@@ -189,17 +227,23 @@ test("a caller that asks too much is told when to come back, and others are not"
   const refused = outcomes.flatMap((outcome) => (outcome._tag === "Failure" ? [outcome.failure] : []))
   expect(refused.length).toBeGreaterThanOrEqual(2)
   for (const error of refused) expect(error).toMatchObject({ _tag: "NodeUnavailable", reason: "too-many-requests" })
-  expect(refused[0]).toHaveProperty("retryAfterMs", expect.toSatisfy((ms: number) => ms > 0 && ms <= 1_000))
+  expect(refused[0]).toHaveProperty(
+    "retryAfterMs",
+    expect.toSatisfy((ms: number) => ms > 0 && ms <= 1_000)
+  )
   expect((await Effect.runPromise(ask(limited.gatewaySecurity("modest"), limited))).nodeId).toBe(1)
   await limited.stop()
 })
 
 describe("grpc.health.v1", () => {
-  const health = (to: KmsCommittee) => new HealthClient(to.node(1).endpoint, channelCredentials(to.gatewaySecurity()), {
+  const health = (to: KmsCommittee) =>
+    new HealthClient(to.node(1).endpoint, channelCredentials(to.gatewaySecurity()), {
       "grpc.ssl_target_name_override": serverNameOf(to.node(1))
     })
   const check = (client: HealthClient, service: string) =>
-    new Promise<number>((resolve) => client.check({ service }, (error, answer) => resolve(error === null ? answer.status : -error.code)))
+    new Promise<number>((resolve) =>
+      client.check({ service }, (error, answer) => resolve(error === null ? answer.status : -error.code))
+    )
 
   test("the server and its service serve, and nothing else is known", async () => {
     const client = health(kms)
@@ -252,7 +296,9 @@ test("a call that hangs ends with its deadline, and does not hold up the end of 
     answerMsMax: 200,
     drainMsMax: 1_000
   })
-  expect(await Effect.runPromise(Effect.flip(ask(hanging.gatewaySecurity(), hanging)))).toMatchObject({ reason: "chain-unavailable" })
+  expect(await Effect.runPromise(Effect.flip(ask(hanging.gatewaySecurity(), hanging)))).toMatchObject({
+    reason: "chain-unavailable"
+  })
   await hanging.stop()
 })
 
@@ -296,7 +342,9 @@ describe("a node is not started", () => {
   })
 
   test("with a private key that is not usable, and does not quote it", async () => {
-    const error = await attempt({ security: { mutualTls: { authority: "x", certificate: "y", privateKey: "PLANTED-PRIVATE-KEY" } } })
+    const error = await attempt({
+      security: { mutualTls: { authority: "x", certificate: "y", privateKey: "PLANTED-PRIVATE-KEY" } }
+    })
     expect(error).toMatchObject({ _tag: "KmsNodeNotStarted" })
     expect(JSON.stringify(error) + String(error?.stack)).not.toContain("PLANTED")
   })
