@@ -1,5 +1,6 @@
 /** A real nats-server with its own port and its own store, started by the test that uses it and by nothing else. */
 import { spawn, type ChildProcess } from "node:child_process"
+import { existsSync } from "node:fs"
 import { mkdtemp, rm } from "node:fs/promises"
 import { connect, createServer } from "node:net"
 import { tmpdir } from "node:os"
@@ -9,6 +10,8 @@ import { findNatsServer, NATS_SERVER_MISSING } from "../../tools/server-programs
 import { eventually } from "./eventually.ts"
 
 const READY_MS_MAX = 20_000
+/** Where util-linux is, the server is killed with the process that started it, even when that one is killed. */
+const DIES_WITH_US = existsSync("/usr/bin/setpriv") ? ["/usr/bin/setpriv", "--pdeathsig", "KILL", "--"] : []
 
 export class NatsServer {
   readonly port: number
@@ -46,7 +49,8 @@ export class NatsServer {
     assert(this.child === undefined, "this nats-server runs already")
     const program = findNatsServer(process.env)
     assert(program !== undefined, NATS_SERVER_MISSING)
-    const child = spawn(program, this.arguments, { stdio: ["ignore", "ignore", "pipe"] })
+    const [command, ...words] = [...DIES_WITH_US, program, ...this.arguments] as [string, ...ReadonlyArray<string>]
+    const child = spawn(command, words, { stdio: ["ignore", "ignore", "pipe"] })
     this.child = child
     this.output = ""
     child.stderr.on("data", (chunk: Buffer) => (this.output = (this.output + chunk.toString("utf8")).slice(-8_192)))
