@@ -10,6 +10,9 @@ import { ChainUnreachable, ContractRefused, InputRejected, NotAGateway, SignerNe
 export const gatewayInterface = new Interface(gatewayAbi)
 const INTERFACES = [gatewayInterface, ...[ciphertextRegistryAbi, accessListAbi, committeeRegistryAbi].map((abi) => new Interface(abi))]
 
+/** Twenty-five blocks of Ethereum: a transaction that is not mined by then pays too little, or waits for one with an earlier nonce. */
+const MINED_MS_MAX = 300_000
+
 export interface Deployment {
   readonly chainId: bigint
   readonly provider: Provider
@@ -61,8 +64,10 @@ export const send = async (
 ): Promise<TransactionReceipt> => {
   if (signer === undefined) throw new SignerNeeded({ doing: method })
   const receipt = await asking(method, async () => {
-    const sent = (await contract.getFunction(method).send(...values)) as TransactionResponse
-    return sent.wait()
+    // Estimated here and not by the signer: ethers' NonceManager counts a transaction that then fails its estimate, and is stuck for good.
+    const gasLimit = await contract.getFunction(method).estimateGas(...values)
+    const sent = (await contract.getFunction(method).send(...values, { gasLimit })) as TransactionResponse
+    return sent.wait(1, MINED_MS_MAX)
   })
   if (receipt === null) throw new ChainUnreachable({ doing: method, cause: "no receipt" })
   return receipt

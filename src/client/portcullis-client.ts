@@ -45,21 +45,25 @@ export interface Requested extends Mined {
   readonly requestId: Hex
 }
 
-export interface PublicRequestOptions {
+export interface Deadline {
   /** From the latest block's time on; at most 7 days. Default 600. */
   readonly deadlineSeconds?: number
+  /** Or the very moment, in Unix seconds by the chain's clock. */
+  readonly deadline?: number
+}
+
+export interface PublicRequestOptions extends Deadline {
   /** Gas for `onDecrypted` of the requesting contract; 0 for no callback (default), at most 500,000. */
   readonly callbackGas?: number
-  /** 32 bytes in hex. Name it to make asking again with the same contents recognisable. */
+  /** 32 bytes in hex. Name it, and the deadline, and the same request raised again is recognised. */
   readonly salt?: string
 }
 
-export interface UserRequestOptions {
+export interface UserRequestOptions extends Deadline {
   /** Whose permission is used: the signer (default), or somebody who delegated to it. */
   readonly account?: string
   /** Default: a fresh one. */
   readonly transport?: TransportSecret
-  readonly deadlineSeconds?: number
   readonly salt?: string
 }
 
@@ -185,7 +189,7 @@ export class PortcullisClient {
   async requestPublic(handles: ReadonlyArray<string>, options: PublicRequestOptions = {}): Promise<Requested> {
     const asked = handlesOf(handles)
     const salt = options.salt === undefined ? randomSalt() : bytes32Of("salt", options.salt)
-    const deadline = await this.#deadline(options.deadlineSeconds)
+    const deadline = await this.#deadline(options)
     return this.#raise("requestPublic", asked, deadline, options.callbackGas ?? 0, salt)
   }
 
@@ -198,7 +202,7 @@ export class PortcullisClient {
     const account = options.account === undefined ? await this.#account("requestUser") : addressOf("account", options.account)
     const salt = options.salt === undefined ? randomSalt() : bytes32Of("salt", options.salt)
     const transport = options.transport ?? TransportSecret.generate()
-    const deadline = await this.#deadline(options.deadlineSeconds)
+    const deadline = await this.#deadline(options)
     return { ...(await this.#raise("requestUser", asked, account, transport.publicKey, deadline, salt)), transport }
   }
 
@@ -266,8 +270,10 @@ export class PortcullisClient {
   }
 
   /** The contract compares with the time of the block that a request gets into, so the chain's clock is asked and not ours. */
-  async #deadline(seconds: number = DEADLINE_SECONDS): Promise<number> {
-    if (!Number.isInteger(seconds) || seconds < 1) throw new InputRejected({ argument: "deadlineSeconds", reason: "is not a positive integer" })
+  async #deadline({ deadlineSeconds, deadline }: Deadline): Promise<number> {
+    if (deadline !== undefined && deadlineSeconds !== undefined) throw new InputRejected({ argument: "deadline", reason: "is named twice" })
+    if (deadline !== undefined) return positive("deadline", deadline)
+    const seconds = positive("deadlineSeconds", deadlineSeconds ?? DEADLINE_SECONDS)
     const { provider } = this.#deployment
     const block = await asking("read the chain's clock", async () => (await provider.getBlock("pending")) ?? provider.getBlock("latest"))
     if (block === null) throw new ChainUnreachable({ doing: "read the chain's clock", cause: "no block" })
@@ -310,6 +316,11 @@ export class PortcullisClient {
 }
 
 const minedOf = ({ hash, blockNumber }: { readonly hash: string; readonly blockNumber: number }): Mined => ({ txHash: lower(hash), blockNumber })
+
+const positive = (argument: string, value: number): number => {
+  if (!Number.isSafeInteger(value) || value < 1) throw new InputRejected({ argument, reason: "is not a positive integer" })
+  return value
+}
 
 const handlesOf = (handles: ReadonlyArray<string>): ReadonlyArray<Hex> => {
   if (handles.length < 1 || handles.length > HANDLES_PER_REQUEST_MAX) {

@@ -150,7 +150,10 @@ const listen = ({ provider, ...deployment }: Deployment, requestId: Hex) => {
       await scheduler.wait(ms, { signal: AbortSignal.any([signal, woken.signal]) }).catch(() => {})
     },
     stop: async (): Promise<void> => {
-      if (isPushed) await provider.off(filter, onEvent).catch(() => {})
+      if (!isPushed) return
+      await provider.off(filter, onEvent).catch(() => {})
+      // ethers says `eth_unsubscribe` without waiting for the answer: a socket that is closed meanwhile would reject where nobody listens.
+      await provider.send("eth_chainId", []).catch(() => {})
     }
   }
 }
