@@ -53,7 +53,11 @@ export const findDeployment = async (address: string, provider: Provider, signer
 
 /** Answers of views, decoded. Rejects with `ContractRefused` or `ChainUnreachable`. */
 export const ask = (contract: Contract, view: string, ...values: ReadonlyArray<unknown>): Promise<Result> =>
-  asking(view, async () => (await contract.getFunction(view).staticCallResult(...values)) as Result)
+  asking(view, async () => {
+    const answer = (await contract.getFunction(view).staticCallResult(...values)) as Result
+    answer.toArray(true) // a part that cannot be decoded throws here, and not where it is used
+    return answer
+  })
 
 /** Sends and waits until it is mined. Rejects with `SignerNeeded`, `ContractRefused` or `ChainUnreachable`. */
 export const send = async (

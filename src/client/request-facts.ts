@@ -27,12 +27,23 @@ export const findRequest = async (deployment: Deployment, requestId: Hex, fromBl
   return found
 }
 
+/** Undefined for every log that is not, byte for byte, the event of the request it names. */
 const raisedBy = (deployment: Deployment, log: Log): RaisedRequest | undefined => {
-  const parsed = gatewayInterface.parseLog(log)
+  const parsed = parse(log)
   if (parsed?.name !== "DecryptionRequested") return undefined
   const facts = factsOf(deployment, parsed)
   const requestId = requestIdOf(facts)
   return requestId === lower(String(parsed.args.requestId)) ? { requestId, facts, blockNumber: log.blockNumber } : undefined
+}
+
+const parse = (log: Log): LogDescription | undefined => {
+  try {
+    const parsed = gatewayInterface.parseLog(log)
+    parsed?.args.toArray(true) // a part that cannot be decoded throws here, and not where it is used
+    return parsed ?? undefined
+  } catch {
+    return undefined
+  }
 }
 
 const factsOf = ({ chainId, addresses }: Deployment, { args }: LogDescription): DecryptionRequest => ({

@@ -4,9 +4,10 @@
  */
 import assert from "node:assert/strict"
 import { bls12_381 } from "@noble/curves/bls12-381.js"
-import { hexlify, recoverAddress, type Result, type TransactionResponse } from "ethers"
+import { hexlify, recoverAddress, type Result, type TransactionDescription, type TransactionResponse } from "ethers"
 import type { Committee } from "../domain/committee.ts"
 import { fromHex, lower, toHex, type Hex } from "../domain/hex.ts"
+import { RESPONSES_PER_ATTESTATION_MAX } from "../domain/limits.ts"
 import { attestationDigest, responseLeaf, resultHashOf, type AttestedRoot } from "../domain/response.ts"
 import { verifyAttestation } from "../threshold/attest.ts"
 import { merkleRoot, verifyMerkleProof } from "../threshold/merkle.ts"
@@ -30,9 +31,10 @@ export interface Brought {
 /** What a transaction to the gateway brought; undefined for any other transaction. */
 export const attestationIn = (gateway: Hex, transaction: Pick<TransactionResponse, "to" | "data">): Brought | undefined => {
   if (transaction.to === null || lower(transaction.to) !== gateway) return undefined
-  const call = gatewayInterface.parseTransaction(transaction)
-  if (call === null || (call.name !== "fulfil" && call.name !== "fulfilBatch")) return undefined
+  const call = callIn(transaction.data)
+  if (call?.name !== "fulfil" && call?.name !== "fulfilBatch") return undefined
   const [raw, attestation, given, proof] = call.args as unknown as [Result, string, Result, Result | undefined]
+  if (call.name === "fulfilBatch" && (given.length < 1 || given.length > RESPONSES_PER_ATTESTATION_MAX)) return undefined
   const attested: AttestedRoot = {
     root: lower(String(raw.root)),
     count: Number(raw.count),
@@ -50,6 +52,17 @@ export const attestationIn = (gateway: Hex, transaction: Pick<TransactionRespons
           return Buffer.compare(merkleRoot(leaves), root) === 0 && leaves.some((leaf) => Buffer.compare(leaf, ours) === 0)
         }
   return { attested, attestation: fromHex(attestation), holds }
+}
+
+/** Calldata from an endpoint: it need not be any. */
+const callIn = (data: string): TransactionDescription | undefined => {
+  try {
+    const call = gatewayInterface.parseTransaction({ data })
+    call?.args.toArray(true) // a part that cannot be decoded throws here, and not where it is used
+    return call ?? undefined
+  } catch {
+    return undefined
+  }
 }
 
 /** Throws `ResultRejected` unless the committee attested this very result. */

@@ -3,7 +3,8 @@ import { createServer } from "node:net"
 import type { AddressInfo } from "node:net"
 import { JsonRpcProvider } from "ethers"
 import { afterAll, beforeAll, expect, test } from "vitest"
-import { connect, type Encrypted, type Fulfilled } from "../../src/client/portcullis-client.ts"
+import { connect, type Encrypted, type Fulfilled, TransportSecret } from "../../src/client/portcullis-client.ts"
+import { gatewayInterface } from "../../src/client/deployment.ts"
 import { fromHex, toHex, type Hex } from "../../src/domain/hex.ts"
 import { resultHashOf } from "../../src/domain/response.ts"
 import { encodeResult } from "../../src/threshold/result-encoding.ts"
@@ -54,15 +55,33 @@ test("a log that contradicts the contract's record is not believed", async () =>
 })
 
 test("an endpoint that invents the log and the record is found out by the attestation", async () => {
-  const selector = "0x" // any call that answers a 31-byte hash is answered with the false one
-  const client = await through(async (method, params, truth) => {
-    const answer = await falseLogs(method, params, truth)
-    const isRecord = method === "eth_call" && typeof answer === "string" && answer.startsWith(selector) && answer.length === 66 && answer.endsWith("00")
-    return isRecord && !/^0x0{24}/.test(answer) ? `${resultHashOf(falseResult).slice(0, -2)}00` : answer
+  const { selector } = gatewayInterface.getFunction("resultHashOf")!
+  const falseRecord = `${resultHashOf(falseResult).slice(0, -2)}00`
+  const client = await through((method, params, truth) => {
+    const asksForRecord = method === "eth_call" && (params[0] as { readonly data: string }).data.startsWith(selector)
+    return asksForRecord ? Promise.resolve(falseRecord) : falseLogs(method, params, truth)
   })
   const result = (await client.waitForResult(requestId, quick)) as Fulfilled
   expect(new TextDecoder().decode(result.items[0])).toBe("a lie")
   await expect(client.verifyResult(result)).rejects.toMatchObject({ reason: "the attestation is not for this result" })
+})
+
+test("answers that cannot be decoded are the endpoint's fault, whatever they are", async () => {
+  const owner = await world.clientOf(1)
+  const result = (await owner.waitForResult(requestId, quick)) as Fulfilled
+  const garbled = await through(async (method, _params, truth) => {
+    const answer = await truth()
+    if (method === "eth_getTransactionByHash") return { ...(answer as object), input: `${(answer as { input: string }).input.slice(0, 200)}00` }
+    if (method === "eth_getLogs") return (answer as ReadonlyArray<object>).map((log) => ({ ...log, data: "0x1234" }))
+    return answer
+  })
+  await expect(garbled.verifyResult(result)).rejects.toMatchObject({ reason: "its transaction carries no attestation that can be read" })
+  await expect(garbled.openUserResult(result, TransportSecret.generate(), [])).rejects.toMatchObject({ reason: "the request is not on this chain" })
+  let isLying = false
+  const answersNonsense = await through((method, _params, truth) => (method === "eth_call" && isLying ? Promise.resolve("0x12") : truth()))
+  await answersNonsense.committee()
+  isLying = true
+  await expect(answersNonsense.committee()).rejects.toMatchObject({ _tag: "ChainUnreachable" })
 })
 
 test("an endpoint that fails now and then costs time, one that keeps failing is reported", async () => {
