@@ -47,7 +47,12 @@ export const detectedActor = Effect.fnUntraced(function* (options: ListenerOptio
   const telemetry = yield* Telemetry
   yield* follow.pipe(
     // The instruction is simply worked out again from the ledger: nothing is remembered that could be wrong.
-    Effect.tapError((error) => Effect.sync(() => telemetry.warn("listener interrupted", { error: error._tag }))),
+    Effect.tapError((error) =>
+      Effect.sync(() => {
+        telemetry.count("actor_restarts", 1, "detected")
+        telemetry.warn("listener interrupted", { error: error._tag })
+      })
+    ),
     Effect.retry(Schedule.spaced(Duration.millis(RETRY_MS))),
     Effect.forkScoped
   )

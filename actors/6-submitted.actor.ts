@@ -107,7 +107,12 @@ export const laneActor = Effect.fnUntraced(function* (lane: LaneId, owner: strin
     yield* Effect.race(rung, Effect.sleep(Duration.millis(isWaiting ? LANE_TICK_UNMINED_MS : LANE_TICK_MS)))
   })
   yield* round.pipe(
-    Effect.tapError((error) => Effect.sync(() => telemetry.warn("lane interrupted", { lane: lane.address, error: error._tag }))),
+    Effect.tapError((error) =>
+      Effect.sync(() => {
+        telemetry.count("actor_restarts", 1, "lane")
+        telemetry.warn("lane interrupted", { lane: lane.address, error: error._tag })
+      })
+    ),
     Effect.retry(Schedule.spaced(Duration.millis(LANE_RETRY_MS))),
     Effect.forever,
     Effect.forkScoped

@@ -7,6 +7,11 @@ import { ShareNodes } from "../src/journey/4-shares-collected/share-node.port.ts
 import { RequestLedger } from "../src/ledger/request-ledger.port.ts"
 import { Bus } from "../src/messaging/bus.port.ts"
 
+/** Shorter than the whole check may take: one silent node must not make the others look silent. */
+const DESCRIBE_MS_MAX = 1_000
+
+const isAnswering = <A, E>(describe: Effect.Effect<A, E>) => Effect.isSuccess(Effect.timeout(describe, DESCRIBE_MS_MAX))
+
 export const healthChecks = Effect.gen(function* () {
   const committees = yield* Committees
   const nodes = yield* ShareNodes
@@ -16,7 +21,9 @@ export const healthChecks = Effect.gen(function* () {
   return {
     kms: Effect.gen(function* () {
       const committee = yield* committees.current
-      const answers = yield* Effect.forEach(committee.nodes, (node) => Effect.isSuccess(nodes.describe(node)), { concurrency: "unbounded" })
+      const answers = yield* Effect.forEach(committee.nodes, (node) => isAnswering(nodes.describe(node)), {
+        concurrency: "unbounded"
+      })
       return kmsFinding({
         answering: answers.filter(Boolean).length,
         nodes: committee.nodes.length,

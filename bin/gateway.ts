@@ -27,6 +27,7 @@ import { ciphertextStoreLayer } from "../src/adapters/object-store/ciphertext-st
 import { ledgerLayer } from "../src/adapters/postgres/ledger.layer.ts"
 import { migrate } from "../src/adapters/postgres/migrate.ts"
 import { Database, databaseLayer } from "../src/adapters/postgres/pool.ts"
+import { effectLoggerLayer } from "../src/adapters/pino/effect-logger.ts"
 import { telemetryLayer } from "../src/adapters/prometheus/telemetry.layer.ts"
 import { layer as combinerLayer } from "../src/adapters/worker-threads/combiner.layer.ts"
 import { lower } from "../src/domain/hex.ts"
@@ -50,6 +51,11 @@ export const gatewayLayer = (options: GatewayOptions) => {
       )
     )
   )
+  const telemetry = telemetryLayer({
+    ...options.log,
+    worker: options.worker,
+    ...(options.onFact === undefined ? {} : { onFact: options.onFact })
+  })
   return Layer.mergeAll(
     onChain,
     ledgerLayer.pipe(
@@ -60,13 +66,8 @@ export const gatewayLayer = (options: GatewayOptions) => {
     shareNodesLayer(options.kms),
     ciphertextStoreLayer(options.stores),
     ciphertextCacheLayer({ directory: options.cache.directory, bytesMax: options.cache.bytesMax }),
-    combinerLayer({ engine: options.engine.name, workers: options.engine.workers, queueMax: COMBINER_QUEUE_MAX }),
-    telemetryLayer({
-      ...options.log,
-      worker: options.worker,
-      ...(options.onFact === undefined ? {} : { onFact: options.onFact })
-    })
-  )
+    combinerLayer({ engine: options.engine.name, workers: options.engine.workers, queueMax: COMBINER_QUEUE_MAX })
+  ).pipe(Layer.provideMerge(effectLoggerLayer), Layer.provideMerge(telemetry))
 }
 
 /** Starts what the roles call for; answers where metrics and health are served. Everything stops when the scope closes. */

@@ -5,8 +5,7 @@ import { RESPONSES_PER_ATTESTATION_MAX } from "../../src/domain/limits.ts"
 import type { RequestId } from "../../src/domain/request.ts"
 import { RequestLedger } from "../../src/ledger/request-ledger.port.ts"
 import { Bus } from "../../src/messaging/bus.port.ts"
-import { encodeEnvelope } from "../../src/messaging/envelope.ts"
-import { chunksOf } from "./publish-outcomes.ts"
+import { packWork } from "../../src/messaging/pack.ts"
 
 export interface OwedWork {
   readonly requestId: RequestId
@@ -26,17 +25,21 @@ export const dispatch = Effect.fnUntraced(function* (owed: ReadonlyArray<OwedWor
   const bus = yield* Bus
   const ledger = yield* RequestLedger
   const settled: Array<bigint> = []
+  const owedBy = new Map(owed.map((work) => [work.requestId, work]))
+  const messages = [...Map.groupBy(owed, ({ reached }) => reached)].flatMap(([reached, all]) =>
+    packWork(
+      all.map(({ requestId, version }) => ({ requestId, version })),
+      { itemsMax: ITEMS_PER_WORK_MAX }
+    ).map((packed) => ({ reached, packed }))
+  )
   yield* Effect.forEach(
-    [...Map.groupBy(owed, ({ reached }) => reached)].flatMap(([reached, all]) =>
-      chunksOf(all, ITEMS_PER_WORK_MAX).map((chunk) => ({ reached, chunk }))
-    ),
-    ({ reached, chunk }) => {
-      const items = chunk.map(({ requestId, version }) => ({ requestId, version }))
-      const [first] = chunk
-      const id = first === undefined ? "none" : `${first.requestId}:${first.version}:${first.claim}:${chunk.length}`
-      return bus.publish(workSubject(reached), encodeEnvelope({ v: 1, kind: "work", items }), id).pipe(
+    messages,
+    ({ reached, packed }) => {
+      const works = packed.items.map(({ requestId }) => owedBy.get(requestId))
+      const claim = works[0]?.claim ?? 0
+      return bus.publish(workSubject(reached), packed.body, `${packed.messageId}.${claim}`).pipe(
         Effect.map(() => {
-          for (const { outboxId } of chunk) if (outboxId !== null) settled.push(outboxId)
+          for (const work of works) if (work !== undefined && work.outboxId !== null) settled.push(work.outboxId)
         }),
         Effect.ignore
       )

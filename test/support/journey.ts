@@ -39,7 +39,9 @@ export interface GatewayProcess {
   readonly lines: ReadonlyArray<Readonly<Record<string, unknown>>>
   /** Resolves at the first line that fits, before anything else is done with it. */
   readonly seen: (fits: (line: Readonly<Record<string, unknown>>) => boolean) => Promise<void>
-  readonly kill: (signal?: NodeJS.Signals) => Promise<void>
+  readonly kill: () => Promise<void>
+  /** SIGTERM; answers the exit code. */
+  readonly stop: () => Promise<number | null>
 }
 
 export class JourneyWorld {
@@ -115,11 +117,12 @@ export class JourneyWorld {
         watchers.add((line) => fits(line) && resolve())
         child.once("exit", (code) => reject(new TypeError(`the gateway ended (${code}): ${errors}`)))
       })
-    const kill = async (signal: NodeJS.Signals = "SIGKILL") => {
+    const end = async (signal: NodeJS.Signals) => {
       if (child.exitCode === null && child.signalCode === null && child.kill(signal)) await once(child, "exit")
+      return child.exitCode
     }
     await seen((line) => line["msg"] === "serving")
-    return { pid: child.pid ?? 0, lines, seen, kill }
+    return { pid: child.pid ?? 0, lines, seen, kill: async () => void (await end("SIGKILL")), stop: () => end("SIGTERM") }
   }
 
   /** Encrypted, stored and registered; nobody is allowed yet. */
