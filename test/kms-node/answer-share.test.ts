@@ -131,8 +131,10 @@ describe("nothing is derived", () => {
 
   test("when it belongs to another gateway or chain", async () => {
     const request = await publicRequest()
+    const asked = chain.inspections()
     await expectRefused({ ...request, gateway: toHex(randomBytes(20)) }, "unknown-request")
     await expectRefused({ ...request, chainId: 1n }, "unknown-request")
+    expect(chain.inspections()).toBe(asked)
   })
 
   test("when it has been fulfilled", async () => {

@@ -143,6 +143,18 @@ describe("a public result is not attested", () => {
     await expectRefused(batchOf(brought), "ciphertext-mismatch")
   })
 
+  test("when a ciphertext says that it is of another epoch than its request", async () => {
+    const salt = `0x${randomBytes(32).toString("hex")}` as const
+    const handle = chain.handleFor(salt)
+    const ciphertext = requests.encryptTo(handle, new Uint8Array(3), 2)
+    await chain.register(salt, requests.digestOf(ciphertext), ciphertext.length)
+    await chain.allowPublic(handle)
+    const request = await chain.requestPublic([handle])
+    const answers = [await one.share(request), await two.share(request)]
+    const brought = requests.resultOf(request, answers, [{ handle, ciphertext, plaintext: new Uint8Array(3) }])
+    await expectRefused(batchOf(brought), "ciphertext-mismatch")
+  })
+
   test("when a ciphertext of another identity was registered for its handle", async () => {
     // The owner registers, for its own handle, a ciphertext that was encrypted for somebody else's: its digest is right, its
     // identity is not.

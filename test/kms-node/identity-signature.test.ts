@@ -84,8 +84,10 @@ describe("checking many signatures of one identity", () => {
     const altered = Array.from(signature, (_, at) =>
       Uint8Array.from(signature, (byte, index) => (index === at ? byte ^ 1 : byte))
     )
+    const otherParity = Uint8Array.from(signature, (byte, index) => (index === 64 ? 55 - byte : byte))
     const forms = [
       mirrored,
+      otherParity,
       signature.subarray(1),
       Buffer.concat([signature, Buffer.of(0)]),
       new Uint8Array(65),

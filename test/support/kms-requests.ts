@@ -30,12 +30,8 @@ export const requestsOn = (engine: Bls12381Engine, world: ChainWorld) => {
     identityBytes({ chainId: world.view.chainId, registry: fromHex(world.view.registry), handle: fromHex(handle) })
   const hashedFor = (handle: Handle) => hashIdentity(engine, keys.decryption.publicKey.bytes, identityFor(handle))
 
-  const encryptTo = (handle: Handle, plaintext: Uint8Array): Uint8Array =>
-    sealCiphertext(
-      engine,
-      { publicKey: keys.decryption.publicKey, epoch: world.committee.epoch, identity: identityFor(handle) },
-      plaintext
-    )
+  const encryptTo = (handle: Handle, plaintext: Uint8Array, epoch = world.committee.epoch): Uint8Array =>
+    sealCiphertext(engine, { publicKey: keys.decryption.publicKey, epoch, identity: identityFor(handle) }, plaintext)
 
   const digestOf = (bytes: Uint8Array): Hex => toHex(createHash("sha256").update(bytes).digest())
 
