@@ -57,6 +57,7 @@ export const openLedgerWorld = async (version?: PostgresVersion): Promise<Ledger
     return opened
   }
   const first = another()
+  await first.run(Effect.flatMap(RequestLedger, (ledger) => ledger.ping)) // layers are lazy: this migrates
   const pool = new pg.Pool({ ...server.address, max: 4 })
   pool.on("error", () => undefined)
   return {

@@ -25,6 +25,8 @@ export interface PostgresServerOptions {
   readonly listen?: "socket" | { readonly tcpPort: number | "free" }
   /** Further settings of the server, e.g. `{ shared_buffers: "64MB" }`. */
   readonly settings?: Readonly<Record<string, string>>
+  /** How long a start may take, crash recovery included. */
+  readonly startMsMax?: number
 }
 
 /** Everything `pg` needs to connect. `password` is absent on the private socket. */
@@ -171,6 +173,7 @@ export const startPostgres = (options: PostgresServerOptions = {}): Effect.Effec
       () => initialise(binaries, as, root, password)
     )
     const version = yield* checkVersion(binaries, as, root)
+    const startMsMax = options.startMsMax ?? START_MS_MAX
     const listen = options.listen ?? "socket"
     const port =
       listen === "socket"
@@ -190,6 +193,7 @@ export const startPostgres = (options: PostgresServerOptions = {}): Effect.Effec
       lc_messages: "C",
       timezone: "UTC",
       log_timezone: "UTC",
+      autovacuum_naptime: "10s", // wake-ups and messages come and go all the time
       ...options.settings
     }
     const logFile = join(root, "server.log")
@@ -229,12 +233,12 @@ export const startPostgres = (options: PostgresServerOptions = {}): Effect.Effec
       }
     }).pipe(
       Effect.timeoutOrElse({
-        duration: START_MS_MAX,
+        duration: startMsMax,
         orElse: () =>
           Effect.promise(() => tailOf(logFile)).pipe(
             Effect.flatMap((log) =>
               failed(
-                `PostgreSQL ${version} did not start in ${START_MS_MAX / 1_000} s`,
+                `PostgreSQL ${version} did not start in ${startMsMax / 1_000} s`,
                 `Another server may still use ${root} (see data/postmaster.pid there) or the port; stop it, or choose another directory`,
                 log
               )

@@ -1,0 +1,159 @@
+/** The database as an operator meets it: migrations, plans with many finished requests, lost connections, hung statements. */
+import { Effect, Layer, ManagedRuntime } from "effect"
+import { sql } from "kysely"
+import assert from "node:assert/strict"
+import { afterAll, beforeAll, describe, test } from "vitest"
+import { migrate } from "../../../src/adapters/postgres/migrate.ts"
+import { Database, databaseLayer, type Prepared, sqlState } from "../../../src/adapters/postgres/pool.ts"
+import * as statements from "../../../src/adapters/postgres/request-statements.ts"
+import { SAVE, saveValues } from "../../../src/adapters/postgres/save-statement.ts"
+import { byteaOfHex } from "../../../src/adapters/postgres/wire-types.ts"
+import { RequestLedger } from "../../../src/ledger/request-ledger.port.ts"
+import { aChange, born, type LedgerWorld, openLedgerWorld, ownPartition } from "../../support/ledger-world.ts"
+import { eventually } from "../../support/eventually.ts"
+import { postgresVersions } from "../../support/postgres.ts"
+
+for (const version of postgresVersions) {
+  describe(`the database on ${version.name}`, () => {
+    let world: LedgerWorld
+    beforeAll(async () => {
+      world = await openLedgerWorld(version)
+    })
+    afterAll(() => world?.close())
+
+    const open = () => {
+      const layer = databaseLayer({ connection: world.server.address, applicationName: "portcullis-database-test", connectionsMax: 2 })
+      const runtime = ManagedRuntime.make(layer)
+      return { [Symbol.asyncDispose]: () => runtime.dispose(), run: runtime.runPromise.bind(runtime) as typeof runtime.runPromise }
+    }
+
+    test("is migrated once, whoever starts at the same time, and a second time is nothing", async () => {
+      await using database = open()
+      const fresh = await database.run(
+        Effect.flatMap(Database, ({ kysely }) =>
+          Effect.gen(function*() {
+            yield* Effect.promise(() => sql`CREATE DATABASE empty`.execute(kysely))
+            const layer = databaseLayer({
+              connection: { ...world.server.address, database: "empty" },
+              applicationName: "migrating",
+              connectionsMax: 4
+            })
+            const each = Effect.flatMap(Database, (one) => migrate(one.kysely)).pipe(Effect.provide(Layer.fresh(layer)))
+            const together = yield* Effect.all([each, each, each], { concurrency: "unbounded" })
+            return { together, later: yield* each }
+          }))
+      )
+      assert.deepEqual(fresh.together.flat(), ["0001-the-ledger"])
+      assert.deepEqual(fresh.later, [])
+    })
+
+    test("explains its tables to whoever looks", async () => {
+      const rows = await world.query(
+        `SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE n.nspname = 'public' AND c.relkind = 'r' AND c.relname NOT LIKE 'kysely%' AND obj_description(c.oid) IS NULL`
+      )
+      assert.deepEqual(rows, [])
+      assert((await world.query("SELECT FROM pg_class WHERE relname = 'transition'")).length === 1)
+    })
+
+    test("finds rows by key when most requests have ended: no hot statement scans a table", async () => {
+      const FINISHED = 20_000
+      await world.query(
+        `INSERT INTO request SELECT sha256(int8send(i)), 1, '\\x00', 'public', '\\x00', '\\x00', 1, 0, 0, '\\x00', '{}', '\\x', i % 8,
+           now() - interval '1 day', 'finalized', 1, 1, '{}', sha256('x'), now(), 1, '\\x00', 1 FROM generate_series(1, $1::bigint) AS i`,
+        [FINISHED]
+      )
+      await world.query(
+        `INSERT INTO transition SELECT sha256(int8send(i)), 1, NULL, 'finalized', '{}', now(), 'x', 1, sha256('x')
+         FROM generate_series(1, $1::bigint) AS i`,
+        [FINISHED]
+      )
+      await world.query("ANALYZE")
+      const [requests, lease] = await world.run(Effect.all([born(100, { partition: 3 }), ownPartition(3, "owner")]))
+      const ids = requests.map(({ id }) => byteaOfHex(id))
+      const changes = requests.map((request) => ({ change: aChange(request, lease), worker: "w" }))
+      const asked: ReadonlyArray<readonly [Prepared, ReadonlyArray<unknown>]> = [
+        [SAVE, saveValues(changes)],
+        [statements.LOAD, [ids]],
+        [statements.POSTPONE, [ids, ids.map(() => 1), ids.map(() => 1_000), ids.map(() => "later")]],
+        [statements.CLAIM_OVERDUE, [[3], 100, 1_000]],
+        [statements.SIGNAL, [ids[0], "position", "{}"]]
+      ]
+      await using database = open()
+      for (const [{ name, text }, values] of asked) {
+        const rows = await database.run(
+          Effect.flatMap(Database, (one) =>
+            one.run<Record<string, string>>("explain", { name: `explain-${name}`, text: `EXPLAIN ${text}` }, values))
+        )
+        const plan = rows.map((row) => row["QUERY PLAN"]).join("\n")
+        assert.doesNotMatch(plan, /Seq Scan on (?:request|transition)\b/, `${name}\n${plan}`)
+      }
+    })
+
+    test("keeps updates of requests heap-only", async () => {
+      await world.run(
+        Effect.gen(function*() {
+          const lease = yield* ownPartition(5, "owner")
+          const ledger = yield* RequestLedger
+          let requests = yield* born(50, { partition: 5 })
+          for (let round = 0; round < 20; round += 1) {
+            yield* ledger.save(requests.map((request) => aChange(request, lease)), "w")
+            requests = [...(yield* ledger.load(requests.map(({ id }) => id)))]
+          }
+        })
+      )
+      const row = await eventually("the server has counted the updates", async () => {
+        const [now] = await world.query(
+          "SELECT n_tup_upd::integer AS n, n_tup_hot_upd::integer AS hot FROM pg_stat_user_tables WHERE relname = 'request'"
+        )
+        return now !== undefined && (now["n"] as number) >= 1_000 ? now : undefined
+      })
+      const ratio = (row["hot"] as number) / (row["n"] as number)
+      assert(ratio > 0.7, `only ${ratio} of the updates were heap-only`)
+    })
+
+    test("says that it is unavailable while the server is away, and works again by itself when it is back", async () => {
+      await using database = open()
+      const one = Effect.flatMap(Database, (opened) => opened.run<{ one: number }>("ask", { name: "one", text: "SELECT 1 AS one" }, []))
+      assert.deepEqual(await database.run(one), [{ one: 1 }])
+      await Effect.runPromise(world.server.stop("immediate"))
+      const failure = await database.run(Effect.flip(one))
+      assert.deepEqual([failure._tag, failure.fate, failure.doing], ["LedgerUnavailable", "retry", "ask"])
+      await Effect.runPromise(world.server.start)
+      assert.deepEqual(await database.run(one), [{ one: 1 }])
+    })
+
+    test("loses a connection that somebody terminates, and nothing else", async () => {
+      await using database = open()
+      const pid = Effect.flatMap(Database, (opened) =>
+        opened.run<{ pid: number }>("ask", { name: "pid", text: "SELECT pg_backend_pid() AS pid" }, []))
+      const [first] = await database.run(pid)
+      await world.query("SELECT pg_terminate_backend($1)", [first?.pid])
+      const answers = await database.run(Effect.all([Effect.result(pid), Effect.result(pid), Effect.result(pid)]))
+      const last = answers.at(-1)
+      assert(last?._tag === "Success" && last.success[0]?.pid !== first?.pid)
+    })
+
+    test("repeats a transaction that deadlocked, and both get through", async () => {
+      await world.query("CREATE TABLE pair (id integer PRIMARY KEY, n integer)")
+      await world.query("INSERT INTO pair VALUES (1, 0), (2, 0)")
+      await using database = open()
+      const both = (first: number, second: number) =>
+        Effect.flatMap(Database, (opened) =>
+          opened.transact("cross", async (client) => {
+            await client.query("UPDATE pair SET n = n + 1 WHERE id = $1", [first])
+            await client.query("SELECT pg_sleep(0.2)")
+            await client.query("UPDATE pair SET n = n + 1 WHERE id = $1", [second])
+          }))
+      await database.run(Effect.all([both(1, 2), both(2, 1)], { concurrency: 2 }))
+      assert.deepEqual(await world.query("SELECT n FROM pair"), [{ n: 2 }, { n: 2 }])
+    })
+
+    test("refuses a bad statement with the server's code, and its connection stays good", async () => {
+      await using database = open()
+      const bad = Effect.flatMap(Database, (opened) => opened.run("divide", { name: "bad", text: "SELECT 1 / $1::integer" }, [0]))
+      assert.equal(sqlState(await database.run(Effect.flip(bad))), "22012")
+      await assert.rejects(database.run(bad))
+    })
+  })
+}
