@@ -1,6 +1,5 @@
 /** One node's signed answer: its shares for every handle of one request. */
 import type { NodeId } from "./committee.ts"
-import type { Hex } from "./hex.ts"
 import type { RequestId } from "./request.ts"
 
 export interface ShareAnswer {
