@@ -120,7 +120,7 @@ export const readContracts = (problems: Problems, path: string): Contracts =>
   )
 
 /** A key file that others can read is refused: whoever reads it can spend the account. */
-const readLanes = (problems: Problems, path: string | undefined): ReadonlyArray<Wallet> =>
+export const readLanes = (problems: Problems, path: string | undefined): ReadonlyArray<Wallet> =>
   problems.try([], "PORTCULLIS_LANE_KEYS_FILE must name a file of mode 0600 with a 0x-hex private key in each line (role sender)", () => {
     if (path === undefined || (statSync(path).mode & 0o077) !== 0) throw new TypeError("readable by others")
     const keys = readFileSync(path, "utf8").split("\n").map((line) => line.trim()).filter((line) => line !== "")
@@ -138,7 +138,7 @@ export const kmsSecurity = (problems: Problems, settings: Settings): Security =>
   })
 }
 
-const busOf = (settings: Settings, problems: Problems): "embedded" | NatsSettings => {
+export const busOf = (settings: Settings, problems: Problems): "embedded" | NatsSettings => {
   if (settings.PORTCULLIS_BUS === undefined || settings.PORTCULLIS_BUS === "embedded") return "embedded"
   const credentials =
     settings.PORTCULLIS_NATS_CREDENTIALS_FILE === undefined

@@ -3,16 +3,20 @@
 import { readFileSync } from "node:fs"
 import { parseEnv } from "node:util"
 import { Result, Schema } from "effect"
+import { closestName } from "./closest-name.ts"
 
 export const ROLES = ["listener", "coordinator", "worker", "sender", "api"] as const
 export type Role = (typeof ROLES)[number]
+
+export const SETTING_GROUPS = ["Gateway", "Chain", "KMS nodes", "Storage", "Seeing it", "Asking"] as const
+export type SettingGroup = (typeof SETTING_GROUPS)[number]
 
 interface Setting<A> {
   readonly schema: Schema.Codec<A, string>
   /** As it would be written; missing when it must be given where it is needed. */
   readonly fallback?: string
   readonly help: string
-  readonly group: "Gateway" | "Chain" | "KMS nodes" | "Storage" | "Seeing it"
+  readonly group: SettingGroup
 }
 
 const Text = Schema.String.check(Schema.isMinLength(1))
@@ -107,7 +111,13 @@ export const SETTINGS = {
     "127.0.0.1:9464"
   ),
   PORTCULLIS_LOG_LEVEL: setting("Seeing it", "info, warn, error or silent.", Schema.Literals(["info", "warn", "error", "silent"]), "info"),
-  PORTCULLIS_PRODUCTION: setting("Seeing it", "`yes` refuses everything that is meant for development or chaos only.", Flag, "no")
+  PORTCULLIS_PRODUCTION: setting("Seeing it", "`yes` refuses everything that is meant for development or chaos only.", Flag, "no"),
+
+  PORTCULLIS_ACCOUNT_KEY_FILE: setting(
+    "Asking",
+    "Private key of the account that `portcullis encrypt` and `request` sign with, 0x-hex, mode 0600; `--key-file` wins.",
+    Text
+  )
 } as const satisfies Record<string, Setting<never> | Setting<string> | Setting<number>>
 
 export type SettingName = keyof typeof SETTINGS
@@ -130,7 +140,7 @@ export const readSettings = (
   const problems: Array<string> = []
   const given = { ...(file === undefined ? {} : readFile(file, problems)), ...definedOf(environment) }
   for (const name of Object.keys(given)) {
-    if (name.startsWith("PORTCULLIS_") && !(name in SETTINGS)) problems.push(`${name} is not a setting; see docs/generated/settings.md`)
+    if (name.startsWith("PORTCULLIS_") && !Object.hasOwn(SETTINGS, name)) problems.push(`${name} is not a setting; ${advice(name)}`)
   }
   const read = Object.fromEntries(
     Object.entries(SETTINGS).map(([name, { schema, ...rest }]) => {
@@ -145,6 +155,11 @@ export const readSettings = (
     })
   ) as unknown as Settings
   return problems.length > 0 ? { _tag: "SettingsRejected", problems } : read
+}
+
+const advice = (name: string): string => {
+  const meant = closestName(name, Object.keys(SETTINGS))
+  return meant === undefined ? "see docs/generated/settings.md" : `did you mean ${meant}?`
 }
 
 const readFile = (file: string, problems: Array<string>): Record<string, string | undefined> => {

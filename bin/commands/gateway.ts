@@ -5,8 +5,8 @@ import { gatewayLayer, startGateway } from "../gateway.ts"
 import { orReject } from "../reject.ts"
 import { runUntilStopped } from "../run-until-stopped.ts"
 
-export const gateway = async (flags: { readonly roles?: string; readonly settings?: string }): Promise<void> => {
-  const options = orReject(gatewayFromSettings(process.env, flags.settings, flags.roles))
+export const gateway = async (flags: { readonly roles?: string; readonly settings?: string; readonly json?: true }): Promise<void> => {
+  const options = orReject(gatewayFromSettings(process.env, flags.settings, flags.roles), flags)
   await runUntilStopped(
     Effect.gen(function* () {
       yield* startGateway(options)

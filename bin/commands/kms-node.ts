@@ -4,8 +4,8 @@ import { kmsNodeFromSettings, runKmsNode } from "../kms-node.ts"
 import { orReject } from "../reject.ts"
 import { runUntilStopped } from "../run-until-stopped.ts"
 
-export const kmsNode = async (flags: { readonly settings?: string; readonly fault?: string }): Promise<void> => {
-  const node = orReject(kmsNodeFromSettings(process.env, flags.settings, flags.fault))
+export const kmsNode = async (flags: { readonly settings?: string; readonly fault?: string; readonly json?: true }): Promise<void> => {
+  const node = orReject(kmsNodeFromSettings(process.env, flags.settings, flags.fault), flags)
   await runUntilStopped(
     Effect.gen(function* () {
       const { host, port, nodeId, identity, epochs } = yield* runKmsNode(node)

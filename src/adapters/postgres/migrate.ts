@@ -10,12 +10,20 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
   "0001-the-ledger": theLedger
 }
 
+const migratorOf = <Tables>(database: Kysely<Tables>): Migrator =>
+  new Migrator({ db: database, provider: { getMigrations: () => Promise.resolve({ ...MIGRATIONS }) } })
+
+/** Names of the migrations that this program knows and the database has not seen. Writes nothing. */
+export const pendingMigrations = async <Tables>(database: Kysely<Tables>): Promise<ReadonlyArray<string>> => {
+  const migrations = await migratorOf(database).getMigrations()
+  return migrations.filter(({ executedAt }) => executedAt === undefined).map(({ name }) => name)
+}
+
 /** Answers the names of the migrations that were run now; empty when there was nothing to do. */
 export const migrate = <Tables>(database: Kysely<Tables>): Effect.Effect<ReadonlyArray<string>, LedgerUnavailable> =>
   Effect.tryPromise({
     try: async () => {
-      const migrator = new Migrator({ db: database, provider: { getMigrations: () => Promise.resolve({ ...MIGRATIONS }) } })
-      const { error, results } = await migrator.migrateToLatest()
+      const { error, results } = await migratorOf(database).migrateToLatest()
       if (error !== undefined) throw error
       return (results ?? []).filter((result) => result.status === "Success").map((result) => result.migrationName)
     },

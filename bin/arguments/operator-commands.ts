@@ -1,0 +1,54 @@
+/** Commands for those who run gateways and nodes: keys, health, evidence. */
+import { type Command, Option } from "commander"
+import { COMMITTEE_NODES_MAX } from "../../src/domain/limits.ts"
+import { endpoints, whole, withCommonOptions } from "./read-argument.ts"
+
+const EPOCH_MAX = 4_294_967_295
+
+export const addOperatorCommands = (program: Command): void => {
+  withCommonOptions(program.command("doctor"))
+    .description("Look at everything a gateway or a KMS node stands on, and say what to do about what is not well. Changes nothing.")
+    .action(async (options) => (await import("../commands/doctor.ts")).doctor(options))
+
+  addKeysCommands(program.command("keys").description("Keys and certificates of a committee, FOR DEVELOPMENT."))
+  addEvidenceCommands(program.command("evidence").description("Proofs that a KMS node has lied."))
+}
+
+const addKeysCommands = (keys: Command): void => {
+  withCommonOptions(keys.command("deal"))
+    .description("FOR DEVELOPMENT ONLY: deal a committee's keys on this machine, which then has seen the whole key.")
+    .requiredOption("--directory <directory>", "new or empty directory for the committee record and a directory for each node")
+    .requiredOption("--nodes <n>", "how many nodes", whole(1, COMMITTEE_NODES_MAX))
+    .requiredOption("--threshold <k>", "how many of them are needed", whole(1, COMMITTEE_NODES_MAX))
+    .requiredOption("--endpoints <host:port,...>", "where each node will serve, in the order of their ids", endpoints)
+    .addOption(new Option("--scheme <scheme>", "how the committee attests").choices(["bls", "quorum"]).default("bls"))
+    .option("--epoch <e>", "the epoch that the registry will give this committee", whole(1, EPOCH_MAX), 1)
+    .action(async (options) => (await import("../commands/keys-deal.ts")).keysDeal(options))
+
+  withCommonOptions(keys.command("certificates"))
+    .description("FOR DEVELOPMENT ONLY: certificates for mutual TLS between gateways and the nodes of a dealt committee.")
+    .requiredOption("--directory <directory>", "what `keys deal` has filled")
+    .action(async (options) => (await import("../commands/keys-certificates.ts")).keysCertificates(options))
+}
+
+const addEvidenceCommands = (evidence: Command): void => {
+  withCommonOptions(evidence.command("verify"))
+    .description("Judge an evidence file. With a chain, under the committee record that the chain has. Ends with 0 when it proves a lie.")
+    .argument("<file>", "the evidence, as `evidence export` writes it")
+    .option("--rpc <url>", "JSON-RPC endpoint (default: PORTCULLIS_RPC_URL)")
+    .option("--deployment <file>", "the deployment that you trust (default: PORTCULLIS_DEPLOYMENT_FILE)")
+    .option("--offline", "ask no chain, whatever the settings say")
+    .action(async (file, options) => (await import("../commands/evidence-verify.ts")).evidenceVerify(file, options))
+
+  withCommonOptions(evidence.command("list"))
+    .description("List the evidence that the ledger keeps, newest first.")
+    .option("--limit <n>", "at most this many", whole(1, 10_000), 100)
+    .action(async (options) => (await import("../commands/evidence-kept.ts")).evidenceList(options))
+
+  withCommonOptions(evidence.command("export"))
+    .description("Take one proof out of the ledger, as a file that anybody can verify.")
+    .argument("<request>", "the request: 0x and 64 hex digits")
+    .argument("<node>", "the node's id", whole(1, COMMITTEE_NODES_MAX))
+    .option("--out <file>", "new file (default: stdout)")
+    .action(async (request, node, options) => (await import("../commands/evidence-kept.ts")).evidenceExport(request, node, options))
+}

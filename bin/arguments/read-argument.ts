@@ -1,0 +1,54 @@
+/** From the text of an option to its value, or the end of its sentence "option ... is invalid.". */
+import { type Command, InvalidArgumentError, Option } from "commander"
+
+export const whole =
+  (least: number, most: number) =>
+  (text: string): number => {
+    const value = Number(text)
+    if (!/^\d+$/.test(text) || value < least || value > most) throw new InvalidArgumentError(`It takes a whole number from ${least} to ${most}.`)
+    return value
+  }
+
+/** For an option that may be given several times. */
+export const also = (text: string, earlier: ReadonlyArray<string> = []): ReadonlyArray<string> => [...earlier, text]
+
+export const endpoints = (text: string): ReadonlyArray<string> =>
+  text.split(",").map((endpoint) => {
+    const trimmed = endpoint.trim()
+    const port = /^(?:[A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\]):(\d{1,5})$/.exec(trimmed)?.[1]
+    if (port === undefined || Number(port) < 1 || Number(port) > 65_535) throw new InvalidArgumentError("It takes host:port, several separated by commas.")
+    return trimmed
+  })
+
+/** Kept for ever in the audit log, in one line. */
+const REASON_CHARACTERS_MAX = 200
+
+export const reason = (text: string): string => {
+  if (text.trim() === "" || text.length > REASON_CHARACTERS_MAX || /\p{Cc}/u.test(text)) {
+    throw new InvalidArgumentError(`It takes one line of at most ${REASON_CHARACTERS_MAX} characters.`)
+  }
+  return text
+}
+
+export const stores = (text: string, earlier: ReadonlyArray<string> = []): ReadonlyArray<string> => {
+  if (!/^[a-z0-9-]+=[^,]+$/.test(text)) throw new InvalidArgumentError("It takes name=/directory or name=https://base.")
+  return [...earlier, text]
+}
+
+/** Every command has these two. */
+export const withCommonOptions = (command: Command): Command =>
+  command
+    .option("--json", "answer in JSON, one line; failures too (on stderr)")
+    .option("--settings <file>", "file with settings, one NAME=value in each line; the environment wins")
+
+export const withChainOptions = (command: Command): Command =>
+  command
+    .option("--gateway <address>", "the DecryptionGateway contract (default: from PORTCULLIS_DEPLOYMENT_FILE)")
+    .option("--rpc <url>", "JSON-RPC endpoint (default: PORTCULLIS_RPC_URL)")
+
+export const keyFileOption = () =>
+  new Option("--key-file <file>", "file of mode 0600 with the account's private key (default: PORTCULLIS_ACCOUNT_KEY_FILE)")
+
+export const storeOption = () =>
+  new Option("--store <name=where>", "object store: name=/directory or name=https://base; may be repeated (default: PORTCULLIS_STORES)")
+    .argParser(stores)
