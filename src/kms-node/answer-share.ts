@@ -10,26 +10,14 @@ import { shareAnswerDigest } from "../domain/response.ts"
 import type { ShareAnswer } from "../domain/share.ts"
 import type { Bls12381Engine, G1Point } from "../threshold/engine.ts"
 import { hashIdentity, identityBytes } from "../threshold/identity.ts"
-import { PointRejected } from "../threshold/point-rejected.ts"
 import { makeShare } from "../threshold/share.ts"
-import { makeEncryptedShare, readTransportKey } from "../threshold/transport.ts"
+import { makeEncryptedShare } from "../threshold/transport.ts"
 import { AnswerLog } from "./answer-log.port.ts"
 import type { EpochKeys, epochKeys } from "./epoch-keys.ts"
 import { NodeChainView } from "./node-chain-view.port.ts"
 import { permit } from "./permit.ts"
-import { refuse } from "./refusal.ts"
 import { ShareVault } from "./share-vault.port.ts"
-
-const transportKeyOf = (engine: Bls12381Engine, request: DecryptionRequest) =>
-  Effect.suspend(() => {
-    if (request.kind === "public") return Effect.succeed(undefined)
-    try {
-      return Effect.succeed(readTransportKey(engine, fromHex(request.transportKey)))
-    } catch (error) {
-      if (error instanceof PointRejected) return Effect.fail(refuse("transport-key-invalid", error.reason))
-      throw error
-    }
-  })
+import { readUserKey } from "./user-key.ts"
 
 /** The same bytes for the same request, always (protocol.md section 5). Lets other work run between two handles. */
 const deriveShares = Effect.fnUntraced(function* (
@@ -58,7 +46,7 @@ export const answerShare = (engine: Bls12381Engine, keysOf: ReturnType<typeof ep
   Effect.fnUntraced(function* (request: DecryptionRequest, caller: string) {
     const { requestId } = yield* permit(request)
     const keys = yield* keysOf(request.epoch)
-    const transportKey = yield* transportKeyOf(engine, request)
+    const transportKey = request.kind === "user" ? yield* readUserKey(engine, request) : undefined
     const [vault, log] = [yield* ShareVault, yield* AnswerLog]
     const shares = yield* deriveShares(engine, keys, request, fromHex(requestId), transportKey)
     const unsigned = { requestId, epoch: request.epoch, nodeId: vault.nodeId, shares }

@@ -17,16 +17,11 @@ import { PointRejected } from "../threshold/point-rejected.ts"
 import { encodeResult } from "../threshold/result-encoding.ts"
 import type { Claim } from "../threshold/share-scheme.ts"
 import type { SharedKey } from "../threshold/shared-key.ts"
-import {
-  ENCRYPTED_KEY_BYTES,
-  encryptedKeyScheme,
-  type EncryptedKey,
-  readTransportKey,
-  type TransportStatement
-} from "../threshold/transport.ts"
+import { ENCRYPTED_KEY_BYTES, encryptedKeyScheme, type EncryptedKey, type TransportStatement } from "../threshold/transport.ts"
 import type { Permitted } from "./permit.ts"
 import { readResult } from "./read-result.ts"
 import { type Refusal, refuse } from "./refusal.ts"
+import { readUserKey } from "./user-key.ts"
 
 /** A result as it was brought, for a request that the chain has said yes to. */
 export interface ClaimedResult extends Permitted {
@@ -79,7 +74,7 @@ const checkPublic = Effect.fnUntraced(function* (checker: ResultChecker, claimed
   }
   const plaintexts: Array<Uint8Array> = []
   for (const [index, opening] of claimed.openings.entries()) {
-    if (index > 0) yield* Effect.yieldNow
+    yield* Effect.yieldNow
     const opened = openOne(checker, claimed, index, opening)
     if (!(opened instanceof Uint8Array)) return yield* opened
     plaintexts.push(opened)
@@ -106,12 +101,12 @@ const claimsOf = Effect.fnUntraced(function* (checker: ResultChecker, claimed: C
   ) {
     return yield* refuse("result-wrong", `${requestId}: not one encrypted key for each handle`)
   }
+  const transportKey = yield* readUserKey(checker.engine, request)
   const claims: Array<KeyClaim> = []
   for (const [index, item] of items.entries()) {
-    if (index > 0) yield* Effect.yieldNow
+    yield* Effect.yieldNow
     const handle = request.handles[index]!
     try {
-      const transportKey = readTransportKey(checker.engine, fromHex(request.transportKey))
       const hashed = hashIdentity(checker.engine, checker.key.publicKey.bytes, identityOf(checker, request, handle))
       claims.push({ claimed, handle, statement: { hashed, transportKey }, part: encryptedKeyScheme.read(checker.engine, item) })
     } catch (error) {

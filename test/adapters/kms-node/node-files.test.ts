@@ -133,7 +133,7 @@ describe("a vault does not open", () => {
     ["another version", (json) => ({ ...json, version: 2 })],
     ["another suite", (json) => ({ ...json, suite: "portcullis/native/bls12-381/v2" })],
     ["another kind", (json) => ({ ...json, kind: "portcullis-identity" })],
-    ["no ciphertext", ({ ciphertext: _, ...json }) => json],
+    ["no ciphertext", (json) => Object.fromEntries(Object.entries(json).filter(([name]) => name !== "ciphertext"))],
     ["a number for text", (json) => ({ ...json, nonce: 1 })],
     ["text that is no hex", (json) => ({ ...json, nonce: "0xzz" })]
   ])("when its share file has %s", async (_, change) => {
