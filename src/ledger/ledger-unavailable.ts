@@ -7,4 +7,7 @@ export class LedgerUnavailable extends Schema.TaggedError<LedgerUnavailable>()("
   cause: Schema.Defect()
 }) {
   readonly fate: Fate = "retry"
+  override get message(): string {
+    return `could not ${this.doing}: ${this.cause instanceof Error ? this.cause.message : String(this.cause)}`
+  }
 }

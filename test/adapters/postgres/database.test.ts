@@ -91,7 +91,8 @@ for (const version of postgresVersions) {
     })
 
     test("keeps updates of requests heap-only", async () => {
-      await world.run(
+      const busy = world.another()
+      await busy.run(
         Effect.gen(function*() {
           const lease = yield* ownPartition(5, "owner")
           const ledger = yield* RequestLedger
@@ -102,6 +103,7 @@ for (const version of postgresVersions) {
           }
         })
       )
+      await busy.close() // a session reports its numbers when it ends
       const row = await eventually("the server has counted the updates", async () => {
         const [now] = await world.query(
           "SELECT n_tup_upd::integer AS n, n_tup_hot_upd::integer AS hot FROM pg_stat_user_tables WHERE relname = 'request'"
