@@ -1,6 +1,6 @@
 /** Hosts block-cursor: does what the cursor says, tells it what was seen, and stores blocks with their requests in one transaction. Several
  * listeners may run at once: only one of them advances at a time, and the others read on from there. */
-import { Duration, Effect, Schedule } from "effect"
+import { Duration, Effect } from "effect"
 import { nextCursor, openCursor, type CursorEvent, type CursorInstruction } from "../machines/block-cursor.machine.ts"
 import { birth, MACHINE_VERSION } from "../machines/decide.ts"
 import type { Hex } from "../src/domain/hex.ts"
@@ -12,6 +12,7 @@ import { RequestLog, type ReadBlock } from "../src/journey/1-detected/request-lo
 import { DetectionLedger, type SeenBlock, type SeenRequest } from "../src/ledger/detection-ledger.port.ts"
 import { Telemetry } from "../src/telemetry/telemetry.port.ts"
 import { dispatch } from "./runtime/dispatch.ts"
+import { supervise } from "./runtime/supervise.ts"
 
 export interface ListenerOptions {
   readonly worker: string
@@ -23,7 +24,6 @@ export interface ListenerOptions {
 
 /** Bounds memory and the transaction that stores them. */
 const BATCH_BLOCKS_MAX = 50
-const RETRY_MS = 500
 /** A chain that took back final blocks needs a human; until one comes, it is said again this often. */
 const STOPPED_REMINDER_MS = 60_000
 
@@ -44,18 +44,8 @@ export const detectedActor = Effect.fnUntraced(function* (options: ListenerOptio
       step = nextCursor(step.snapshot, seen.event)
     }
   })
-  const telemetry = yield* Telemetry
-  yield* follow.pipe(
-    // The instruction is simply worked out again from the ledger: nothing is remembered that could be wrong.
-    Effect.tapError((error) =>
-      Effect.sync(() => {
-        telemetry.count("actor_restarts", 1, "detected")
-        telemetry.warn("listener interrupted", { error: error._tag })
-      })
-    ),
-    Effect.retry(Schedule.spaced(Duration.millis(RETRY_MS))),
-    Effect.forkScoped
-  )
+  // After a failure the next instruction is simply worked out again from the ledger: nothing is remembered that could be wrong.
+  yield* supervise("detected", follow)
 })
 
 const refOf = (block: SeenBlock | undefined): BlockRef | null =>

@@ -1,6 +1,6 @@
 /** threshold-verified -> submitted -> finalized. Batches are queued on a lane; each lane is driven by whoever holds its lease; results are
  * watched until their block is final. "Already done on chain" is success, whoever did it. */
-import { Clock, Deferred, Duration, Effect, Schedule } from "effect"
+import { Clock, Deferred, Duration, Effect } from "effect"
 import { contextOf } from "../machines/decide.ts"
 import type { Hex } from "../src/domain/hex.ts"
 import { LEASE_MS } from "../src/domain/limits.ts"
@@ -12,11 +12,11 @@ import { Leases } from "../src/ledger/lease.port.ts"
 import { RequestLedger } from "../src/ledger/request-ledger.port.ts"
 import { ResultLedger } from "../src/ledger/result-ledger.port.ts"
 import type { StoredRequest } from "../src/ledger/stored-request.ts"
-import { Telemetry } from "../src/telemetry/telemetry.port.ts"
 import { laneRound, type MinedBatch } from "./runtime/lane.ts"
 import { outcomeOfFailure, settle } from "./runtime/outcome-of-failure.ts"
 import { publishOutcomes } from "./runtime/publish-outcomes.ts"
 import { stepActor } from "./runtime/step-actor.ts"
+import { supervise } from "./runtime/supervise.ts"
 
 /** A lane looks around this often even when nobody wakes it; more often while something of it is in the mempool. */
 const LANE_TICK_MS = 500
@@ -96,7 +96,6 @@ export const finalityActor = (concurrency: number) =>
 /** Drives one lane for as long as this process can have its lease. */
 export const laneActor = Effect.fnUntraced(function* (lane: LaneId, owner: string, bell: Bell) {
   const leases = yield* Leases
-  const telemetry = yield* Telemetry
   const name = `lane/${lane.chainId}/${lane.address}`
   const round = Effect.gen(function* () {
     const [lease] = yield* leases.claim([name], owner, LEASE_MS)
@@ -106,17 +105,7 @@ export const laneActor = Effect.fnUntraced(function* (lane: LaneId, owner: strin
     yield* Effect.forEach(mined, announce, { discard: true })
     yield* Effect.race(rung, Effect.sleep(Duration.millis(isWaiting ? LANE_TICK_UNMINED_MS : LANE_TICK_MS)))
   })
-  yield* round.pipe(
-    Effect.tapError((error) =>
-      Effect.sync(() => {
-        telemetry.count("actor_restarts", 1, "lane")
-        telemetry.warn("lane interrupted", { lane: lane.address, error: error._tag })
-      })
-    ),
-    Effect.retry(Schedule.spaced(Duration.millis(LANE_RETRY_MS))),
-    Effect.forever,
-    Effect.forkScoped
-  )
+  yield* supervise(`lane ${lane.address}`, round)
   yield* Effect.addFinalizer(() =>
     leases.claim([name], owner, LEASE_MS).pipe(
       Effect.flatMap((mine) => leases.resign(mine, owner)),

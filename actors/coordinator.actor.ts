@@ -1,7 +1,7 @@
 /** Hosts decision-making for the partitions it owns. For every event the same three things: decide (machines/), save (the ledger), dispatch
  * (the bus), many requests at a time. An event is acknowledged only after the decision it led to has been committed. */
 import { Clock, Deferred, Effect, Queue, type Scope } from "effect"
-import { decide, knowsMachineVersion, MACHINE_VERSION } from "../machines/decide.ts"
+import { decide, knowsMachineVersion, MACHINE_VERSION, type Decision } from "../machines/decide.ts"
 import { outcomeSubject } from "../src/domain/journey.ts"
 import { RETRY_FIRST_MS } from "../src/domain/limits.ts"
 import type { Postponed, RequestEvent } from "../src/domain/outcome.ts"
@@ -15,6 +15,7 @@ import { Telemetry } from "../src/telemetry/telemetry.port.ts"
 import { dispatch, type OwedWork } from "./runtime/dispatch.ts"
 import type { OwnedPartitions } from "./runtime/partitions.ts"
 import { RecentRequests } from "./runtime/recent-requests.ts"
+import { supervise } from "./runtime/supervise.ts"
 
 /** Something told about one request. `version` is missing when it holds whatever the version (signals). */
 export interface Told {
@@ -43,12 +44,13 @@ const DELIVERIES_IN_FLIGHT = 32
 export const coordinator = Effect.fnUntraced(function* (worker: string, partitions: OwnedPartitions) {
   const inbox = yield* Queue.unbounded<Pending>() // bounded by DELIVERIES_IN_FLIGHT and the sweeper's page
   const recent = new RecentRequests()
-  yield* Effect.gen(function* () {
+  const work = Effect.gen(function* () {
     const batch = yield* Queue.takeBetween(inbox, 1, DECISIONS_PER_SAVE_MAX)
     const { first, again } = onePerRequest(batch)
     yield* Queue.offerAll(inbox, again)
     yield* decideAndSave(first, worker, partitions, recent)
-  }).pipe(Effect.forever, Effect.forkScoped)
+  })
+  yield* supervise("coordinator", work)
 
   const tell = Effect.fnUntraced(function* (told: ReadonlyArray<Told>) {
     const pending = told.map((one): Pending => ({ ...one, done: Deferred.makeUnsafe<void, LedgerUnavailable>() }))
@@ -89,6 +91,7 @@ const onePerRequest = (batch: ReadonlyArray<Pending>) => {
 const decideAndSave = (batch: ReadonlyArray<Pending>, worker: string, partitions: OwnedPartitions, recent: RecentRequests) =>
   Effect.gen(function* () {
     const ledger = yield* RequestLedger
+    const telemetry = yield* Telemetry
     const unknown = batch.filter(({ requestId, version }) => !recent.has(requestId, version)).map(({ requestId }) => requestId)
     const fresh = new Map((unknown.length > 0 ? yield* ledger.load(unknown) : []).map((request) => [request.id, request]))
 
@@ -105,6 +108,7 @@ const decideAndSave = (batch: ReadonlyArray<Pending>, worker: string, partitions
         continue
       }
       const change = changeFor(stored, told.event, told.signalId, partitions)
+      if (change === "undecidable") telemetry.error("a request cannot be decided", { requestId: stored.id, event: told.event.type })
       if (change === "ignored" && told.signalId !== undefined) idleSignals.push(told.signalId)
       if (typeof change === "string") continue
       changes.push(change)
@@ -121,24 +125,29 @@ const decideAndSave = (batch: ReadonlyArray<Pending>, worker: string, partitions
     for (const { done } of batch) Deferred.doneUnsafe(done, Effect.void)
     yield* Effect.forkDetach(dispatch(yield* afterSave(saved, changes, decided, recent)))
   }).pipe(
-    Effect.catch((error) =>
+    Effect.tapCause((cause) =>
       Effect.sync(() => {
         recent.forget(batch.map(({ requestId }) => requestId)) // whether it was written is unknown: look again
-        for (const { done } of batch) Deferred.doneUnsafe(done, Effect.fail(error))
+        for (const { done } of batch) Deferred.doneUnsafe(done, Effect.failCause(cause))
       })
     )
   )
 
-/** `unowned`: the partition is not surely ours. Nothing is lost, because its owner's sweeper gives the work out again. */
+/** `undecidable`: our bug, which must not hold up the other requests of the batch. `unowned`: the partition is not surely ours. Nothing is lost, because its owner's sweeper gives the work out again. */
 const changeFor = (
   stored: StoredRequest,
   event: RequestEvent,
   signalId: bigint | undefined,
   partitions: OwnedPartitions
-): Change | "ignored" | "unowned" => {
+): Change | "ignored" | "unowned" | "undecidable" => {
   const leaseEpoch = partitions.epochOf(stored.partition)
   if (leaseEpoch === undefined || !knowsMachineVersion(stored.machineVersion)) return "unowned"
-  const decision = decide(stored, event)
+  let decision: Decision
+  try {
+    decision = decide(stored, event)
+  } catch {
+    return "undecidable"
+  }
   if (decision.type === "ignored") return "ignored"
   return {
     requestId: stored.id,

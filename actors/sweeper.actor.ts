@@ -1,6 +1,6 @@
 /** The liveness guarantee: whatever was lost on the way (a message, a worker, the bus and its store) is noticed here, in the ledger, and
  * sent out again. It decides nothing itself: deadlines and signals are told to the coordinator. */
-import { Clock, Duration, Effect, Schedule } from "effect"
+import { Clock, Duration, Effect } from "effect"
 import { isEnd, type Milestone, type RequestState } from "../src/domain/journey.ts"
 import { CLAIMS_MAX, SWEEP_PERIOD_MS, WORK_TIMEOUT_MS } from "../src/domain/limits.ts"
 import type { RequestEvent } from "../src/domain/outcome.ts"
@@ -8,6 +8,7 @@ import { RequestLedger, type Overdue } from "../src/ledger/request-ledger.port.t
 import { Telemetry } from "../src/telemetry/telemetry.port.ts"
 import type { Coordinator } from "./coordinator.actor.ts"
 import { dispatch } from "./runtime/dispatch.ts"
+import { supervise } from "./runtime/supervise.ts"
 
 /** Rows in one sweep: a backlog is worked off in pages, not in one gulp. */
 const PAGE = 200
@@ -25,8 +26,8 @@ export const sweeper = Effect.fnUntraced(function* (coordinator: Coordinator) {
     yield* resend(coordinator, owned)
     yield* payOutbox(owned)
     telemetry.gauge("oldest_overdue_seconds", yield* RequestLedger.use((ledger) => ledger.oldestOverdueSeconds))
-  }).pipe(Effect.catch((error) => Effect.sync(() => telemetry.warn("sweep failed", { error: error._tag, doing: error.doing }))))
-  yield* sweep.pipe(Effect.schedule(Schedule.spaced(Duration.millis(SWEEP_PERIOD_MS / 2))), Effect.forkScoped)
+  })
+  yield* supervise("sweeper", Effect.andThen(sweep, Effect.sleep(Duration.millis(SWEEP_PERIOD_MS / 2))))
 })
 
 const deliverSignals = Effect.fnUntraced(function* (coordinator: Coordinator, owned: ReadonlyArray<number>) {

@@ -1,6 +1,7 @@
 /** Hears the outcomes of exactly the partitions that are ours at the moment: starts with the lease, stops with it. */
-import { Duration, Effect, FiberMap, Schedule } from "effect"
+import { Duration, Effect, FiberMap } from "effect"
 import { hearOutcomes, type Coordinator } from "../coordinator.actor.ts"
+import { supervise } from "./supervise.ts"
 
 const LOOK_MS = 500
 
@@ -15,5 +16,5 @@ export const followPartitions = Effect.fnUntraced(function* (coordinator: Coordi
     }
   })
   yield* adjust
-  yield* adjust.pipe(Effect.schedule(Schedule.spaced(Duration.millis(LOOK_MS))), Effect.forkScoped)
+  yield* supervise("partitions", Effect.andThen(Effect.sleep(Duration.millis(LOOK_MS)), adjust))
 })

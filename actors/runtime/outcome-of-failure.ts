@@ -3,6 +3,7 @@ import { Effect, Random } from "effect"
 import type { Fate } from "../../src/domain/fate.ts"
 import { RETRY_FIRST_MS } from "../../src/domain/limits.ts"
 import type { StepOutcome } from "../../src/domain/outcome.ts"
+import { placeOf } from "./supervise.ts"
 
 interface Fated {
   readonly _tag: string
@@ -26,14 +27,6 @@ export const settle = <R>(step: Effect.Effect<StepOutcome | null, Fated, R>): Ef
   step.pipe(
     Effect.catch(outcomeOfFailure),
     Effect.catchDefect((defect) =>
-      Effect.succeed<StepOutcome>({ type: "halted", reason: "defect", detail: nameOf(defect) })
+      Effect.succeed<StepOutcome>({ type: "halted", reason: "defect", detail: placeOf(defect) })
     )
   )
-
-/** Only the kind of a defect and where it was born: its message could quote anything. */
-const nameOf = (defect: unknown): string => {
-  if (!(defect instanceof Error)) return "a value that is not an error was thrown"
-  const frame = defect.stack?.split("\n").find((line) => line.includes(".ts:"))?.trim() ?? ""
-  const said = defect.name === "AssertionError" ? `: ${defect.message}` : ""
-  return `${defect.name}${said} ${frame.replace(/\(?file:\/\/.*\/(?=(?:src|actors|machines|bin)\/)/, "(")}`.slice(0, 900)
-}

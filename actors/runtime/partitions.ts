@@ -1,8 +1,9 @@
 /** The partitions this process coordinates, each under a lease with a fencing epoch. Losing one is harmless: its writes match no row. */
-import { Clock, Duration, Effect, Schedule } from "effect"
+import { Clock, Duration, Effect } from "effect"
 import { LEASE_MS, LEASE_RENEW_MS, PARTITIONS } from "../../src/domain/limits.ts"
 import { Leases, type Lease } from "../../src/ledger/lease.port.ts"
 import { Telemetry } from "../../src/telemetry/telemetry.port.ts"
+import { supervise } from "./supervise.ts"
 
 /** We stop trusting a lease this long before the database would give it away. */
 const SAFETY_MS = 1_000
@@ -21,7 +22,6 @@ export const ownPartitions = Effect.fnUntraced(function* (owner: string) {
   const telemetry = yield* Telemetry
   const held = new Map<number, { readonly lease: Lease; readonly trustedUntilNanos: bigint }>()
   const names = Array.from({ length: PARTITIONS }, (_, partition) => partitionLease(partition))
-  let nowNanos = 0n
 
   const renew = Effect.gen(function* () {
     // The trust window starts before the question is asked, on the monotonic clock: the database may have answered at any time since.
@@ -43,13 +43,10 @@ export const ownPartitions = Effect.fnUntraced(function* (owner: string) {
     )
   )
   yield* renew
-  yield* renew.pipe(Effect.schedule(Schedule.spaced(Duration.millis(LEASE_RENEW_MS))), Effect.forkScoped)
+  yield* supervise("leases", Effect.andThen(Effect.sleep(Duration.millis(LEASE_RENEW_MS)), renew))
 
   const clock = yield* Clock.Clock
-  const isTrusted = (until: bigint): boolean => {
-    nowNanos = clock.monotonicTimeNanosUnsafe()
-    return nowNanos < until
-  }
+  const isTrusted = (until: bigint): boolean => clock.monotonicTimeNanosUnsafe() < until
   return {
     epochOf: (partition) => {
       const entry = held.get(partition)

@@ -1,9 +1,9 @@
-/** Which blocks are final enough under an operator's policy. Heads are remembered for a moment: many requests ask at once. */
+/** Which blocks are final enough under an operator's policy. The answer is remembered for a moment: many requests ask at once. */
 import { Clock, Effect } from "effect"
 import type { ChainUnavailable } from "../../journey/1-detected/request-log.port.ts"
 import type { FinalityPolicy } from "../../journey/2-acl-checked/access-list.port.ts"
 import type { BlockRef } from "../../domain/outcome.ts"
-import { requireBlock, type BlockHeader, type BlockTag, type Rpc } from "./rpc.ts"
+import { requireBlock, type BlockHeader, type Rpc } from "./rpc.ts"
 
 /** Far below any block time: nobody waits longer because of it. */
 const REMEMBERED_MS = 50
@@ -15,11 +15,11 @@ export interface Finality {
 }
 
 export const finalityOf = (rpc: Rpc, policy: FinalityPolicy): Finality => {
-  const byTag = remembered(rpc)
-  const newest =
+  const newest = remembered(
     policy.type === "confirmations"
-      ? Effect.flatMap(byTag("latest"), ({ number }) => requireBlock(rpc, { number: Math.max(0, number - policy.blocks) }))
-      : byTag(policy.type)
+      ? Effect.flatMap(requireBlock(rpc, "latest"), ({ number }) => requireBlock(rpc, { number: Math.max(0, number - policy.blocks) }))
+      : requireBlock(rpc, policy.type)
+  )
   return {
     newest,
     of: Effect.fnUntraced(function* ({ blockNumber, blockHash }) {
@@ -35,14 +35,13 @@ export const finalityOf = (rpc: Rpc, policy: FinalityPolicy): Finality => {
   }
 }
 
-const remembered = (rpc: Rpc) => {
-  const heads = new Map<string, { readonly atMs: number; readonly block: BlockHeader }>()
-  return Effect.fnUntraced(function* (tag: Extract<BlockTag, string>) {
+const remembered = (look: Effect.Effect<BlockHeader, ChainUnavailable>) => {
+  let known: { readonly atMs: number; readonly block: BlockHeader } | undefined
+  return Effect.gen(function* () {
     const nowMs = yield* Clock.currentTimeMillis
-    const known = heads.get(tag)
     if (known !== undefined && nowMs - known.atMs < REMEMBERED_MS) return known.block
-    const block = yield* requireBlock(rpc, tag)
-    heads.set(tag, { atMs: nowMs, block })
+    const block = yield* look
+    known = { atMs: nowMs, block }
     return block
   })
 }
