@@ -1,4 +1,7 @@
-/** Everything the client library fails with: what is known, and in `advice` what to do about it. Tell them apart by `_tag` or `instanceof`. */
+/**
+ * Everything the client library fails with: what is known, and in `advice` what to do about it. Tell them apart by `_tag` or
+ * `instanceof`.
+ */
 import { TaggedError } from "effect/Data"
 import type { Fate } from "../domain/fate.ts"
 import type { Hex } from "../domain/hex.ts"
@@ -25,7 +28,10 @@ export class SignerNeeded extends TaggedError("SignerNeeded")<{ readonly doing: 
   }
 }
 
-/** The chain could not be asked, or did not answer in a way that can be read. Nothing is known: a transaction may or may not have been sent. */
+/**
+ * The chain could not be asked, or did not answer in a way that can be read. Nothing is known: a transaction may or may not
+ * have been sent.
+ */
 export class ChainUnreachable extends TaggedError("ChainUnreachable")<{ readonly doing: string; readonly cause: unknown }> {
   readonly fate: Fate = "retry"
   override get message(): string {

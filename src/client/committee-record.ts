@@ -45,7 +45,8 @@ export const decryptionKeyOf = (committee: Committee): PublicKey => {
   try {
     return readPublicKey(nobleEngine, fromHex(committee.decryptionKey))
   } catch (error) {
-    if (error instanceof PointRejected) throw new CommitteeUnusable({ epoch: committee.epoch, reason: "its decryption key is no point of G2" })
+    if (error instanceof PointRejected)
+      throw new CommitteeUnusable({ epoch: committee.epoch, reason: "its decryption key is no point of G2" })
     throw error
   }
 }

@@ -1,5 +1,17 @@
-/** The contracts of one deployment, found from the gateway's address, and how to ask them: every failure becomes one of our errors. */
-import { Contract, Interface, isError, type Provider, type Result, type Signer, type TransactionReceipt, type TransactionResponse } from "ethers"
+/**
+ * The contracts of one deployment, found from the gateway's address, and how to ask them: every failure becomes one of our
+ * errors.
+ */
+import {
+  Contract,
+  Interface,
+  isError,
+  type Provider,
+  type Result,
+  type Signer,
+  type TransactionReceipt,
+  type TransactionResponse
+} from "ethers"
 import { abi as accessListAbi } from "../adapters/ethereum/generated/AccessList.ts"
 import { abi as ciphertextRegistryAbi } from "../adapters/ethereum/generated/CiphertextRegistry.ts"
 import { abi as committeeRegistryAbi } from "../adapters/ethereum/generated/CommitteeRegistry.ts"
@@ -8,9 +20,15 @@ import { lower, parseHex, type Hex } from "../domain/hex.ts"
 import { ChainUnreachable, ContractRefused, InputRejected, NotAGateway, SignerNeeded } from "./client-errors.ts"
 
 export const gatewayInterface = new Interface(gatewayAbi)
-const INTERFACES = [gatewayInterface, ...[ciphertextRegistryAbi, accessListAbi, committeeRegistryAbi].map((abi) => new Interface(abi))]
+const INTERFACES = [
+  gatewayInterface,
+  ...[ciphertextRegistryAbi, accessListAbi, committeeRegistryAbi].map((abi) => new Interface(abi))
+]
 
-/** Twenty-five blocks of Ethereum: a transaction that is not mined by then pays too little, or waits for one with an earlier nonce. */
+/**
+ * Twenty-five blocks of Ethereum: a transaction that is not mined by then pays too little, or waits for one with an earlier
+ * nonce.
+ */
 const MINED_MS_MAX = 300_000
 
 export interface Deployment {
@@ -68,7 +86,8 @@ export const send = async (
 ): Promise<TransactionReceipt> => {
   if (signer === undefined) throw new SignerNeeded({ doing: method })
   const receipt = await asking(method, async () => {
-    // Estimated here and not by the signer: ethers' NonceManager counts a transaction that then fails its estimate, and is stuck for good.
+    // Estimated here and not by the signer: ethers' NonceManager counts a transaction that then fails its estimate, and is
+    // stuck for good.
     const gasLimit = await contract.getFunction(method).estimateGas(...values)
     const sent = (await contract.getFunction(method).send(...values, { gasLimit })) as TransactionResponse
     return sent.wait(1, MINED_MS_MAX)

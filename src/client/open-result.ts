@@ -1,4 +1,7 @@
-/** The user's side of a user decryption: from encrypted keys to plaintexts, each key proved to be the committee's before it is used. */
+/**
+ * The user's side of a user decryption: from encrypted keys to plaintexts, each key proved to be the committee's before it is
+ * used.
+ */
 import { createHash } from "node:crypto"
 import type { CiphertextRecord } from "../domain/ciphertext.ts"
 import type { Committee } from "../domain/committee.ts"
@@ -32,8 +35,10 @@ export interface ToOpen {
 /** One plaintext for each handle, in the request's order. Throws `ResultRejected`, `CommitteeUnusable` or `SecretDestroyed`. */
 export const openItems = (of: ToOpen, transport: TransportSecret): ReadonlyArray<Uint8Array> => {
   const { requestId, facts } = of
-  if (facts.transportKey !== transport.publicKey) throw new ResultRejected({ requestId, reason: "asked for with another transport key" })
-  if (of.items.length !== facts.handles.length) throw new ResultRejected({ requestId, reason: "another number of items than handles" })
+  if (facts.transportKey !== transport.publicKey)
+    throw new ResultRejected({ requestId, reason: "asked for with another transport key" })
+  if (of.items.length !== facts.handles.length)
+    throw new ResultRejected({ requestId, reason: "another number of items than handles" })
   const publicKey = decryptionKeyOf(of.committee)
   const byDigest = new Map(of.ciphertexts.map((bytes) => [toHex(createHash("sha256").update(bytes).digest()), bytes]))
   const secret = transport.reveal()
@@ -74,7 +79,12 @@ const openOne = (
 }
 
 /** Undefined when it is not the key of this identity under this committee. */
-const keyIn = (encryptedKey: Uint8Array, publicKey: PublicKey, identity: Uint8Array, transportSecret: Uint8Array): G1Point | undefined => {
+const keyIn = (
+  encryptedKey: Uint8Array,
+  publicKey: PublicKey,
+  identity: Uint8Array,
+  transportSecret: Uint8Array
+): G1Point | undefined => {
   if (encryptedKey.length !== ENCRYPTED_KEY_BYTES) return undefined
   const hashed = hashIdentity(nobleEngine, publicKey.bytes, identity)
   try {

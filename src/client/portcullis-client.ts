@@ -1,6 +1,6 @@
 /**
- * The library a dApp uses: encrypt a value for a handle, say who may decrypt it, ask for the decryption, open what comes back. Promises
- * and ethers 6; every failure is one of `client-errors.ts`. See docs/client.md.
+ * The library a dApp uses: encrypt a value for a handle, say who may decrypt it, ask for the decryption, open what comes back.
+ * Promises and ethers 6; every failure is one of `client-errors.ts`. See docs/client.md.
  */
 import type { Provider, Signer } from "ethers"
 import type { Committee } from "../domain/committee.ts"
@@ -89,7 +89,10 @@ export const connect = async (options: ConnectOptions): Promise<PortcullisClient
   return new PortcullisClient(await findDeployment(options.gateway, provider, signer))
 }
 
-/** The plaintexts of a public result, one for each handle: of a `Fulfilled`, or of the bytes a contract was called with. Throws `InputRejected`. */
+/**
+ * The plaintexts of a public result, one for each handle: of a `Fulfilled`, or of the bytes a contract was called with. Throws
+ * `InputRejected`.
+ */
 export const decodePublicResult = (result: Fulfilled | Uint8Array): ReadonlyArray<Uint8Array> => {
   const items = decodeResult(result instanceof Uint8Array ? result : result.result)
   if (items === undefined) throw new InputRejected({ argument: "result", reason: "is not abi.encode(bytes[])" })
@@ -121,8 +124,9 @@ export class PortcullisClient {
   }
 
   /**
-   * Encrypts up to 16 MiB (4,096 bytes if it is to be made public) for the latest committee or that of `epoch`. Nothing is sent. `owner`:
-   * who will register it, the signer by default; `salt`: 32 fresh random bytes by default, and never used twice by one owner.
+   * Encrypts up to 16 MiB (4,096 bytes if it is to be made public) for the latest committee or that of `epoch`. Nothing is
+   * sent. `owner`: who will register it, the signer by default; `salt`: 32 fresh random bytes by default, and never used twice
+   * by one owner.
    */
   async encrypt(
     value: Uint8Array,
@@ -142,7 +146,10 @@ export class PortcullisClient {
       throw new InputRejected({ argument: "locations", reason: `1 to ${LOCATIONS_PER_CIPHERTEXT_MAX} are needed` })
     }
     if (locations.some((location) => !/^store:\/\/[!-~]+$/.test(location) || location.length > LOCATION_BYTES_MAX)) {
-      throw new InputRejected({ argument: "locations", reason: `each is store://<store name>/<key>, at most ${LOCATION_BYTES_MAX} bytes` })
+      throw new InputRejected({
+        argument: "locations",
+        reason: `each is store://<store name>/<key>, at most ${LOCATION_BYTES_MAX} bytes`
+      })
     }
     if ((await this.#account("register")) !== encrypted.owner) {
       throw new InputRejected({ argument: "encrypted", reason: "belongs to another owner than the signer" })
@@ -206,7 +213,10 @@ export class PortcullisClient {
     return { ...(await this.#raise("requestUser", asked, account, transport.publicKey, deadline, salt)), transport }
   }
 
-  /** What became of a request. The result has been compared with the hash that the contract recorded; see `verifyResult` for more. */
+  /**
+   * What became of a request. The result has been compared with the hash that the contract recorded; see `verifyResult` for
+   * more.
+   */
   async waitForResult(requestId: string, options: WaitOptions = {}): Promise<Waited> {
     const id = bytes32Of("requestId", requestId)
     const known = this.#requests.get(id)
@@ -221,8 +231,8 @@ export class PortcullisClient {
   }
 
   /**
-   * The plaintexts of a user result, one for each handle of the request. Each key is proved to be the committee's, and each ciphertext to
-   * be the registered one. `ciphertexts`: the registered bytes, in any order.
+   * The plaintexts of a user result, one for each handle of the request. Each key is proved to be the committee's, and each
+   * ciphertext to be the registered one. `ciphertexts`: the registered bytes, in any order.
    */
   async openUserResult(
     result: Pick<Fulfilled, "requestId" | "items">,
@@ -235,19 +245,23 @@ export class PortcullisClient {
     const committee = await this.#committeeOf(facts.epoch)
     const records = await Promise.all(facts.handles.map((handle) => ask(this.#deployment.registry, "recordOf", handle)))
     const digests = records.map((record) => ({ digest: lower(String(record.digest)) }))
-    return openItems({ requestId, facts, registry: this.addresses.registry, committee, records: digests, items, ciphertexts }, transport)
+    return openItems(
+      { requestId, facts, registry: this.addresses.registry, committee, records: digests, items, ciphertexts },
+      transport
+    )
   }
 
   /**
-   * Proves, from the transaction that brought it, that k nodes of the committee attested this result. Give a `committee` that you have
-   * pinned and nothing is left to the endpoint's word. Rejects with `ResultRejected` when it is not so.
+   * Proves, from the transaction that brought it, that k nodes of the committee attested this result. Give a `committee` that
+   * you have pinned and nothing is left to the endpoint's word. Rejects with `ResultRejected` when it is not so.
    */
   async verifyResult(result: Fulfilled, { committee: pinned }: { readonly committee?: Committee } = {}): Promise<void> {
     const { requestId, txHash } = result
     const { chainId, provider } = this.#deployment
     const transaction = await asking("read the transaction", () => provider.getTransaction(txHash))
     const brought = transaction === null ? undefined : attestationIn(this.addresses.gateway, transaction)
-    if (brought === undefined) throw new ResultRejected({ requestId, reason: "its transaction carries no attestation that can be read" })
+    if (brought === undefined)
+      throw new ResultRejected({ requestId, reason: "its transaction carries no attestation that can be read" })
     const committee = pinned ?? (await this.#committeeOf(brought.attested.epoch))
     requireAttested(chainId, this.addresses.gateway, committee, result, brought)
   }
@@ -271,11 +285,15 @@ export class PortcullisClient {
 
   /** The contract compares with the time of the block that a request gets into, so the chain's clock is asked and not ours. */
   async #deadline({ deadlineSeconds, deadline }: Deadline): Promise<number> {
-    if (deadline !== undefined && deadlineSeconds !== undefined) throw new InputRejected({ argument: "deadline", reason: "is named twice" })
+    if (deadline !== undefined && deadlineSeconds !== undefined)
+      throw new InputRejected({ argument: "deadline", reason: "is named twice" })
     if (deadline !== undefined) return positive("deadline", deadline)
     const seconds = positive("deadlineSeconds", deadlineSeconds ?? DEADLINE_SECONDS)
     const { provider } = this.#deployment
-    const block = await asking("read the chain's clock", async () => (await provider.getBlock("pending")) ?? provider.getBlock("latest"))
+    const block = await asking(
+      "read the chain's clock",
+      async () => (await provider.getBlock("pending")) ?? provider.getBlock("latest")
+    )
     if (block === null) throw new ChainUnreachable({ doing: "read the chain's clock", cause: "no block" })
     return block.timestamp + seconds
   }
@@ -308,14 +326,20 @@ export class PortcullisClient {
   async #registration({ handle, digest, epoch, ciphertext }: Encrypted): Promise<Mined | undefined> {
     const { registry } = this.#deployment
     const record = await ask(registry, "recordOf", handle)
-    const isSame = lower(String(record.digest)) === digest && Number(record.epoch) === epoch && Number(record.size) === ciphertext.length
+    const isSame =
+      lower(String(record.digest)) === digest && Number(record.epoch) === epoch && Number(record.size) === ciphertext.length
     if (!isSame) return undefined
-    const [event] = await asking("find the registration", () => registry.queryFilter(registry.filters.CiphertextRegistered!(handle)))
+    const [event] = await asking("find the registration", () =>
+      registry.queryFilter(registry.filters.CiphertextRegistered!(handle))
+    )
     return event === undefined ? undefined : { txHash: lower(event.transactionHash), blockNumber: event.blockNumber }
   }
 }
 
-const minedOf = ({ hash, blockNumber }: { readonly hash: string; readonly blockNumber: number }): Mined => ({ txHash: lower(hash), blockNumber })
+const minedOf = ({ hash, blockNumber }: { readonly hash: string; readonly blockNumber: number }): Mined => ({
+  txHash: lower(hash),
+  blockNumber
+})
 
 const positive = (argument: string, value: number): number => {
   if (!Number.isSafeInteger(value) || value < 1) throw new InputRejected({ argument, reason: "is not a positive integer" })
@@ -330,6 +354,15 @@ const handlesOf = (handles: ReadonlyArray<string>): ReadonlyArray<Hex> => {
 }
 
 // The one door of the package: what a dApp names or catches is found here.
-export { ChainUnreachable, CommitteeUnusable, ContractRefused, InputRejected, NotAGateway, ResultRejected, SecretDestroyed, SignerNeeded }
+export {
+  ChainUnreachable,
+  CommitteeUnusable,
+  ContractRefused,
+  InputRejected,
+  NotAGateway,
+  ResultRejected,
+  SecretDestroyed,
+  SignerNeeded
+}
 export { TransportSecret, VALUE_BYTES_MAX }
 export type { Committee, Denial, Encrypted, Fulfilled, Waited, WaitOptions }

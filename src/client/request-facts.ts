@@ -1,4 +1,7 @@
-/** What a request asked for, from the event that raised it. The id commits to all of it, so an endpoint cannot tell a false story about it. */
+/**
+ * What a request asked for, from the event that raised it. The id commits to all of it, so an endpoint cannot tell a false
+ * story about it.
+ */
 import type { Log, LogDescription, TransactionReceipt } from "ethers"
 import { lower, type Hex } from "../domain/hex.ts"
 import { KIND_NUMBER, requestIdOf, type DecryptionRequest } from "../domain/request.ts"
@@ -13,7 +16,9 @@ export interface RaisedRequest {
 
 /** The request that this transaction raised. Undefined when it raised none. */
 export const requestIn = (deployment: Deployment, receipt: TransactionReceipt): RaisedRequest | undefined => {
-  const raised = receipt.logs.flatMap((log) => (lower(log.address) === deployment.addresses.gateway ? (raisedBy(deployment, log) ?? []) : []))
+  const raised = receipt.logs.flatMap((log) =>
+    lower(log.address) === deployment.addresses.gateway ? (raisedBy(deployment, log) ?? []) : []
+  )
   return raised[0]
 }
 

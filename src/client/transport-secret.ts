@@ -1,4 +1,7 @@
-/** The user's half of a user decryption. It does not print, serialise or clone; whoever wants its bytes has to say so with `reveal`. */
+/**
+ * The user's half of a user decryption. It does not print, serialise or clone; whoever wants its bytes has to say so with
+ * `reveal`.
+ */
 import { toHex, type Hex } from "../domain/hex.ts"
 import { nobleEngine } from "../threshold/noble-engine.ts"
 import { randomSecret, readSecret, ScalarRejected } from "../threshold/scalar.ts"
@@ -32,7 +35,10 @@ export class TransportSecret {
     }
   }
 
-  /** A copy of the 32 bytes, to be kept where only their owner can read them until the result is there. Throws `SecretDestroyed`. */
+  /**
+   * A copy of the 32 bytes, to be kept where only their owner can read them until the result is there. Throws
+   * `SecretDestroyed`.
+   */
   reveal(): Uint8Array {
     if (this.#secret === undefined) throw new SecretDestroyed()
     return Uint8Array.from(this.#secret)

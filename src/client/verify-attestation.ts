@@ -1,6 +1,7 @@
 /**
- * Whether the committee itself vouches for a result: recomputed from the transaction that brought it, with the committee's keys alone. An
- * endpoint can hide a result or invent a log, but it cannot make this come out true for a result that k nodes did not attest.
+ * Whether the committee itself vouches for a result: recomputed from the transaction that brought it, with the committee's keys
+ * alone. An endpoint can hide a result or invent a log, but it cannot make this come out true for a result that k nodes did not
+ * attest.
  */
 import assert from "node:assert/strict"
 import { bls12_381 } from "@noble/curves/bls12-381.js"
@@ -45,9 +46,16 @@ export const attestationIn = (gateway: Hex, transaction: Pick<TransactionRespons
   const leafBytes = (requestId: Hex, result: Uint8Array) => fromHex(responseLeaf(requestId, resultHashOf(result)))
   const holds: Brought["holds"] =
     call.name === "fulfil"
-      ? (requestId, result) => verifyMerkleProof(root, leafBytes(requestId, result), [...(proof ?? [])].map((hash) => fromHex(String(hash))))
+      ? (requestId, result) =>
+          verifyMerkleProof(
+            root,
+            leafBytes(requestId, result),
+            [...(proof ?? [])].map((hash) => fromHex(String(hash)))
+          )
       : (requestId, result) => {
-          const leaves = [...given].map((response) => leafBytes(lower(String(response.requestId)), fromHex(String(response.result))))
+          const leaves = [...given].map((response) =>
+            leafBytes(lower(String(response.requestId)), fromHex(String(response.result)))
+          )
           const ours = leafBytes(requestId, result)
           return Buffer.compare(merkleRoot(leaves), root) === 0 && leaves.some((leaf) => Buffer.compare(leaf, ours) === 0)
         }
@@ -66,13 +74,22 @@ const callIn = (data: string): TransactionDescription | undefined => {
 }
 
 /** Throws `ResultRejected` unless the committee attested this very result. */
-export const requireAttested = (chainId: bigint, gateway: Hex, committee: Committee, result: Fulfilled, brought: Brought): void => {
+export const requireAttested = (
+  chainId: bigint,
+  gateway: Hex,
+  committee: Committee,
+  result: Fulfilled,
+  brought: Brought
+): void => {
   const { requestId } = result
   if (brought.attested.epoch !== committee.epoch || !brought.holds(requestId, result.result)) {
     throw new ResultRejected({ requestId, reason: "the attestation is not for this result" })
   }
   const digest = attestationDigest({ chainId, gateway }, brought.attested)
-  const isTheirs = committee.scheme === "bls" ? isSigned(committee, digest, brought.attestation) : isQuorum(committee, digest, brought.attestation)
+  const isTheirs =
+    committee.scheme === "bls"
+      ? isSigned(committee, digest, brought.attestation)
+      : isQuorum(committee, digest, brought.attestation)
   if (!isTheirs) throw new ResultRejected({ requestId, reason: "the attestation is not the committee's" })
 }
 

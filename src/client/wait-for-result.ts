@@ -1,4 +1,7 @@
-/** Waits until the chain has a result. The contract's state is asked; events only say when to look, so a missed one costs a moment. */
+/**
+ * Waits until the chain has a result. The contract's state is asked; events only say when to look, so a missed one costs a
+ * moment.
+ */
 import { scheduler } from "node:timers/promises"
 import { SocketProvider, type EventFilter, type Log } from "ethers"
 import { fromHex, lower, type Hex } from "../domain/hex.ts"
@@ -33,13 +36,7 @@ export interface Fulfilled {
 
 /** Why a gateway does not answer, as the contracts see it. */
 export type Denial =
-  | "handle-unknown"
-  | "other-epoch"
-  | "epoch-not-active"
-  | "not-public"
-  | "account-not-allowed"
-  | "not-delegated"
-  | "kind-unknown"
+  "handle-unknown" | "other-epoch" | "epoch-not-active" | "not-public" | "account-not-allowed" | "not-delegated" | "kind-unknown"
 
 export type Waited =
   | Fulfilled
@@ -98,7 +95,10 @@ export const waitForResult = async (deployment: Deployment, awaited: Awaited, op
   }
 }
 
-/** The event's bytes, if the contract vouches for them. Undefined while the event is not there or too young (or has just been reorganised away). */
+/**
+ * The event's bytes, if the contract vouches for them. Undefined while the event is not there or too young (or has just been
+ * reorganised away).
+ */
 const readResult = async (deployment: Deployment, awaited: Awaited, confirmations: number): Promise<Fulfilled | undefined> => {
   const { requestId } = awaited
   const log = await findLog(deployment, requestId, awaited.fromBlock)
@@ -120,7 +120,10 @@ const readResult = async (deployment: Deployment, awaited: Awaited, confirmation
 }
 
 const filterOf = ({ addresses }: Deployment, requestId: Hex) =>
-  ({ address: addresses.gateway, topics: [gatewayInterface.getEvent("DecryptionFulfilled")!.topicHash, requestId] }) satisfies EventFilter
+  ({
+    address: addresses.gateway,
+    topics: [gatewayInterface.getEvent("DecryptionFulfilled")!.topicHash, requestId]
+  }) satisfies EventFilter
 
 const findLog = async (deployment: Deployment, requestId: Hex, fromBlock: number): Promise<Log | undefined> => {
   const filter = { ...filterOf(deployment, requestId), fromBlock, toBlock: "latest" }
@@ -152,7 +155,8 @@ const listen = ({ provider, ...deployment }: Deployment, requestId: Hex) => {
     stop: async (): Promise<void> => {
       if (!isPushed) return
       await provider.off(filter, onEvent).catch(() => {})
-      // ethers says `eth_unsubscribe` without waiting for the answer: a socket that is closed meanwhile would reject where nobody listens.
+      // ethers says `eth_unsubscribe` without waiting for the answer: a socket that is closed meanwhile would reject where
+      // nobody listens.
       await provider.send("eth_chainId", []).catch(() => {})
     }
   }

@@ -1,4 +1,7 @@
-/** A chain with Portcullis on it and a committee whose nodes the test plays: it answers requests as the real nodes and gateway would. */
+/**
+ * A chain with Portcullis on it and a committee whose nodes the test plays: it answers requests as the real nodes and gateway
+ * would.
+ */
 import { randomBytes } from "node:crypto"
 import { Contract, SigningKey, Wallet } from "ethers"
 import { deployPortcullis, type NewCommittee, type PortcullisAddresses } from "../../src/adapters/ethereum/deploy.ts"
@@ -82,7 +85,13 @@ export const startCommitteeWorld = async (scheme: "bls" | "quorum" = "bls"): Pro
   const resultOf: CommitteeWorld["resultOf"] = async (requestId, ciphertexts) => {
     const request = await factsOf(requestId)
     const answers = [3, 1].map((nodeId) => ({ nodeId, shares: sharesOf(nodeId, requestId, request) }))
-    const task = { requestId, request, registry: addresses.ciphertextRegistry, answers, ciphertexts: request.kind === "public" ? ciphertexts : [] }
+    const task = {
+      requestId,
+      request,
+      registry: addresses.ciphertextRegistry,
+      answers,
+      ciphertexts: request.kind === "public" ? ciphertexts : []
+    }
     const combined = run({ type: "combine", committee, tasks: [task] })
     if (!Array.isArray(combined) || !("result" in combined[0])) throw new Error(`not combined: ${JSON.stringify(combined)}`)
     return combined[0].result as Uint8Array
@@ -94,7 +103,10 @@ export const startCommitteeWorld = async (scheme: "bls" | "quorum" = "bls"): Pro
       const ordered = signers.toSorted((left, right) => (left.address < right.address ? -1 : 1))
       return new Uint8Array(Buffer.concat(ordered.map(({ key }) => fromHex(key.sign(digest).serialized))))
     }
-    const parts = [1, 2].map((nodeId) => ({ nodeId, part: makeAttestationShare(engine, attestation.shares[nodeId - 1]!.secret, fromHex(digest)) }))
+    const parts = [1, 2].map((nodeId) => ({
+      nodeId,
+      part: makeAttestationShare(engine, attestation.shares[nodeId - 1]!.secret, fromHex(digest))
+    }))
     const combined = run({ type: "attest", committee, digest, parts })
     if (!("attestation" in combined)) throw new Error("not attested")
     return combined.attestation
@@ -126,13 +138,23 @@ export const startCommitteeWorld = async (scheme: "bls" | "quorum" = "bls"): Pro
 }
 
 /** Answers every request that is raised from now on, like a gateway; ciphertexts are looked up by handle. */
-export const answerAll = async (world: CommitteeWorld, ciphertextOf: (handle: Hex) => Promise<Uint8Array>): Promise<() => Promise<void>> => {
+export const answerAll = async (
+  world: CommitteeWorld,
+  ciphertextOf: (handle: Hex) => Promise<Uint8Array>
+): Promise<() => Promise<void>> => {
   const gateway = new Contract(world.addresses.decryptionGateway, gatewayAbi, world.chain.provider)
   const running: Array<Promise<unknown>> = []
   await gateway.on("DecryptionRequested", (...args: ReadonlyArray<unknown>) => {
     const { log } = args.at(-1) as { readonly log: Parameters<typeof gatewayInterface.parseLog>[0] }
-    const { requestId, handles } = gatewayInterface.parseLog(log)!.args as unknown as { requestId: string; handles: Iterable<string> }
-    running.push(Promise.all([...handles].map((handle) => ciphertextOf(lower(handle)))).then((bytes) => world.answer(lower(requestId), bytes)))
+    const { requestId, handles } = gatewayInterface.parseLog(log)!.args as unknown as {
+      requestId: string
+      handles: Iterable<string>
+    }
+    running.push(
+      Promise.all([...handles].map((handle) => ciphertextOf(lower(handle)))).then((bytes) =>
+        world.answer(lower(requestId), bytes)
+      )
+    )
   })
   return async () => {
     await gateway.removeAllListeners()

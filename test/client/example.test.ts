@@ -33,12 +33,17 @@ afterAll(async () => {
 
 test("the documented example encrypts, registers, asks, verifies and opens", async () => {
   const upload = directoryUpload("main", directory)
-  expect(await decryptAValue(world.chain.account(1), world.addresses.decryptionGateway, upload)).toEqual(["my bid: 42", "for my eyes only"])
+  expect(await decryptAValue(world.chain.account(1), world.addresses.decryptionGateway, upload)).toEqual([
+    "my bid: 42",
+    "for my eyes only"
+  ])
 })
 
 test("docs/client.md shows exactly that file", async () => {
   const root = join(import.meta.dirname, "../..")
-  const [page, example] = await Promise.all(["docs/client.md", "docs/examples/decrypt-a-value.ts"].map((path) => readFile(join(root, path), "utf8")))
+  const [page, example] = await Promise.all(
+    ["docs/client.md", "docs/examples/decrypt-a-value.ts"].map((path) => readFile(join(root, path), "utf8"))
+  )
   expect(page).toContain(`\`\`\`ts\n${example!}\`\`\`\n`)
 })
 

@@ -33,7 +33,9 @@ const through = async (lie: Lie) => {
 const falseResult = encodeResult([new TextEncoder().encode("a lie")])
 const falseLogs: Lie = async (method, _params, truth) => {
   const answer = await truth()
-  return method === "eth_getLogs" ? (answer as ReadonlyArray<object>).map((log) => ({ ...log, data: toHex(falseResult) })) : answer
+  return method === "eth_getLogs"
+    ? (answer as ReadonlyArray<object>).map((log) => ({ ...log, data: toHex(falseResult) }))
+    : answer
 }
 
 test("the truth is believed, and the quorum's signatures are proved", async () => {
@@ -42,8 +44,13 @@ test("the truth is believed, and the quorum's signatures are proved", async () =
   expect(new TextDecoder().decode(result.items[0])).toBe("the truth")
   await client.verifyResult(result)
   const [first, second, third] = world.committee.nodes
-  const otherSigners = { ...world.committee, nodes: [{ ...first!, identity: third!.identity }, second!, { ...third!, identity: first!.identity }].slice(0, 2) }
-  await expect(client.verifyResult(result, { committee: otherSigners })).rejects.toMatchObject({ reason: "the attestation is not the committee's" })
+  const otherSigners = {
+    ...world.committee,
+    nodes: [{ ...first!, identity: third!.identity }, second!, { ...third!, identity: first!.identity }].slice(0, 2)
+  }
+  await expect(client.verifyResult(result, { committee: otherSigners })).rejects.toMatchObject({
+    reason: "the attestation is not the committee's"
+  })
 })
 
 test("a log that contradicts the contract's record is not believed", async () => {
@@ -71,14 +78,21 @@ test("answers that cannot be decoded are the endpoint's fault, whatever they are
   const result = (await owner.waitForResult(requestId, quick)) as Fulfilled
   const garbled = await through(async (method, _params, truth) => {
     const answer = await truth()
-    if (method === "eth_getTransactionByHash") return { ...(answer as object), input: `${(answer as { input: string }).input.slice(0, 200)}00` }
+    if (method === "eth_getTransactionByHash")
+      return { ...(answer as object), input: `${(answer as { input: string }).input.slice(0, 200)}00` }
     if (method === "eth_getLogs") return (answer as ReadonlyArray<object>).map((log) => ({ ...log, data: "0x1234" }))
     return answer
   })
-  await expect(garbled.verifyResult(result)).rejects.toMatchObject({ reason: "its transaction carries no attestation that can be read" })
-  await expect(garbled.openUserResult(result, TransportSecret.generate(), [])).rejects.toMatchObject({ reason: "the request is not on this chain" })
+  await expect(garbled.verifyResult(result)).rejects.toMatchObject({
+    reason: "its transaction carries no attestation that can be read"
+  })
+  await expect(garbled.openUserResult(result, TransportSecret.generate(), [])).rejects.toMatchObject({
+    reason: "the request is not on this chain"
+  })
   let isLying = false
-  const answersNonsense = await through((method, _params, truth) => (method === "eth_call" && isLying ? Promise.resolve("0x12") : truth()))
+  const answersNonsense = await through((method, _params, truth) =>
+    method === "eth_call" && isLying ? Promise.resolve("0x12") : truth()
+  )
   await answersNonsense.committee()
   isLying = true
   await expect(answersNonsense.committee()).rejects.toMatchObject({ _tag: "ChainUnreachable" })
@@ -99,13 +113,18 @@ test("an address without a gateway, a stranger's contract and a dead endpoint ar
   const { provider } = world.chain
   await expect(connect({ provider, gateway: world.chain.address(5) })).rejects.toMatchObject({ _tag: "NotAGateway" })
   await expect(connect({ provider, gateway: world.addresses.accessList })).rejects.toMatchObject({ _tag: "NotAGateway" })
-  await expect(connect({ provider, gateway: "portcullis.eth" })).rejects.toMatchObject({ _tag: "InputRejected", argument: "gateway" })
+  await expect(connect({ provider, gateway: "portcullis.eth" })).rejects.toMatchObject({
+    _tag: "InputRejected",
+    argument: "gateway"
+  })
   const reserved = createServer().listen(0, "127.0.0.1")
   await new Promise((listening) => reserved.once("listening", listening))
   const { port } = reserved.address() as AddressInfo
   await new Promise((closed) => reserved.close(closed))
   const dead = new JsonRpcProvider(`http://127.0.0.1:${port}`, 1, { staticNetwork: true })
-  await expect(connect({ provider: dead, gateway: world.addresses.decryptionGateway })).rejects.toMatchObject({ _tag: "ChainUnreachable" })
+  await expect(connect({ provider: dead, gateway: world.addresses.decryptionGateway })).rejects.toMatchObject({
+    _tag: "ChainUnreachable"
+  })
   dead.destroy()
 })
 
@@ -116,5 +135,8 @@ test("a key that the endpoint makes up, and that is no point, encrypts nothing",
     const answer = await truth()
     return typeof answer === "string" ? answer.replaceAll(key, noPoint) : answer
   })
-  await expect(client.encrypt(new Uint8Array(1), { owner: encrypted.owner })).rejects.toMatchObject({ _tag: "CommitteeUnusable", epoch: 1 })
+  await expect(client.encrypt(new Uint8Array(1), { owner: encrypted.owner })).rejects.toMatchObject({
+    _tag: "CommitteeUnusable",
+    epoch: 1
+  })
 })

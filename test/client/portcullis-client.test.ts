@@ -3,7 +3,15 @@ import { DerivedPublicKey, EncryptedVetKey, IbeCiphertext, TransportSecretKey } 
 import { createHash, randomBytes } from "node:crypto"
 import { WebSocketProvider } from "ethers"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
-import { connect, decodePublicResult, type Encrypted, type Fulfilled, type PortcullisClient, TransportSecret, type Waited } from "../../src/client/portcullis-client.ts"
+import {
+  connect,
+  decodePublicResult,
+  type Encrypted,
+  type Fulfilled,
+  type PortcullisClient,
+  TransportSecret,
+  type Waited
+} from "../../src/client/portcullis-client.ts"
 import { fromHex, toHex, type Hex } from "../../src/domain/hex.ts"
 import { encodeResult } from "../../src/threshold/result-encoding.ts"
 import { identityBytes } from "../../src/threshold/identity.ts"
@@ -88,9 +96,15 @@ describe("encrypting and registering", () => {
   })
 
   test("what cannot be encrypted is refused", async () => {
-    await expect(owner.encrypt(new Uint8Array(16 * 1024 * 1024))).rejects.toMatchObject({ _tag: "InputRejected", argument: "value" })
+    await expect(owner.encrypt(new Uint8Array(16 * 1024 * 1024))).rejects.toMatchObject({
+      _tag: "InputRejected",
+      argument: "value"
+    })
     await expect(owner.encrypt(text("x"), { salt: "0x12" })).rejects.toMatchObject({ _tag: "InputRejected", argument: "salt" })
-    await expect(owner.encrypt(text("x"), { owner: "nobody" })).rejects.toMatchObject({ _tag: "InputRejected", argument: "owner" })
+    await expect(owner.encrypt(text("x"), { owner: "nobody" })).rejects.toMatchObject({
+      _tag: "InputRejected",
+      argument: "owner"
+    })
     await expect(owner.encrypt(text("x"), { epoch: 7 })).rejects.toMatchObject({ _tag: "CommitteeUnusable", epoch: 7 })
   })
 })
@@ -103,7 +117,10 @@ describe("public decryption", () => {
     for (const { handle } of encrypted) await owner.allowForDecryption(handle)
     const { requestId } = await stranger.requestPublic(encrypted.map(({ handle }) => handle))
     const waiting = stranger.waitForResult(requestId, quick)
-    const txHash = await world.answer(requestId, encrypted.map(({ ciphertext }) => ciphertext))
+    const txHash = await world.answer(
+      requestId,
+      encrypted.map(({ ciphertext }) => ciphertext)
+    )
     const result = fulfilled(await waiting)
     expect(result.txHash).toBe(txHash)
     expect(decodePublicResult(result)).toEqual(values)
@@ -153,17 +170,25 @@ describe("public decryption", () => {
     const { timestamp } = (await world.chain.provider.getBlock("latest"))!
     const same = { salt: toHex(randomBytes(32)), deadline: timestamp + 3_600 }
     await owner.requestPublic([handle], same)
-    await expect(owner.requestPublic([handle], same)).rejects.toMatchObject({ _tag: "ContractRefused", error: "AlreadyRequested" })
+    await expect(owner.requestPublic([handle], same)).rejects.toMatchObject({
+      _tag: "ContractRefused",
+      error: "AlreadyRequested"
+    })
     await owner.requestPublic([handle], { ...same, deadline: same.deadline + 1 })
     await expect(owner.requestPublic([handle], { ...same, deadlineSeconds: 5 })).rejects.toMatchObject({ argument: "deadline" })
   })
 
   test("what the contract would refuse is refused before it is paid for, by the contract's own name for it", async () => {
     const { handle } = await registered()
-    await expect(owner.requestPublic([`0x${"77".repeat(32)}`])).rejects.toMatchObject({ _tag: "ContractRefused", error: "UnknownHandle" })
+    await expect(owner.requestPublic([`0x${"77".repeat(32)}`])).rejects.toMatchObject({
+      _tag: "ContractRefused",
+      error: "UnknownHandle"
+    })
     await expect(owner.requestPublic([handle, handle])).rejects.toMatchObject({ error: "DuplicateHandle" })
     await expect(owner.requestPublic([])).rejects.toMatchObject({ _tag: "InputRejected", argument: "handles" })
-    await expect(owner.requestPublic([handle], { deadlineSeconds: 8 * 24 * 3_600 })).rejects.toMatchObject({ error: "DeadlineOutOfRange" })
+    await expect(owner.requestPublic([handle], { deadlineSeconds: 8 * 24 * 3_600 })).rejects.toMatchObject({
+      error: "DeadlineOutOfRange"
+    })
     await expect(owner.requestPublic([handle], { deadlineSeconds: 0 })).rejects.toMatchObject({ argument: "deadlineSeconds" })
     await expect(owner.requestPublic([handle], { callbackGas: 1_000_000 })).rejects.toMatchObject({
       error: "CallbackGasOutOfRange",
@@ -200,7 +225,11 @@ describe("user decryption", () => {
     const { requestId } = await owner.requestUser([handle], { transport })
     await world.answer(requestId)
     const [item] = fulfilled(await owner.waitForResult(requestId, quick)).items
-    const identity = identityBytes({ chainId: owner.chainId, registry: fromHex(owner.addresses.registry), handle: fromHex(handle) })
+    const identity = identityBytes({
+      chainId: owner.chainId,
+      registry: fromHex(owner.addresses.registry),
+      handle: fromHex(handle)
+    })
     const publicKey = DerivedPublicKey.deserialize(fromHex((await owner.committee()).decryptionKey))
     const key = EncryptedVetKey.deserialize(item!).decryptAndVerify(theirs, publicKey, identity)
     expect(IbeCiphertext.deserialize(ciphertext.slice(12, 180)).decrypt(key)).toHaveLength(32)
@@ -214,14 +243,24 @@ describe("user decryption", () => {
     const ciphertexts = [one.ciphertext, two.ciphertext]
     const open = (change: Partial<Fulfilled>, secret = transport, given: ReadonlyArray<Uint8Array> = ciphertexts) =>
       owner.openUserResult({ ...result, ...change }, secret, given)
-    const rejects = (opening: Promise<unknown>, reason: string) => expect(opening).rejects.toMatchObject({ _tag: "ResultRejected", reason })
+    const rejects = (opening: Promise<unknown>, reason: string) =>
+      expect(opening).rejects.toMatchObject({ _tag: "ResultRejected", reason })
 
     await rejects(open({}, TransportSecret.generate()), "asked for with another transport key")
     await rejects(open({}, transport, [one.ciphertext]), "no ciphertext with the registered digest was given")
-    await rejects(open({}, transport, [one.ciphertext, two.ciphertext.with(200, 0)]), "no ciphertext with the registered digest was given")
+    await rejects(
+      open({}, transport, [one.ciphertext, two.ciphertext.with(200, 0)]),
+      "no ciphertext with the registered digest was given"
+    )
     await rejects(open({ items: [result.items[1]!, result.items[0]!] }), "the key inside is not the committee's for this handle")
-    await rejects(open({ items: [result.items[0]!, result.items[1]!.with(60, 1)] }), "the key inside is not the committee's for this handle")
-    await rejects(open({ items: [result.items[0]!, new Uint8Array(191)] }), "the key inside is not the committee's for this handle")
+    await rejects(
+      open({ items: [result.items[0]!, result.items[1]!.with(60, 1)] }),
+      "the key inside is not the committee's for this handle"
+    )
+    await rejects(
+      open({ items: [result.items[0]!, new Uint8Array(191)] }),
+      "the key inside is not the committee's for this handle"
+    )
     await rejects(open({ items: [result.items[0]!] }), "another number of items than handles")
     await rejects(open({ requestId: toHex(randomBytes(32)) }), "the request is not on this chain")
     expect(await open({})).toEqual([text("one"), text("two")])
@@ -264,13 +303,19 @@ describe("waiting", () => {
       denial: "not-public"
     })
     const notAllowed = await stranger.requestUser([handle])
-    expect(await stranger.waitForResult(notAllowed.requestId, { timeoutMs: 50, pollMs: 10 })).toMatchObject({ denial: "account-not-allowed" })
+    expect(await stranger.waitForResult(notAllowed.requestId, { timeoutMs: 50, pollMs: 10 })).toMatchObject({
+      denial: "account-not-allowed"
+    })
     const notDelegated = await stranger.requestUser([handle], { account: ownerAddress })
-    expect(await stranger.waitForResult(notDelegated.requestId, { timeoutMs: 50, pollMs: 10 })).toMatchObject({ denial: "not-delegated" })
+    expect(await stranger.waitForResult(notDelegated.requestId, { timeoutMs: 50, pollMs: 10 })).toMatchObject({
+      denial: "not-delegated"
+    })
     await owner.allow(handle, strangerAddress)
     expect(await stranger.waitForResult(notAllowed.requestId, { timeoutMs: 50, pollMs: 10 })).toMatchObject({ denial: undefined })
     await owner.revoke(handle, strangerAddress)
-    expect(await stranger.waitForResult(notAllowed.requestId, { timeoutMs: 50, pollMs: 10 })).toMatchObject({ denial: "account-not-allowed" })
+    expect(await stranger.waitForResult(notAllowed.requestId, { timeoutMs: 50, pollMs: 10 })).toMatchObject({
+      denial: "account-not-allowed"
+    })
   })
 
   test("a request that the chain has never seen times out as unknown", async () => {

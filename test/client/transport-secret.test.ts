@@ -8,7 +8,13 @@ import { decodePublicResult, TransportSecret } from "../../src/client/portcullis
 test("it does not print, serialise, spread or clone", () => {
   const secret = TransportSecret.generate()
   const hex = Buffer.from(secret.reveal()).toString("hex")
-  const shown = [String(secret), `${secret}`, JSON.stringify({ secret }), inspect(secret), inspect({ deep: { secret } }, { showHidden: true })]
+  const shown = [
+    String(secret),
+    `${secret}`,
+    JSON.stringify({ secret }),
+    inspect(secret),
+    inspect({ deep: { secret } }, { showHidden: true })
+  ]
   for (const text of shown) {
     expect(text).toContain("[transport secret]")
     expect(text).not.toContain(hex)
@@ -31,7 +37,9 @@ test.each([
   ["zero", new Uint8Array(32)],
   ["not below the group order", new Uint8Array(32).fill(0xff)]
 ])("bytes that are %s are refused without being shown", (reason, bytes) => {
-  expect(() => TransportSecret.fromBytes(bytes)).toThrowError(expect.objectContaining({ _tag: "InputRejected", argument: "bytes" }) as Error)
+  expect(() => TransportSecret.fromBytes(bytes)).toThrowError(
+    expect.objectContaining({ _tag: "InputRejected", argument: "bytes" }) as Error
+  )
   try {
     TransportSecret.fromBytes(bytes)
   } catch (error) {

@@ -22,7 +22,9 @@ export const aRequest = (of: Partial<DecryptionRequest> = {}): DecryptionRequest
   ...of
 })
 
-export const aDetected = (of: Partial<DecryptionRequest> = {}): { readonly id: RequestId; readonly facts: DecryptionRequest; readonly anchor: Anchor } => {
+export const aDetected = (
+  of: Partial<DecryptionRequest> = {}
+): { readonly id: RequestId; readonly facts: DecryptionRequest; readonly anchor: Anchor } => {
   const facts = aRequest(of)
   return { id: requestIdOf(facts), facts, anchor: { blockNumber: 7, blockHash: someHex(32), logIndex: 0 } }
 }

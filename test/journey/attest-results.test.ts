@@ -1,10 +1,19 @@
-/** k nodes attest, the best first; a refusal, a silence and a lie each cost one more node, and no more nodes are asked than needed. */
+/**
+ * k nodes attest, the best first; a refusal, a silence and a lie each cost one more node, and no more nodes are asked than
+ * needed.
+ */
 import { Effect, Layer } from "effect"
 import { describe, expect, test } from "vitest"
 import type { Committee, NodeId } from "../../src/domain/committee.ts"
 import { fromHex, toHex } from "../../src/domain/hex.ts"
 import { attestationDigest, responseLeaf, resultHashOf } from "../../src/domain/response.ts"
-import { type NodeError, NodeRefused, NodeUnavailable, type ResultToAttest, ShareNodes } from "../../src/journey/4-shares-collected/share-node.port.ts"
+import {
+  type NodeError,
+  NodeRefused,
+  NodeUnavailable,
+  type ResultToAttest,
+  ShareNodes
+} from "../../src/journey/4-shares-collected/share-node.port.ts"
 import { attestResults, type ToAttest } from "../../src/journey/5-threshold-verified/attest-results.ts"
 import { Combiner, CombinerUnavailable, type CombinedAttestation } from "../../src/journey/5-threshold-verified/combiner.port.ts"
 import { merkleRoot } from "../../src/threshold/merkle.ts"
@@ -14,7 +23,8 @@ type Behaviour = "attests" | "refuses" | "is silent"
 
 /** The part of node i is one byte, i: enough to see which parts went where. */
 const partOf = (nodeId: NodeId): Uint8Array => Uint8Array.of(nodeId)
-const whole = (parts: ReadonlyArray<{ readonly nodeId: NodeId }>): Uint8Array => Uint8Array.from(parts.map(({ nodeId }) => nodeId))
+const whole = (parts: ReadonlyArray<{ readonly nodeId: NodeId }>): Uint8Array =>
+  Uint8Array.from(parts.map(({ nodeId }) => nodeId))
 
 interface Script {
   readonly nodes?: Readonly<Record<NodeId, Behaviour>>
@@ -45,7 +55,9 @@ const play = (committee: Committee, of: Partial<ToAttest> = {}, script: Script =
         if (script.combinerIsDown) return Effect.fail(new CombinerUnavailable({ reason: "queue full" }))
         combined.push({ digest, nodes: parts.map(({ nodeId }) => nodeId) })
         const liars = parts.map(({ nodeId }) => nodeId).filter((nodeId) => script.liars?.includes(nodeId))
-        return Effect.succeed(liars.length > 0 ? { type: "too-few", liars } : { type: "attested", attestation: whole(parts), liars: [] })
+        return Effect.succeed(
+          liars.length > 0 ? { type: "too-few", liars } : { type: "attested", attestation: whole(parts), liars: [] }
+        )
       })
   })
   const toAttest: ToAttest = {
@@ -90,7 +102,10 @@ describe("whom it asks", () => {
     expect(played.asked).toEqual([1, 2, 3, 4])
     expect(nodes).toEqual([1, 3, 4])
     expect(liars).toEqual([2])
-    expect(played.combined.map((attempt) => attempt.nodes)).toEqual([[1, 2, 3], [1, 3, 4]])
+    expect(played.combined.map((attempt) => attempt.nodes)).toEqual([
+      [1, 2, 3],
+      [1, 3, 4]
+    ])
   })
 
   test("liars, refusers and silent ones together cost one more each", async () => {
@@ -117,15 +132,23 @@ describe("when fewer than k attest", () => {
 
   test("a committee of liars is named, all of it", async () => {
     const played = play(aCommitteeRecord(2, 3), {}, { liars: [1, 2, 3] })
-    await expect(played.run()).rejects.toMatchObject({ reason: expect.stringMatching(/node 1: wrong part; node 2: wrong part/) as string, refusals: 0 })
+    await expect(played.run()).rejects.toMatchObject({
+      reason: expect.stringMatching(/node 1: wrong part; node 2: wrong part/) as string,
+      refusals: 0
+    })
   })
 
   test("too few to ask at all is the same, without an error of ours", async () => {
-    await expect(play(aCommitteeRecord(3, 3), { ranked: [1, 2] }).run()).rejects.toMatchObject({ _tag: "NotAttested", reason: "no nodes" })
+    await expect(play(aCommitteeRecord(3, 3), { ranked: [1, 2] }).run()).rejects.toMatchObject({
+      _tag: "NotAttested",
+      reason: "no nodes"
+    })
   })
 
   test("a combiner that cannot work blames nobody", async () => {
-    await expect(play(aCommitteeRecord(2, 3), {}, { combinerIsDown: true }).run()).rejects.toMatchObject({ _tag: "CombinerUnavailable" })
+    await expect(play(aCommitteeRecord(2, 3), {}, { combinerIsDown: true }).run()).rejects.toMatchObject({
+      _tag: "CombinerUnavailable"
+    })
   })
 })
 
@@ -144,7 +167,9 @@ describe("what is attested", () => {
     const committee = aCommitteeRecord(3, 4, { scheme: "quorum" })
     const played = play(committee, { ranked: [3, 1, 4, 2] })
     const { batch } = await played.run()
-    const expected = [3, 1, 4].toSorted((a, b) => (BigInt(committee.nodes[a - 1]!.identity) < BigInt(committee.nodes[b - 1]!.identity) ? -1 : 1))
+    const expected = [3, 1, 4].toSorted((a, b) =>
+      BigInt(committee.nodes[a - 1]!.identity) < BigInt(committee.nodes[b - 1]!.identity) ? -1 : 1
+    )
     expect([...batch.attestation]).toEqual(expected)
     expect(played.combined).toEqual([])
   })

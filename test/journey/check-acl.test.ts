@@ -11,7 +11,10 @@ const block = aBlock()
 const detected = aDetected()
 
 /** Answers as told, and notes who was asked about. */
-const saying = (of: { readonly finality?: "final" | "pending" | "gone" | ChainUnavailable; readonly permission?: Permission | ChainUnavailable }) => {
+const saying = (of: {
+  readonly finality?: "final" | "pending" | "gone" | ChainUnavailable
+  readonly permission?: Permission | ChainUnavailable
+}) => {
   const asked: Array<RequestId> = []
   const answer = <A>(said: A | ChainUnavailable) => (said instanceof ChainUnavailable ? Effect.fail(said) : Effect.succeed(said))
   const layer = Layer.succeed(AccessList, {
@@ -35,7 +38,11 @@ test.each<Denial>(["not-allowed", "not-public", "not-delegated", "epoch-retired"
 
 test("a request that somebody has fulfilled already is submitted, by their transaction", async () => {
   const txHash = `0x${"77".repeat(32)}` as const
-  expect(await saying({ permission: { type: "fulfilled", txHash, block } }).outcome()).toEqual({ type: "submitted", txHash, block })
+  expect(await saying({ permission: { type: "fulfilled", txHash, block } }).outcome()).toEqual({
+    type: "submitted",
+    txHash,
+    block
+  })
 })
 
 test("a request whose deadline has passed is expired, not refused", async () => {
@@ -53,11 +60,17 @@ describe("silence is never an answer", () => {
   })
 
   test("a contract that does not see the request yet postpones it", async () => {
-    expect(await saying({ permission: { type: "unknown", block } }).outcome()).toMatchObject({ type: "postponed", reason: "request-not-visible" })
+    expect(await saying({ permission: { type: "unknown", block } }).outcome()).toMatchObject({
+      type: "postponed",
+      reason: "request-not-visible"
+    })
   })
 
-  test.each(["finality", "permission"] as const)("a chain that cannot be asked about %s fails the step, with the fate to try again", async (question) => {
-    const down = new ChainUnavailable({ doing: question, cause: "down" })
-    await expect(saying({ [question]: down }).outcome()).rejects.toMatchObject({ _tag: "ChainUnavailable", fate: "retry" })
-  })
+  test.each(["finality", "permission"] as const)(
+    "a chain that cannot be asked about %s fails the step, with the fate to try again",
+    async (question) => {
+      const down = new ChainUnavailable({ doing: question, cause: "down" })
+      await expect(saying({ [question]: down }).outcome()).rejects.toMatchObject({ _tag: "ChainUnavailable", fate: "retry" })
+    }
+  )
 })

@@ -11,7 +11,12 @@ import type { RequestKind } from "../../src/domain/request.ts"
 import { ChainUnavailable } from "../../src/journey/1-detected/request-log.port.ts"
 import { CiphertextCache } from "../../src/journey/3-ciphertext-fetched/ciphertext-cache.port.ts"
 import { CiphertextRegistry } from "../../src/journey/3-ciphertext-fetched/ciphertext-registry.port.ts"
-import { CiphertextStore, LocationRefused, ObjectMissing, StoreUnavailable } from "../../src/journey/3-ciphertext-fetched/ciphertext-store.port.ts"
+import {
+  CiphertextStore,
+  LocationRefused,
+  ObjectMissing,
+  StoreUnavailable
+} from "../../src/journey/3-ciphertext-fetched/ciphertext-store.port.ts"
 import { fetchCiphertext } from "../../src/journey/3-ciphertext-fetched/fetch-ciphertext.ts"
 import { aRequest, someHex } from "./a-request.ts"
 
@@ -31,7 +36,8 @@ const world = (records: ReadonlyArray<CiphertextRecord | undefined>, stores: Rea
     if (behaviour === "missing") return Stream.fail(new ObjectMissing({ location }))
     if (behaviour === "unavailable") return Stream.fail(new StoreUnavailable({ location, cause: "down" }))
     if (behaviour === "refused") return Stream.fail(new LocationRefused({ location, reason: "not ours" }))
-    if (behaviour === "breaks-off") return Stream.concat(Stream.make(some(10)), Stream.fail(new StoreUnavailable({ location, cause: "cut" })))
+    if (behaviour === "breaks-off")
+      return Stream.concat(Stream.make(some(10)), Stream.fail(new StoreUnavailable({ location, cause: "cut" })))
     return Stream.unfold(0, (at) => {
       const chunk = behaviour.subarray(at, at + 100)
       deliveredBytes += chunk.length
@@ -40,7 +46,10 @@ const world = (records: ReadonlyArray<CiphertextRecord | undefined>, stores: Rea
   }
   const layer = Layer.mergeAll(
     Layer.succeed(CiphertextRegistry, { records: () => Effect.succeed(records) }),
-    Layer.succeed(CiphertextStore, { read: (location) => Stream.suspend(() => read(location)), write: () => Effect.die("not asked to write") }),
+    Layer.succeed(CiphertextStore, {
+      read: (location) => Stream.suspend(() => read(location)),
+      write: () => Effect.die("not asked to write")
+    }),
     Layer.succeed(CiphertextCache, {
       get: (digest) => Effect.sync(() => cached.get(digest)),
       put: (digest, bytes) => Effect.sync(() => void cached.set(digest, bytes))
@@ -121,7 +130,9 @@ describe("what is wrong with a store is not an answer to the request", () => {
   test("the reason names every location's fault, and no bytes", async () => {
     const { outcome } = world([recordOf(some(), "a", "b", "c")], { a: "missing", b: "unavailable", c: some() })
     expect(await outcome()).toMatchObject({
-      reason: expect.stringMatching(/location 1 does not have it, location 2 cannot be reached, location 3 has bytes that do not match/) as string
+      reason: expect.stringMatching(
+        /location 1 does not have it, location 2 cannot be reached, location 3 has bytes that do not match/
+      ) as string
     })
   })
 
@@ -155,7 +166,9 @@ describe("what is wrong with a store is not an answer to the request", () => {
   test("a chain that cannot be asked fails the step, with the fate to try again", async () => {
     const { outcome } = world([])
     expect(await outcome()).toEqual({ type: "ciphertext-fetched", digests: [] })
-    const down = Layer.succeed(CiphertextRegistry, { records: () => Effect.fail(new ChainUnavailable({ doing: "recordOf", cause: "down" })) })
+    const down = Layer.succeed(CiphertextRegistry, {
+      records: () => Effect.fail(new ChainUnavailable({ doing: "recordOf", cause: "down" }))
+    })
     const idle = Layer.merge(
       Layer.succeed(CiphertextStore, { read: () => Stream.empty, write: () => Effect.die("no") }),
       Layer.succeed(CiphertextCache, { get: () => Effect.succeed(undefined), put: () => Effect.void })

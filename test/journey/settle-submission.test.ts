@@ -1,4 +1,7 @@
-/** What the chain says about results on their way: fulfilled by anybody is success, and only the chain's own clock expires a request. */
+/**
+ * What the chain says about results on their way: fulfilled by anybody is success, and only the chain's own clock expires a
+ * request.
+ */
 import { Effect, Layer } from "effect"
 import { describe, expect, test } from "vitest"
 import { ChainUnavailable } from "../../src/journey/1-detected/request-log.port.ts"
@@ -10,9 +13,15 @@ const id = someHex(32)
 const txHash = someHex(32)
 const DEADLINE = 5_000
 
-const contract = (of: { readonly fulfilment?: Mined; readonly timestamp?: number; readonly finality?: "final" | "pending" | "gone"; readonly isDown?: boolean }) => {
+const contract = (of: {
+  readonly fulfilment?: Mined
+  readonly timestamp?: number
+  readonly finality?: "final" | "pending" | "gone"
+  readonly isDown?: boolean
+}) => {
   const notAsked = () => Effect.die("not a question of this step")
-  const answer = <A>(value: A) => (of.isDown === true ? Effect.fail(new ChainUnavailable({ doing: "ask", cause: "down" })) : Effect.succeed(value))
+  const answer = <A>(value: A) =>
+    of.isDown === true ? Effect.fail(new ChainUnavailable({ doing: "ask", cause: "down" })) : Effect.succeed(value)
   return Layer.succeed(ResultContract, {
     chainId: 31_337n,
     addresses: [],
@@ -30,7 +39,8 @@ const contract = (of: { readonly fulfilment?: Mined; readonly timestamp?: number
 }
 
 describe("a result that is on its way", () => {
-  const look = (of: Parameters<typeof contract>[0]) => Effect.runPromise(findFulfilment(id, DEADLINE).pipe(Effect.provide(contract(of))))
+  const look = (of: Parameters<typeof contract>[0]) =>
+    Effect.runPromise(findFulfilment(id, DEADLINE).pipe(Effect.provide(contract(of))))
   const mined: Mined = { txHash, block: aBlock(), isSuccess: true }
 
   test("has arrived when the chain has it, whoever brought it, also after the deadline", async () => {
@@ -43,7 +53,10 @@ describe("a result that is on its way", () => {
   })
 
   test("has expired when the chain's clock is past the deadline", async () => {
-    expect(await look({ timestamp: DEADLINE + 1 })).toMatchObject({ type: "expired", detail: expect.stringContaining("block 9") as string })
+    expect(await look({ timestamp: DEADLINE + 1 })).toMatchObject({
+      type: "expired",
+      detail: expect.stringContaining("block 9") as string
+    })
   })
 
   test("is not decided about when the chain cannot be asked", async () => {
@@ -66,7 +79,11 @@ describe("a result that has arrived", () => {
 
   test("is followed to its new block when a reorganisation moved it", async () => {
     const moved: Mined = { txHash: someHex(32), block: aBlock(43), isSuccess: true }
-    expect(await watch({ finality: "gone", fulfilment: moved })).toEqual({ type: "submitted", txHash: moved.txHash, block: moved.block })
+    expect(await watch({ finality: "gone", fulfilment: moved })).toEqual({
+      type: "submitted",
+      txHash: moved.txHash,
+      block: moved.block
+    })
   })
 
   test("is waited for when a reorganisation took it away, until the deadline", async () => {

@@ -18,14 +18,19 @@ const batch: AttestedBatch = {
 const MARKET: Fees = { maxFeePerGas: 100n, maxPriorityFeePerGas: 2n }
 
 /** Notes what was signed; the bytes do not matter here. */
-const sign = async (of: { readonly gas?: bigint; readonly market?: Fees; readonly previous?: Fees; readonly rejects?: boolean } = {}) => {
+const sign = async (
+  of: { readonly gas?: bigint; readonly market?: Fees; readonly previous?: Fees; readonly rejects?: boolean } = {}
+) => {
   const signed: Array<{ nonce: number; gasLimit: bigint; fees: Fees }> = []
   const notAsked = () => Effect.die("not a question of this step")
   const layer = Layer.succeed(ResultContract, {
     chainId: 31_337n,
     addresses: [address],
     fees: Effect.succeed(of.market ?? MARKET),
-    estimate: () => (of.rejects === true ? Effect.fail(new SubmissionRejected({ reason: "InvalidAttestation" })) : Effect.succeed(of.gas ?? 180_000n)),
+    estimate: () =>
+      of.rejects === true
+        ? Effect.fail(new SubmissionRejected({ reason: "InvalidAttestation" }))
+        : Effect.succeed(of.gas ?? 180_000n),
     sign: (_address, _batch, tx) => Effect.sync(() => (signed.push(tx), { rawTx: someHex(100), txHash: someHex(32) })),
     latest: notAsked(),
     nonceOf: notAsked,
@@ -35,7 +40,9 @@ const sign = async (of: { readonly gas?: bigint; readonly market?: Fees; readonl
     finality: notAsked,
     fulfilment: notAsked
   })
-  const answer = await Effect.runPromise(signFulfilment(address, batch, 7, of.previous).pipe(Effect.provide(layer), Effect.result))
+  const answer = await Effect.runPromise(
+    signFulfilment(address, batch, 7, of.previous).pipe(Effect.provide(layer), Effect.result)
+  )
   return { answer, signed }
 }
 

@@ -6,7 +6,9 @@ import { ciphertextStoreLayer, faultOfStore } from "../../src/adapters/object-st
 import { eventually } from "../support/eventually.ts"
 import { ciphertextStoreLaws, fetchFrom, readAll, recordOf, tagOf, WRONG_BYTES } from "./ciphertext-store.laws.ts"
 
-const serve = async (listener: RequestListener): Promise<{ readonly server: Server; readonly url: string; readonly close: () => Promise<void> }> => {
+const serve = async (
+  listener: RequestListener
+): Promise<{ readonly server: Server; readonly url: string; readonly close: () => Promise<void> }> => {
   const server = createServer(listener)
   await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening))
   return {
@@ -57,7 +59,9 @@ test.each([301, 302, 303, 307, 308])("a redirect (%i) is not followed: its targe
     asked.push(request.url!)
     response.end("internal")
   })
-  const store = await serve((_request, response) => response.writeHead(status, { location: `${target.url}/latest/meta-data` }).end())
+  const store = await serve((_request, response) =>
+    response.writeHead(status, { location: `${target.url}/latest/meta-data` }).end()
+  )
   expect(tagOf(await readAll(mainAt(store.url), "store://main/x"))).toBe("StoreUnavailable")
   expect(asked).toEqual([])
   await Promise.all([store.close(), target.close()])

@@ -32,18 +32,24 @@ export const readAll = (layer: Layer.Layer<CiphertextStore>, location: string) =
     )
   )
 
-export const tagOf = (answer: Result.Result<unknown, { readonly _tag: string }>) => (Result.isFailure(answer) ? answer.failure._tag : "read")
+export const tagOf = (answer: Result.Result<unknown, { readonly _tag: string }>) =>
+  Result.isFailure(answer) ? answer.failure._tag : "read"
 
 const put = (layer: Layer.Layer<CiphertextStore>, bytes: Uint8Array, name = "main") =>
-  Effect.runPromise(CiphertextStore.use((store) => store.write(name, sha256(bytes), bytes)).pipe(Effect.result, Effect.provide(layer)))
+  Effect.runPromise(
+    CiphertextStore.use((store) => store.write(name, sha256(bytes), bytes)).pipe(Effect.result, Effect.provide(layer))
+  )
 
 /** Why a fetch that found only other bytes is put off. */
 export const WRONG_BYTES = expect.stringContaining("has bytes that do not match the digest") as string
 
 const noCache: CiphertextCache["Service"] = { get: () => Effect.succeed(undefined), put: () => Effect.void }
 
-export const fetchFrom = (layer: Layer.Layer<CiphertextStore>, record: CiphertextRecord, bytesMax = PUBLIC_CIPHERTEXT_BYTES_MAX) =>
-  Effect.runPromise(fetchOne(record, bytesMax).pipe(Effect.provideService(CiphertextCache, noCache), Effect.provide(layer)))
+export const fetchFrom = (
+  layer: Layer.Layer<CiphertextStore>,
+  record: CiphertextRecord,
+  bytesMax = PUBLIC_CIPHERTEXT_BYTES_MAX
+) => Effect.runPromise(fetchOne(record, bytesMax).pipe(Effect.provideService(CiphertextCache, noCache), Effect.provide(layer)))
 
 export const recordOf = (bytes: Uint8Array, ...locations: ReadonlyArray<string>): CiphertextRecord => ({
   handle: `0x${"01".repeat(32)}`,
@@ -155,11 +161,28 @@ export const ciphertextStoreLaws = (name: string, open: () => Promise<GivenStore
         "store://main/.unfinished-x",
         `store://main/${"a".repeat(256)}`
       ]
-      for (const location of wrong) expect([location, tagOf(await readAll(layer, location))]).toEqual([location, "LocationRefused"])
+      for (const location of wrong)
+        expect([location, tagOf(await readAll(layer, location))]).toEqual([location, "LocationRefused"])
     })
 
     law("answers any text at all with one of its three errors, and never with bytes from elsewhere", async ({ layer }) => {
-      const piece = fc.constantFrom("store://", "main", "/", "..", ".", "%2e%2e", "\\", "\0", "etc", "passwd", "?", "#", "é", "aa", "~")
+      const piece = fc.constantFrom(
+        "store://",
+        "main",
+        "/",
+        "..",
+        ".",
+        "%2e%2e",
+        "\\",
+        "\0",
+        "etc",
+        "passwd",
+        "?",
+        "#",
+        "é",
+        "aa",
+        "~"
+      )
       const crafted = fc.array(piece, { maxLength: 12 }).map((pieces) => pieces.join(""))
       const behind = crafted.map((rest) => `store://main/${rest}`)
       await fc.assert(

@@ -1,4 +1,7 @@
-/** What an earlier run of this node left in its cache directory. Only names are believed here; contents are hashed when they are asked for. */
+/**
+ * What an earlier run of this node left in its cache directory. Only names are believed here; contents are hashed when they are
+ * asked for.
+ */
 import { readdir, rm, stat } from "node:fs/promises"
 import { join } from "node:path"
 import type { Hex } from "../../domain/hex.ts"

@@ -1,6 +1,7 @@
 /**
- * Ciphertexts on this machine's own disk, with the newest of them in memory. Nothing depends on it: bytes are hashed again on the way out,
- * and whatever goes wrong (a full disk, a foreign file, a broken one) is a miss. One directory belongs to one process.
+ * Ciphertexts on this machine's own disk, with the newest of them in memory. Nothing depends on it: bytes are hashed again on
+ * the way out, and whatever goes wrong (a full disk, a foreign file, a broken one) is a miss. One directory belongs to one
+ * process.
  */
 import { createHash } from "node:crypto"
 import { readFile, rm, utimes } from "node:fs/promises"
@@ -37,7 +38,8 @@ export const ciphertextCacheLayer = (options: CacheOptions): Layer.Layer<Ciphert
       const pathOf = (digest: Hex): string => join(directory, keyOf(digest))
       const onDisk = new LruIndex<undefined>(bytesMax, unusedMsMax)
       const inMemory = new LruIndex<Uint8Array>(memoryBytesMax, unusedMsMax)
-      const drop = (digests: ReadonlyArray<Hex>) => quietly(() => Promise.all(digests.map((digest) => rm(pathOf(digest), { force: true }))))
+      const drop = (digests: ReadonlyArray<Hex>) =>
+        quietly(() => Promise.all(digests.map((digest) => rm(pathOf(digest), { force: true }))))
 
       const fromDisk = Effect.fnUntraced(function* (digest: Hex, nowMs: number) {
         if (!onDisk.has(digest)) return undefined

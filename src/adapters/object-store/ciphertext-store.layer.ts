@@ -4,7 +4,11 @@ import { createHash } from "node:crypto"
 import { Effect, Layer, Stream } from "effect"
 import { toHex } from "../../domain/hex.ts"
 import { CIPHERTEXT_BYTES_MAX, LOCATION_BYTES_MAX } from "../../domain/limits.ts"
-import { CiphertextStore, LocationRefused, type StoreUnavailable } from "../../journey/3-ciphertext-fetched/ciphertext-store.port.ts"
+import {
+  CiphertextStore,
+  LocationRefused,
+  type StoreUnavailable
+} from "../../journey/3-ciphertext-fetched/ciphertext-store.port.ts"
 import { directoryStore } from "./directory-store.ts"
 import { httpStore } from "./http-store.ts"
 import { isDigest, isStoreName, locationOf, parseLocation } from "./location.ts"
@@ -50,7 +54,8 @@ export const ciphertextStoreLayer = (
 
 /** What is wrong with a store as somebody configured it; undefined when nothing is. */
 export const faultOfStore = (store: StoreOptions): string | undefined => {
-  if (!isStoreName(store.name)) return `${JSON.stringify(store.name)} is no store name: 1 to 32 of a-z, 0-9 and "-", not beginning with "-"`
+  if (!isStoreName(store.name))
+    return `${JSON.stringify(store.name)} is no store name: 1 to 32 of a-z, 0-9 and "-", not beginning with "-"`
   if (store.kind === "directory") return store.path === "" ? `store ${store.name} has no path` : undefined
   const url = URL.parse(store.baseUrl)
   if (url === null || !/^https?:$/.test(url.protocol)) return `store ${store.name}: its base URL is not http or https`
@@ -69,7 +74,11 @@ const refused = (location: string, reason: string): LocationRefused =>
   new LocationRefused({ location: location.slice(0, LOCATION_BYTES_MAX), reason })
 
 /** Ends with a refusal after `bytesMax`: whoever reads without a limit of its own is bounded all the same. */
-const atMost = <E>(bytesMax: number, location: string, chunks: Stream.Stream<Uint8Array, E>): Stream.Stream<Uint8Array, E | LocationRefused> =>
+const atMost = <E>(
+  bytesMax: number,
+  location: string,
+  chunks: Stream.Stream<Uint8Array, E>
+): Stream.Stream<Uint8Array, E | LocationRefused> =>
   Stream.suspend(() => {
     let sizeBytes = 0
     return Stream.mapEffect(chunks, (chunk) => {

@@ -1,4 +1,6 @@
-/** A store in a directory. Nothing outside of it is ever read, wherever a link may point, and nothing that is not a plain file. */
+/**
+ * A store in a directory. Nothing outside of it is ever read, wherever a link may point, and nothing that is not a plain file.
+ */
 import { constants } from "node:fs"
 import { mkdir, open, realpath, type FileHandle } from "node:fs/promises"
 import { dirname, join, sep } from "node:path"
@@ -36,7 +38,10 @@ export const directoryStore = (name: string, path: string): ObjectStore => ({
 
 class LeadsOutside extends TypeError {}
 
-/** Opens by the path without links, and without following one that appears at the last moment; O_NONBLOCK, so that a pipe cannot hold us. */
+/**
+ * Opens by the path without links, and without following one that appears at the last moment; O_NONBLOCK, so that a pipe cannot
+ * hold us.
+ */
 const openObject = async (root: string, key: string, location: string): Promise<FileHandle> => {
   const realRoot = await realpath(root).catch((cause: unknown) => {
     // A store that is not there (not mounted, say) has not answered that the object is missing.

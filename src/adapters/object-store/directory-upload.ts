@@ -1,4 +1,7 @@
-/** What the client library needs of a store, kept in a directory: for tools and tests that put ciphertexts where a local gateway reads them. */
+/**
+ * What the client library needs of a store, kept in a directory: for tools and tests that put ciphertexts where a local gateway
+ * reads them.
+ */
 import { Effect } from "effect"
 import { CiphertextStore } from "../../journey/3-ciphertext-fetched/ciphertext-store.port.ts"
 import { ciphertextStoreLayer } from "./ciphertext-store.layer.ts"

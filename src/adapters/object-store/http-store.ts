@@ -1,6 +1,6 @@
 /**
- * A store behind HTTP: `GET` and `PUT` of `<base URL>/<key>`. Only the base URL that the operator named is ever asked: a redirect is a
- * failure, because its target is somebody else's choice (a metadata service, an internal host).
+ * A store behind HTTP: `GET` and `PUT` of `<base URL>/<key>`. Only the base URL that the operator named is ever asked: a
+ * redirect is a failure, because its target is somebody else's choice (a metadata service, an internal host).
  */
 import { Effect, Stream } from "effect"
 import { ObjectMissing, StoreUnavailable } from "../../journey/3-ciphertext-fetched/ciphertext-store.port.ts"
@@ -20,7 +20,11 @@ export const httpStore = (name: string, baseUrl: string, timeoutMs: number): Obj
   const request = (location: string, key: string, init: RequestInit) =>
     Effect.tryPromise({
       try: (interrupted) =>
-        fetch(urlOf(key), { ...init, redirect: "manual", signal: AbortSignal.any([interrupted, AbortSignal.timeout(timeoutMs)]) }),
+        fetch(urlOf(key), {
+          ...init,
+          redirect: "manual",
+          signal: AbortSignal.any([interrupted, AbortSignal.timeout(timeoutMs)])
+        }),
       catch: (cause) => new StoreUnavailable({ location, cause })
     })
   const discard = (response: Response) => Effect.promise(() => (response.body?.cancel() ?? Promise.resolve()).catch(() => {}))

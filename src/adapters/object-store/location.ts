@@ -1,4 +1,7 @@
-/** Locations, `store://<name>/<key>`: written by strangers, so read strictly. One location has one spelling, and no key can climb out of a store. */
+/**
+ * Locations, `store://<name>/<key>`: written by strangers, so read strictly. One location has one spelling, and no key can
+ * climb out of a store.
+ */
 import { LOCATION_BYTES_MAX } from "../../domain/limits.ts"
 
 export interface Location {

@@ -7,7 +7,11 @@ import { dirname, join } from "node:path"
 export const UNFINISHED_PREFIX = ".unfinished-"
 
 /** Creates the folder when it is not there. Rejects with the system's error; then no trace is left. */
-export const replaceFile = async (path: string, bytes: Uint8Array, { isDurable }: { readonly isDurable: boolean }): Promise<void> => {
+export const replaceFile = async (
+  path: string,
+  bytes: Uint8Array,
+  { isDurable }: { readonly isDurable: boolean }
+): Promise<void> => {
   const folder = dirname(path)
   const created = await mkdir(folder, { recursive: true })
   const unfinished = join(folder, `${UNFINISHED_PREFIX}${randomUUID()}`)

@@ -96,7 +96,12 @@ test("a restart finds what was kept, and in the same order of use", async () => 
 })
 
 test("a directory that holds more than it may is brought within its bound at the start", async () => {
-  await withCache((cache) => Effect.forEach(Array.from({ length: 10 }, () => some(1_000)), ({ digest, bytes }) => cache.put(digest, bytes)))
+  await withCache((cache) =>
+    Effect.forEach(
+      Array.from({ length: 10 }, () => some(1_000)),
+      ({ digest, bytes }) => cache.put(digest, bytes)
+    )
+  )
   expect(await filesIn(directory)).toHaveLength(10)
   await withCache(() => Effect.void, { bytesMax: 3_500 })
   expect(await filesIn(directory)).toHaveLength(3)
