@@ -11,7 +11,7 @@ import { readBlocks, seeHead } from "../src/journey/1-detected/detect-requests.t
 import { RequestLog, type ReadBlock } from "../src/journey/1-detected/request-log.port.ts"
 import { DetectionLedger, type SeenBlock, type SeenRequest } from "../src/ledger/detection-ledger.port.ts"
 import { Telemetry } from "../src/telemetry/telemetry.port.ts"
-import { dispatch } from "./runtime/dispatch.ts"
+import { dispatch, type OwedWork } from "./runtime/dispatch.ts"
 import { supervise } from "./runtime/supervise.ts"
 
 export interface ListenerOptions {
@@ -122,13 +122,13 @@ const announce = Effect.fnUntraced(function* (
   const last = blocks.at(-1)
   if (last !== undefined) telemetry.gauge("cursor_block", last.number)
   const seen = new Map(blocks.flatMap(({ requests }) => requests.map((request) => [request.id, request] as const)))
-  for (const { requestId } of born) {
+  const owed: Array<OwedWork> = []
+  for (const { requestId, outboxId } of born) {
     const request = seen.get(requestId)
     if (request === undefined) continue
+    owed.push({ requestId, version: 1, reached: "detected", outboxId, deadline: request.facts.deadline, claim: 0 })
     const event = { type: "detected", blockNumber: request.anchor.blockNumber } as const
     telemetry.reached({ requestId, kind: request.facts.kind, from: null, to: "detected", event, version: 1, sinceDetectedMs: 0 })
   }
-  yield* Effect.forkDetach(
-    dispatch(born.map(({ requestId, outboxId }) => ({ requestId, version: 1, reached: "detected" as const, outboxId, claim: 0 })))
-  )
+  yield* Effect.forkDetach(dispatch(owed))
 })

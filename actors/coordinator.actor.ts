@@ -208,7 +208,15 @@ const afterSave = Effect.fnUntraced(function* (
       sinceDetectedMs: Math.max(0, nowMs - before.detectedAtMs)
     })
     if (change.dispatch !== null) {
-      owed.push({ requestId: change.requestId, version: result.version, reached: change.dispatch, outboxId: result.outboxId, claim: 0 })
+      const { deadline } = before.facts
+      owed.push({
+        requestId: change.requestId,
+        version: result.version,
+        reached: change.dispatch,
+        outboxId: result.outboxId,
+        deadline,
+        claim: 0
+      })
     }
   }
   return owed

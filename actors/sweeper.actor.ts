@@ -58,11 +58,12 @@ const resend = Effect.fnUntraced(function* (coordinator: Coordinator, owned: Rea
   }
   if (work.length > 0) telemetry.count("work_resent", work.length)
   yield* dispatch(
-    work.map(({ requestId, version, state, claims }) => ({
+    work.map(({ requestId, version, state, claims, deadline }) => ({
       requestId,
       version,
       reached: state as Milestone,
       outboxId: null,
+      deadline,
       claim: claims
     }))
   )
@@ -83,5 +84,5 @@ const isLate =
 const payOutbox = Effect.fnUntraced(function* (owned: ReadonlyArray<number>) {
   const ledger = yield* RequestLedger
   const owed = yield* ledger.owed(owned, OWED_AFTER_MS, PAGE)
-  yield* dispatch(owed.map(({ id, requestId, version, reached }) => ({ requestId, version, reached, outboxId: id, claim: 0 })))
+  yield* dispatch(owed.map(({ id, requestId, version, reached, deadline }) => ({ requestId, version, reached, outboxId: id, deadline, claim: 0 })))
 })

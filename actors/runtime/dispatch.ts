@@ -13,12 +13,18 @@ export interface OwedWork {
   readonly reached: Milestone
   /** Null when the ledger owes nothing for it (the sweeper sends overdue work again). */
   readonly outboxId: bigint | null
+  /** Unix seconds. */
+  readonly deadline: number
   /** Tells a second sending from the first, so that the bus does not take it for an immediate double. */
   readonly claim: number
 }
 
 /** Work that stays together can be attested and submitted together, so a message never carries more than one attestation can. */
 const ITEMS_PER_WORK_MAX = RESPONSES_PER_ATTESTATION_MAX
+
+/** One trace for each request, wherever and whenever its work is done: trace and span ids are taken from its id (W3C Trace Context). */
+const traceOf = ([only, ...others]: ReadonlyArray<OwedWork>): { readonly traceparent?: string } =>
+  only === undefined || others.length > 0 ? {} : { traceparent: `00-${only.requestId.slice(2, 34)}-${only.requestId.slice(34, 50)}-01` }
 
 export const dispatch = Effect.fnUntraced(function* (owed: ReadonlyArray<OwedWork>) {
   if (owed.length === 0) return
@@ -29,7 +35,7 @@ export const dispatch = Effect.fnUntraced(function* (owed: ReadonlyArray<OwedWor
   const messages = [...Map.groupBy(owed, ({ reached }) => reached)].flatMap(([reached, all]) =>
     packWork(
       all.map(({ requestId, version }) => ({ requestId, version })),
-      { itemsMax: ITEMS_PER_WORK_MAX }
+      { itemsMax: ITEMS_PER_WORK_MAX, deadlineMs: Math.max(...all.map(({ deadline }) => deadline)) * 1_000, ...traceOf(all) }
     ).map((packed) => ({ reached, packed }))
   )
   yield* Effect.forEach(

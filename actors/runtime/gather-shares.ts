@@ -6,7 +6,7 @@ import type { Committee, NodeId } from "../../src/domain/committee.ts"
 import type { RequestId } from "../../src/domain/request.ts"
 import type { ShareAnswer } from "../../src/domain/share.ts"
 import { askForShare } from "../../src/journey/4-shares-collected/ask-for-share.ts"
-import type { NodeError } from "../../src/journey/4-shares-collected/share-node.port.ts"
+import { NodeUnavailable, type NodeError } from "../../src/journey/4-shares-collected/share-node.port.ts"
 import { ShareLedger } from "../../src/ledger/share-ledger.port.ts"
 import type { StoredRequest } from "../../src/ledger/stored-request.ts"
 import { Telemetry } from "../../src/telemetry/telemetry.port.ts"
@@ -105,9 +105,16 @@ const ask = Effect.fnUntraced(function* (
 ) {
   if (nodes.length === 0) return
   const ledger = yield* ShareLedger
-  yield* ledger.intend([{ requestId: request.id, nodes, budget: committee.nodes.length }])
-  yield* Effect.forEach(nodes, (node) => Effect.forkScoped(askOne(node, request, committee, beliefs, inbox)), { discard: true })
+  const intended = yield* ledger.intend([{ requestId: request.id, nodes, budget: committee.nodes.length }])
+  const granted = new Set(intended.get(request.id))
+  for (const node of nodes) {
+    if (granted.has(node)) yield* Effect.forkScoped(askOne(node, request, committee, beliefs, inbox))
+    else yield* Queue.offer(inbox, { node, answer: Result.fail(overBudget(node)) })
+  }
 })
+
+/** The ledger knows of asks that this process does not: what it does not grant is not asked. */
+const overBudget = (nodeId: NodeId) => new NodeUnavailable({ nodeId, reason: "the budget of shares is used up", retryAfterMs: 0 })
 
 const askOne = Effect.fnUntraced(function* (
   node: NodeId,

@@ -28,6 +28,7 @@ const handle = <R>(reached: Milestone, perform: Perform<R>, delivery: Delivery) 
   Effect.gen(function* () {
     const telemetry = yield* Telemetry
     const envelope = yield* decodeWork(delivery.body)
+    if (isTooLate(reached, envelope.deadlineMs, yield* Clock.currentTimeMillis)) return ACK
     const requests = yield* current(reached, envelope.items)
     if (requests.length === 0) return ACK
     const startedMs = yield* Clock.currentTimeMillis
@@ -46,6 +47,10 @@ const handle = <R>(reached: Milestone, perform: Perform<R>, delivery: Delivery) 
     // Ledger or bus: nothing was decided, so the hint may simply come again.
     Effect.catch(() => Effect.succeed<Verdict>({ type: "nak", delayMs: RETRY_FIRST_MS }))
   )
+
+/** Before anything is verified, work after the deadline helps nobody: the sweeper ends the request. Later the chain has to be asked. */
+const isTooLate = (reached: Milestone, deadlineMs: number | undefined, nowMs: number): boolean =>
+  deadlineMs !== undefined && nowMs > deadlineMs && reached !== "threshold-verified" && reached !== "submitted"
 
 const ACK: Verdict = { type: "ack" }
 

@@ -56,7 +56,7 @@ const Head = {
   v: Schema.Literal(ENVELOPE_VERSION),
   /** W3C trace context of the publisher. */
   traceparent: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/))),
-  /** Unix milliseconds after which nobody needs the answer any more: the earliest deadline among the items. */
+  /** Unix milliseconds after which nobody needs the answer any more: the latest deadline among the items. */
   deadlineMs: Schema.optionalKey(Count)
 }
 
