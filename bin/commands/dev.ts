@@ -1,8 +1,10 @@
 /** `portcullis dev`: the whole journey on one machine, for a person to watch or (--requests --exit --json) for a program to judge. */
 import { Deferred, Effect, type Scope } from "effect"
+import type { AttestationScheme } from "../../src/domain/committee.ts"
 import { isEnd, type RequestState } from "../../src/domain/journey.ts"
 import { devClient, type DevClient, type Raised } from "../dev-client.ts"
 import { devGateway } from "../dev-gateway.ts"
+import { writeDevSettings } from "../dev-settings.ts"
 import { startWorld } from "../dev-world.ts"
 import { gatewayLayer, startGateway } from "../gateway.ts"
 import { runUntilStopped } from "../run-until-stopped.ts"
@@ -12,7 +14,7 @@ export interface DevFlags {
   readonly requests?: number
   readonly exit?: true
   readonly json?: true
-  readonly scheme: string
+  readonly scheme: AttestationScheme
 }
 
 const [NODES, THRESHOLD, LANES] = [3, 2, 2]
@@ -22,15 +24,9 @@ const PAUSE_MS = 3_000
 /** Nothing in this world takes longer, unless something is broken. */
 const PATIENCE_MS = 240_000
 
-export const dev = (flags: DevFlags): Promise<void> => {
-  if (flags.scheme !== "bls" && flags.scheme !== "quorum") {
-    process.stderr.write("portcullis: --scheme is bls or quorum\n")
-    process.exit(2)
-  }
-  return runUntilStopped(live(flags, flags.scheme))
-}
+export const dev = (flags: DevFlags): Promise<void> => runUntilStopped(live(flags))
 
-const live = Effect.fnUntraced(function* (flags: DevFlags, scheme: "bls" | "quorum") {
+const live = Effect.fnUntraced(function* (flags: DevFlags) {
   const startedMs = performance.now()
   const say = (line: string) => {
     if (flags.json !== true) process.stdout.write(`${line}\n`)
@@ -40,7 +36,7 @@ const live = Effect.fnUntraced(function* (flags: DevFlags, scheme: "bls" | "quor
     nodes: NODES,
     threshold: THRESHOLD,
     lanes: LANES,
-    scheme,
+    scheme: flags.scheme,
     anvil: { blockTimeSeconds: BLOCK_TIME_SECONDS },
     onReady: (part) => say(`${((performance.now() - startedMs) / 1_000).toFixed(2).padStart(7)} s  ready: ${part}`)
   })
@@ -55,6 +51,8 @@ const live = Effect.fnUntraced(function* (flags: DevFlags, scheme: "bls" | "quor
   return yield* Effect.gen(function* () {
     const http = yield* startGateway(options)
     if (http !== undefined) say(`${" ".repeat(9)}  ready: gateway; see ${http.url}/health and ${http.url}/metrics; Ctrl-C stops everything`)
+    const settings = yield* Effect.promise(() => writeDevSettings(world))
+    say(`${" ".repeat(9)}  ready: settings; in another terminal: node bin/portcullis.js doctor --settings ${settings}`)
     const client = yield* Effect.promise(() => devClient(world))
     return yield* flags.requests === undefined ? keepAsking(client) : judge(client, flags, ends)
   }).pipe(Effect.provide(gatewayLayer(options)))

@@ -45,7 +45,7 @@ const encryptAnswer = Effect.fnUntraced(function* (flags: EncryptFlags) {
     if (flags.allowPublic === true) yield* attempt(() => client.allowForDecryption(handle))
     for (const account of flags.allow ?? []) yield* attempt(() => client.allow(handle, account))
   }
-  const next = nextSteps(flags, handle)
+  const next = nextStep(flags, handle)
   const sizeBytes = ciphertext.length
   return {
     json: {
@@ -59,7 +59,7 @@ const encryptAnswer = Effect.fnUntraced(function* (flags: EncryptFlags) {
       `owner      ${encrypted.owner}`,
       ...locations.map((location) => `location   ${location}`),
       `on chain   ${flags.register === true ? ["registered", ...permits(flags)].join(", ") : "nothing yet"}`,
-      ...next.map((step) => `next       ${step}`)
+      `next       ${next}`
     ]
   } satisfies Answer
 })
@@ -96,9 +96,9 @@ const permits = (flags: EncryptFlags): ReadonlyArray<string> => [
   ...(flags.allow ?? []).map((account) => `allowed for ${account.toLowerCase()}`)
 ]
 
-const nextSteps = (flags: EncryptFlags, handle: string): ReadonlyArray<string> => {
-  if (flags.register === undefined) return ["register the handle with this digest, salt and location (client.register), from the owner's account"]
+const nextStep = (flags: EncryptFlags, handle: string): string => {
+  if (flags.register === undefined) return "register the handle with this digest, salt and location (client.register), from the owner's account"
   return flags.allowPublic === true
-    ? [`portcullis request public ${handle} --wait`]
-    : [`portcullis request user ${handle} --transport-file <new file> --wait`]
+    ? `portcullis request public ${handle} --wait`
+    : `portcullis request user ${handle} --transport-file <new file> --wait`
 }

@@ -31,8 +31,8 @@ const publicAnswer = Effect.fnUntraced(function* (handles: ReadonlyArray<string>
   const access = yield* ready(handles, flags)
   const { client } = access
   const asked = yield* attempt(() => client.requestPublic(handles, { deadlineSeconds: flags.deadline, callbackGas: flags.callbackGas }))
-  const raised = raisedAnswer("public", asked, [`portcullis request watch ${asked.requestId}`])
-  if (flags.wait !== true) return raised
+  const raised = raisedAnswer("public", asked)
+  if (flags.wait !== true) return joined(raised, nextAnswer(`portcullis request watch ${asked.requestId}`))
   const became = yield* becameOf(access, asked.requestId, flags.timeout)
   return joined(raised, becameAnswer(became, "public", asked.requestId))
 })
@@ -48,11 +48,14 @@ const userAnswer = Effect.fnUntraced(function* (handles: ReadonlyArray<string>, 
   const { account } = flags
   const options = { deadlineSeconds: flags.deadline, transport, ...(account === undefined ? {} : { account }) }
   const asked = yield* attempt(() => client.requestUser(handles, options)).pipe(Effect.ensuring(Effect.sync(() => transport.destroy())))
-  const raised = raisedAnswer("user", asked, [openStep(asked.requestId, flags.transportFile)])
-  const kept = { ...raised, lines: [...raised.lines, `transport  kept in ${flags.transportFile} (mode 0600): whoever has it can open the result`] }
-  if (flags.wait !== true) return kept
-  const became = yield* becameOf(access, asked.requestId, flags.timeout)
-  return joined(kept, becameAnswer(became, "user", asked.requestId))
+  const raised = joined(raisedAnswer("user", asked), {
+    json: { transportFile: flags.transportFile },
+    lines: [`transport  kept in ${flags.transportFile} (mode 0600): whoever has it can open the result`]
+  })
+  const open = nextAnswer(`portcullis request open ${asked.requestId} --transport-file ${flags.transportFile}`)
+  if (flags.wait !== true) return joined(raised, open)
+  const became = becameAnswer(yield* becameOf(access, asked.requestId, flags.timeout), "user", asked.requestId)
+  return joined(raised, became.exitCode === 1 ? became : joined(became, open))
 })
 
 const ready = Effect.fnUntraced(function* (handles: ReadonlyArray<string>, flags: RaiseFlags) {
@@ -65,20 +68,15 @@ const ready = Effect.fnUntraced(function* (handles: ReadonlyArray<string>, flags
 const becameOf = ({ client }: Access, requestId: string, timeoutSeconds: number): Effect.Effect<Waited, unknown> =>
   attempt(() => client.waitForResult(requestId, { timeoutMs: timeoutSeconds * 1_000, pollMs: 250 }))
 
-const openStep = (requestId: string, file: string): string => `portcullis request open ${requestId} --transport-file ${file}`
-
 const raisedAnswer = (
   kind: "public" | "user",
-  asked: { readonly requestId: string; readonly txHash: string; readonly blockNumber: number },
-  next: ReadonlyArray<string>
-) => ({
-  json: { requestId: asked.requestId, kind, txHash: asked.txHash, blockNumber: asked.blockNumber, next },
-  lines: [
-    `request    ${asked.requestId}`,
-    `raised in  block ${asked.blockNumber}, tx ${asked.txHash}`,
-    ...next.map((step) => `next       ${step}`)
-  ]
+  asked: { readonly requestId: string; readonly txHash: string; readonly blockNumber: number }
+): Answer => ({
+  json: { requestId: asked.requestId, kind, txHash: asked.txHash, blockNumber: asked.blockNumber },
+  lines: [`request    ${asked.requestId}`, `raised in  block ${asked.blockNumber}, tx ${asked.txHash}`]
 })
+
+const nextAnswer = (step: string): Answer => ({ json: { next: step }, lines: [`next       ${step}`] })
 
 /** What the chain says has become of it. Only a result is a success. */
 export const becameAnswer = (became: Waited, kind: "public" | "user", requestId: string): Answer => {

@@ -25,9 +25,8 @@ export const checkDatabase = (settings: Settings) => {
     )
   )
   const judge = look.pipe(
-    Effect.map(({ version, clockMs, answerMs, pendingMigrations: pending }) => {
-      const skewMs = clockMs - Date.now() + answerMs / 2
-      const own = skewFinding("database", `PostgreSQL ${version}`, Math.abs(skewMs) <= answerMs ? 0 : skewMs, DATABASE_SKEW)
+    Effect.map(({ version, skewMs, pendingMigrations: pending }) => {
+      const own = skewFinding("database", `PostgreSQL ${version}`, skewMs, DATABASE_SKEW)
       return pending.length === 0
         ? [own, ok("database", "has the schema of this program")]
         : [own, warn("database", `${pending.length} migration${pending.length === 1 ? " is" : "s are"} still to be run`, "Start a gateway: it runs them.")]

@@ -7,10 +7,8 @@ import { Database, type Prepared } from "./pool.ts"
 export interface DatabaseReport {
   /** E.g. 18.4. */
   readonly version: string
-  /** Unix milliseconds by the server's clock. */
-  readonly clockMs: number
-  /** How long that question took: the clock may be off by as much. */
-  readonly answerMs: number
+  /** By how much the server's clock is ahead of ours; 0 when the difference is within the time that its answer took. */
+  readonly skewMs: number
   readonly pendingMigrations: ReadonlyArray<string>
 }
 
@@ -20,7 +18,7 @@ const SERVER: Prepared = {
 SELECT current_setting('server_version') AS version, (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS clock_ms`
 }
 
-/** `nowMs`: a clock of ours, to tell how long the answer took. */
+/** `nowMs`: our clock, Unix milliseconds. */
 export const databaseReport = (nowMs: () => number) =>
   Effect.gen(function* () {
     const database = yield* Database
@@ -28,12 +26,12 @@ export const databaseReport = (nowMs: () => number) =>
     yield* database.run("ask the database for its version", SERVER, [])
     const startMs = nowMs()
     const [row] = yield* database.run<{ readonly version: string; readonly clock_ms: number }>("ask the database for its version", SERVER, [])
-    const answerMs = nowMs() - startMs
+    const endMs = nowMs()
     const pending = yield* database.ask("read which migrations were run", pendingMigrations)
+    const clockMs = row?.clock_ms ?? 0
     return {
       version: (row?.version ?? "").split(" ")[0] ?? "",
-      clockMs: row?.clock_ms ?? 0,
-      answerMs,
+      skewMs: clockMs < startMs ? clockMs - startMs : clockMs > endMs ? clockMs - endMs : 0,
       pendingMigrations: pending
     } satisfies DatabaseReport
   })
