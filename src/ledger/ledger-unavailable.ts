@@ -8,6 +8,6 @@ export class LedgerUnavailable extends Schema.TaggedError<LedgerUnavailable>()("
 }) {
   readonly fate: Fate = "retry"
   override get message(): string {
-    return `could not ${this.doing}: ${this.cause instanceof Error ? this.cause.message : String(this.cause)}`
+    return this.cause instanceof Error ? `could not ${this.doing}: ${this.cause.message}` : `could not ${this.doing}`
   }
 }

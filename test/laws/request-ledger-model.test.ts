@@ -157,7 +157,10 @@ const postpone = (which: number, versionOff: number, isNow: boolean): Command =>
     const request = at(model.requests, which)
     const item = { requestId: request.stored.id, version: request.version + versionOff, afterMs: isNow ? 0 : 600_000, reason: "model" }
     await real.run(Effect.flatMap(RequestLedger, (ledger) => ledger.postpone([item])))
-    if (versionOff === 0 && !isEnd(request.state)) request.isOverdue = isNow
+    if (versionOff === 0 && !isEnd(request.state)) {
+      request.isOverdue = isNow
+      request.claims = 0
+    }
     await agree(model, real)
   }
 })

@@ -200,6 +200,9 @@ export const requestLedgerLaws = (world: () => LedgerWorld): void => {
       assert.equal((yield* ledger.claimOverdue([partition], 10, 0)).length, 1)
       yield* ledger.postpone([{ requestId: request.id, version: 2, afterMs: 600_000, reason: "the node is away" }])
       assert.deepEqual(yield* ledger.claimOverdue([partition], 10, 0), [])
+      yield* ledger.postpone([{ requestId: request.id, version: 2, afterMs: 0, reason: "still away" }])
+      const claimed = oneOf(yield* ledger.claimOverdue([partition], 10, 0))
+      assert.deepEqual({ claims: claimed.claims, lastReason: claimed.lastReason }, { claims: 1, lastReason: "still away" })
     }))
 
     law("comes a second after a deadline that lies ahead, however long the pause", Effect.gen(function*() {

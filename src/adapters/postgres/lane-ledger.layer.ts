@@ -8,7 +8,7 @@ import type { RequestId } from "../../domain/request.ts"
 import { type Attempt, type LaneId, LaneLedger, type Slot } from "../../ledger/lane-ledger.port.ts"
 import type { Lease } from "../../ledger/lease.port.ts"
 import type { LedgerUnavailable } from "../../ledger/ledger-unavailable.ts"
-import { Database, type Prepared, sqlState } from "./pool.ts"
+import { Database, type Prepared, sqlState, UNIQUE_VIOLATION } from "./pool.ts"
 import { byteaOfHex } from "./wire-types.ts"
 
 /** Where a batch already is, it stays, unless the nonce that carried it is final: then whoever asks again wants it carried again. */
@@ -152,8 +152,8 @@ const slotOf = (rows: ReadonlyArray<OpenRow>, head: OpenRow): Slot => ({
   attempts: rows.map(attemptOf)
 })
 
-/** 23505, unique_violation: that nonce or attempt is there already, so this decision was made on old news. */
-const staleWhenTaken = (error: LedgerUnavailable) => (sqlState(error) === "23505" ? Effect.succeed(false) : Effect.fail(error))
+/** That nonce or attempt is there already, so this decision was made on old news. */
+const staleWhenTaken = (error: LedgerUnavailable) => (sqlState(error) === UNIQUE_VIOLATION ? Effect.succeed(false) : Effect.fail(error))
 
 export const laneLedgerLayer: Layer.Layer<LaneLedger, never, Database> = Layer.effect(
   LaneLedger,

@@ -2,7 +2,7 @@
 import { Effect, Layer } from "effect"
 import { sql } from "kysely"
 import { type Lease, Leases } from "../../ledger/lease.port.ts"
-import { Database, type Prepared } from "./pool.ts"
+import { Database, type Prepared, sqlState, UNIQUE_VIOLATION } from "./pool.ts"
 
 /** An owner that resigned is nobody: whoever comes next, even the same one, starts a new epoch. */
 const CLAIM: Prepared = {
@@ -44,7 +44,11 @@ export const leasesLayer: Layer.Layer<Leases, never, Database> = Layer.effect(
   Effect.gen(function*() {
     const database = yield* Database
     return Leases.of({
-      claim: (names, owner, ms) => database.run<Lease>("claim leases", CLAIM, [names, owner, Math.round(ms)]),
+      // Two who claim a name that nobody ever claimed can meet in the second unique index, which ON CONFLICT (name) does not look at.
+      claim: (names, owner, ms) =>
+        database
+          .run<Lease>("claim leases", CLAIM, [names, owner, Math.round(ms)])
+          .pipe(Effect.retry({ while: (error) => sqlState(error) === UNIQUE_VIOLATION, times: names.length })),
       renew: (leases, owner, ms) =>
         database.run<Lease>("renew leases", RENEW, [namesOf(leases), epochsOf(leases), owner, Math.round(ms)]),
       resign: (leases, owner) => Effect.asVoid(database.run("resign leases", RESIGN, [namesOf(leases), epochsOf(leases), owner])),

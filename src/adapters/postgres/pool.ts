@@ -61,6 +61,8 @@ export class Database extends Context.Service<
 export const sqlState = (error: LedgerUnavailable): string | undefined =>
   error.cause instanceof pg.DatabaseError ? error.cause.code : undefined
 
+export const UNIQUE_VIOLATION = "23505"
+
 const isConflict = (error: LedgerUnavailable): boolean => ["40001", "40P01"].includes(sqlState(error) ?? "")
 
 /** The server read the statement and rolled it back because of what it says: classes 22 (data), 23 (constraints) and 54 (limits). */

@@ -97,10 +97,9 @@ export const requestLedgerLayer: Layer.Layer<RequestLedger, never, Database> = L
     })
 
     const load = yield* makeCombiner({
-      keyOf: (_: RequestId) => undefined,
       itemsMax: IDS_PER_STATEMENT_MAX,
       flightsMax: WRITERS_MAX,
-      run: (ids) =>
+      run: (ids: ReadonlyArray<RequestId>) =>
         database.run<RequestRow>("load requests", LOAD, [bytes([...new Set(ids)])]).pipe(
           Effect.map((rows) => {
             const rowOf = new Map(rows.map((row) => [row.request_id, storedRequest(row)]))
@@ -129,10 +128,9 @@ export const requestLedgerLayer: Layer.Layer<RequestLedger, never, Database> = L
     })
 
     const settle = yield* makeCombiner({
-      keyOf: (_: bigint) => undefined,
       itemsMax: IDS_PER_STATEMENT_MAX,
       flightsMax: 1,
-      run: (ids) => database.run("settle messages", SETTLE, [ids]).pipe(Effect.as(ids.map(() => undefined))),
+      run: (ids: ReadonlyArray<bigint>) => database.run("settle messages", SETTLE, [ids]).pipe(Effect.as(ids.map(() => undefined))),
       isRefusal
     })
 

@@ -65,7 +65,10 @@ export const storedRequest = (row: RequestRow): StoredRequest => ({
   detectedAtMs: row.detected_at.getTime()
 })
 
-/** An answer, even "not now", shows that the work poisons nobody, so claims start again. The version stands in the wake row itself, so that a save that commits while this waits for the row makes it miss. */
+/**
+ * An answer, even "not now", shows that the work poisons nobody, so claims start again. The version stands in the wake row itself, so that
+ * a save that commits while this waits for the row makes it miss.
+ */
 export const POSTPONE: Prepared = {
   name: "postpone",
   text: `

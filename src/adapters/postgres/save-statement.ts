@@ -16,7 +16,8 @@ export const partitionLease = (partition: number): string => `partition/${partit
 const END_STATES = ENDS.map((end) => `'${end}'`).join(", ")
 
 /** The database's clock, as the hash chain counts it. */
-export const MOMENT = `SELECT date_trunc('milliseconds', now()) AS at, (extract(epoch FROM date_trunc('milliseconds', now())) * 1000)::bigint AS at_ms`
+export const MOMENT = `
+  SELECT at, (extract(epoch FROM at) * 1000)::bigint AS at_ms FROM (SELECT date_trunc('milliseconds', now()) AS at) AS clock`
 
 export const SAVE: Prepared = {
   name: "save",

@@ -6,8 +6,8 @@
 import { Cause, Effect, Exit, Fiber, type Scope } from "effect"
 
 export interface CombinerOptions<Item, Answer, E> {
-  /** Items with one key never share a statement, never overtake each other, and are never under way twice. Undefined: no such rule. */
-  readonly keyOf: (item: Item) => string | bigint | undefined
+  /** Items with one key never share a statement, never overtake each other, and are never under way twice. */
+  readonly keyOf?: (item: Item) => string
   /** A full statement. A single call with more items than this goes alone. */
   readonly itemsMax: number
   /** Statements under way at the same time. */
@@ -22,7 +22,7 @@ export type Combined<Item, Answer, E> = (items: ReadonlyArray<Item>) => Effect.E
 
 interface Call<Item, Answer, E> {
   readonly items: ReadonlyArray<Item>
-  readonly keys: ReadonlyArray<string | bigint>
+  readonly keys: ReadonlyArray<string>
   readonly resume: (effect: Effect.Effect<ReadonlyArray<Answer>, E>) => void
 }
 
@@ -33,7 +33,7 @@ export const makeCombiner = <Item, Answer, E>(
   Effect.gen(function*() {
     const fork = Effect.runForkWith(yield* Effect.context<never>())
     const flights = new Set<Fiber.Fiber<number>>()
-    const keysUnderWay = new Set<string | bigint>()
+    const keysUnderWay = new Set<string>()
     let waiting: Array<Call<Item, Answer, E>> = []
     let itemsWaiting = 0
 
@@ -110,7 +110,7 @@ export const makeCombiner = <Item, Answer, E>(
       items.length === 0
         ? Effect.succeed([])
         : Effect.callback((resume) => {
-            const keys = items.map(options.keyOf).filter((key) => key !== undefined)
+            const keys = options.keyOf === undefined ? [] : items.map(options.keyOf)
             const call = { items, keys, resume }
             waiting.push(call)
             itemsWaiting += items.length

@@ -37,8 +37,11 @@ COMMENT ON TABLE request IS 'One row for each decryption request, with its prese
 COMMENT ON COLUMN request.request_id IS 'Content-derived (docs/protocol.md section 4): the same on every chain fork.';
 COMMENT ON COLUMN request.deadline IS 'Unix seconds.';
 COMMENT ON COLUMN request.partition IS 'Decides which coordinator owns the request: lease partition/<n>.';
-COMMENT ON COLUMN request.state IS 'Milestone reached, or how the request ended. Never indexed: it changes with every transition.';
-COMMENT ON COLUMN request.version IS 'Counts saved decisions; equals the seq of the latest transition. Every write names the version it was decided on.';
+COMMENT ON COLUMN request.state IS
+  'Milestone reached, or how the request ended. Never indexed: it changes with every transition.';
+COMMENT ON COLUMN request.version IS
+  'Counts saved decisions; equals the seq of the latest transition. Every write names the version it was decided '
+  'on.';
 COMMENT ON COLUMN request.snapshot IS 'Persisted machine snapshot: plain JSON without secrets.';
 COMMENT ON COLUMN request.chain_tail IS 'Hash of the latest transition row.';
 
@@ -56,7 +59,9 @@ CREATE TABLE transition (
 );
 CREATE INDEX transition_ends ON transition (to_state, at DESC)
   WHERE to_state IN ('finalized', 'refused', 'expired', 'orphaned', 'cancelled', 'halted');
-COMMENT ON TABLE transition IS 'History of every request. Append-only (a trigger refuses change) and hash-chained for each request (src/ledger/hash-chain.ts).';
+COMMENT ON TABLE transition IS
+  'History of every request. Append-only (a trigger refuses change) and hash-chained for each request '
+  '(src/ledger/hash-chain.ts).';
 COMMENT ON COLUMN transition.lease_epoch IS 'Fencing epoch of the partition under which it was decided; 0 for detection.';
 COMMENT ON COLUMN transition.hash IS 'sha256(previous hash, digest of this row, its time).';
 
@@ -76,7 +81,9 @@ CREATE FUNCTION next_due(after_ms bigint, deadline bigint) RETURNS timestamptz S
     ELSE now() + after_ms * interval '1 millisecond'
   END
 $$;
-COMMENT ON FUNCTION next_due IS 'When to look again: after so many milliseconds, but a second after the deadline at the latest if that lies ahead.';
+COMMENT ON FUNCTION next_due IS
+  'When to look again: after so many milliseconds, but a second after the deadline at the latest if that lies '
+  'ahead.';
 
 CREATE TABLE wake (
   request_id bytea PRIMARY KEY,
@@ -88,8 +95,11 @@ CREATE TABLE wake (
   reason text
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
 CREATE INDEX wake_due ON wake (due, partition);
-COMMENT ON TABLE wake IS 'One row for each request that has not ended: when somebody must look at it again. min(due) far in the past means that nobody does.';
-COMMENT ON COLUMN wake.claims IS 'How often it was claimed as overdue in its present state: many claims mean that its work never answers.';
+COMMENT ON TABLE wake IS
+  'One row for each request that has not ended: when somebody must look at it again. min(due) far in the past '
+  'means that nobody does.';
+COMMENT ON COLUMN wake.claims IS
+  'How often it was claimed as overdue in its present state: many claims mean that its work never answers.';
 COMMENT ON COLUMN wake.reason IS 'Why it was postponed last.';
 
 CREATE SEQUENCE outbox_ids;
@@ -102,7 +112,9 @@ CREATE TABLE outbox (
   deadline bigint NOT NULL,
   written_at timestamptz NOT NULL
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
-COMMENT ON TABLE outbox IS 'Messages owed to the bus; deleted when it has confirmed them. Only hints: the wake-ups regenerate what is lost.';
+COMMENT ON TABLE outbox IS
+  'Messages owed to the bus; deleted when it has confirmed them. Only hints: the wake-ups regenerate what is '
+  'lost.';
 
 CREATE TABLE signal (
   signal_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -113,7 +125,9 @@ CREATE TABLE signal (
   UNIQUE (request_id, subject)
 );
 COMMENT ON TABLE signal IS 'What the world told a request, until a decision answers it.';
-COMMENT ON COLUMN signal.subject IS 'At most one signal waits about each subject; the newer replaces the older under a new id. orphaned and moved share "position".';
+COMMENT ON COLUMN signal.subject IS
+  'At most one signal waits about each subject; the newer replaces the older under a new id. orphaned and moved '
+  'share "position".';
 
 CREATE TABLE lease (
   name text PRIMARY KEY,
@@ -123,7 +137,8 @@ CREATE TABLE lease (
   UNIQUE (name, epoch)
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE lease IS 'Who works on what. Logged on purpose: an epoch that a crash resets would let a zombie write.';
-COMMENT ON COLUMN lease.epoch IS 'Part of a key on purpose: a change of owner waits for saves that hold FOR KEY SHARE, and a renewal does not.';
+COMMENT ON COLUMN lease.epoch IS
+  'Part of a key on purpose: a change of owner waits for saves that hold FOR KEY SHARE, and a renewal does not.';
 `
 
 const EFFECTS = `
@@ -135,7 +150,9 @@ CREATE TABLE share_ask (
   last_at timestamptz NOT NULL,
   CONSTRAINT share_budget CHECK (cardinality(nodes) <= budget)
 ) WITH (fillfactor = 70);
-COMMENT ON TABLE share_ask IS 'Nodes that may have been asked for a share: written before anybody is asked, kept for ever. The budget bounds what can leak.';
+COMMENT ON TABLE share_ask IS
+  'Nodes that may have been asked for a share: written before anybody is asked, kept for ever. The budget bounds '
+  'what can leak.';
 
 CREATE FUNCTION keep_asked_nodes() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -180,7 +197,8 @@ CREATE TABLE attested_batch (
   kept_at timestamptz NOT NULL
 );
 COMMENT ON TABLE attested_batch IS 'Results under one Merkle root with their attestation.';
-COMMENT ON COLUMN attested_batch.live IS 'Requests that stand in it and have not ended; its payloads are deleted at 0 (a batch is only useful whole).';
+COMMENT ON COLUMN attested_batch.live IS
+  'Requests that stand in it and have not ended; its payloads are deleted at 0 (a batch is only useful whole).';
 
 CREATE TABLE result (
   root bytea NOT NULL,
@@ -202,7 +220,9 @@ CREATE TABLE end_tally (
   state text NOT NULL,
   n bigint NOT NULL
 );
-COMMENT ON TABLE end_tally IS 'How many requests ended how: sum(n) by state. Rows are added by a trigger and folded together by whoever counts.';
+COMMENT ON TABLE end_tally IS
+  'How many requests ended how: sum(n) by state. Rows are added by a trigger and folded together by whoever '
+  'counts.';
 
 CREATE FUNCTION on_request_end() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
@@ -301,7 +321,8 @@ CREATE TABLE tx_attempt (
   UNIQUE (chain_id, address, nonce, attempt_no)
 );
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON tx_attempt FOR EACH ROW EXECUTE FUNCTION refuse_change();
-COMMENT ON TABLE tx_attempt IS 'Signed transactions, stored before they are broadcast. Any of them may be the one that is mined. Append-only.';
+COMMENT ON TABLE tx_attempt IS
+  'Signed transactions, stored before they are broadcast. Any of them may be the one that is mined. Append-only.';
 `
 
 export const up = async (db: Kysely<unknown>): Promise<void> => {
