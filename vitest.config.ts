@@ -9,14 +9,14 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/architecture/**", "test/system/**", "test/contracts/**", "test/laws/**", "test/adapters/**"],
+          exclude: ["test/architecture/**", "test/system/**", "test/contracts/**", "test/laws/**", "test/adapters/**", "test/client/**"],
           testTimeout: 60_000
         }
       },
       {
         test: {
           name: "servers",
-          include: ["test/contracts/**/*.test.ts", "test/laws/**/*.test.ts", "test/adapters/**/*.test.ts"],
+          include: ["contracts", "laws", "adapters", "client"].map((folder) => `test/${folder}/**/*.test.ts`),
           testTimeout: 120_000,
           hookTimeout: 120_000
         }

@@ -7,7 +7,7 @@ import { Wallet } from "ethers"
 import type { Contracts } from "../src/adapters/ethereum/addresses.ts"
 import type { Security } from "../src/adapters/kms-node/security.ts"
 import { NATS_DEFAULTS, type NatsSettings } from "../src/adapters/nats/nats-settings.ts"
-import type { StoreOptions } from "../src/adapters/object-store/ciphertext-store.layer.ts"
+import { faultOfStore, type StoreOptions } from "../src/adapters/object-store/ciphertext-store.layer.ts"
 import { lower, parseHex } from "../src/domain/hex.ts"
 import type { FinalityPolicy } from "../src/journey/2-acl-checked/access-list.port.ts"
 import type { GatewayOptions } from "./gateway-options.ts"
@@ -72,6 +72,10 @@ export const gatewayFromSettings = (
     engine: { name: settings.PORTCULLIS_ENGINE ?? "mcl", workers: settings.PORTCULLIS_ENGINE_WORKERS ?? 2 },
     http: { host: httpHost, port: httpPort },
     log: { level: settings.PORTCULLIS_LOG_LEVEL ?? "info", to: "stdout" }
+  }
+  for (const store of options.stores) {
+    const fault = faultOfStore(store)
+    if (fault !== undefined) problems.found.push(`PORTCULLIS_STORES: ${fault}`)
   }
   if (settings.PORTCULLIS_PRODUCTION === "yes" && settings.PORTCULLIS_KMS_INSECURE === "yes") {
     problems.found.push("PORTCULLIS_KMS_INSECURE cannot be `yes` together with PORTCULLIS_PRODUCTION")

@@ -70,6 +70,7 @@ export const attestResults = Effect.fnUntraced(function* (of: ToAttest) {
       }
       return { batch, nodes: [...parts.keys()], liars } satisfies Attested
     }
+    if (whole.liars.length === 0) return yield* notAttested(failures, liars) // k parts, no whole, nobody to blame: asking again cannot help
     for (const liar of whole.liars) {
       parts.delete(liar)
       liars.push(liar)

@@ -19,11 +19,13 @@ export const signFulfilment = Effect.fnUntraced(function* (address: Hex, batch: 
   return { ...signed, fees }
 })
 
-/** At least 12.5 % more on both caps. */
-export const bump = (fees: Fees): Fees => ({
-  maxFeePerGas: (fees.maxFeePerGas * BUMP_PERMILLE + 999n) / 1_000n,
-  maxPriorityFeePerGas: (fees.maxPriorityFeePerGas * BUMP_PERMILLE + 999n) / 1_000n
-})
+/** At least 12.5 % more on both caps, and strictly more even where a tip of nothing is usual: otherwise no replacement would be taken. */
+export const bump = (fees: Fees): Fees => ({ maxFeePerGas: raised(fees.maxFeePerGas), maxPriorityFeePerGas: raised(fees.maxPriorityFeePerGas) })
+
+const raised = (wei: bigint): bigint => {
+  const more = (wei * BUMP_PERMILLE + 999n) / 1_000n
+  return more > wei ? more : wei + 1n
+}
 
 const atLeast = (a: Fees, b: Fees): Fees => ({
   maxFeePerGas: a.maxFeePerGas > b.maxFeePerGas ? a.maxFeePerGas : b.maxFeePerGas,
