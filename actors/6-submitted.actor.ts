@@ -120,7 +120,9 @@ const announce = Effect.fnUntraced(function* ({ root, txHash, block }: MinedBatc
   const lanes = yield* LaneLedger
   const ledger = yield* RequestLedger
   const contract = yield* ResultContract
-  const ids = yield* lanes.requestsOf(root)
+  // All that stand under the root: the lane's queue names only those in the piece of work that came first.
+  const batch = yield* ResultLedger.use((results) => results.batch(root))
+  const ids = batch?.responses.map(({ requestId }) => requestId) ?? (yield* lanes.requestsOf(root))
   const [requests, statuses] = yield* Effect.all([ledger.load(ids), contract.statuses(ids)], { concurrency: 2 })
   const fulfilled = new Set(ids.filter((_, index) => statuses[index] === "fulfilled"))
   yield* publishOutcomes(
