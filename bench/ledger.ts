@@ -1,5 +1,6 @@
 /**
- * What the ledger costs: transitions per second through `RequestLedger.save` on a real PostgreSQL, and the plans of its statements.
+ * What the ledger costs: transitions per second through `RequestLedger.save` on a real PostgreSQL, and the plans of its
+ * statements.
  *
  *     node bench/ledger.ts [--json] [--finished 100000] [--explain]
  *

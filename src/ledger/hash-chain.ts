@@ -1,6 +1,7 @@
 /**
- * The hash chain of a request's history: whoever alters, drops or reorders a row breaks every hash after it. It shows tampering with old
- * rows to anyone who kept a newer hash; it cannot stop somebody who may rewrite the whole history and every copy of its tail.
+ * The hash chain of a request's history: whoever alters, drops or reorders a row breaks every hash after it. It shows tampering
+ * with old rows to anyone who kept a newer hash; it cannot stop somebody who may rewrite the whole history and every copy of its
+ * tail.
  *
  *     digest of a row = sha256(canonical JSON of [tag, request id, seq, from, to, event, worker])
  *     hash of a row   = sha256(hash of the row before (32 bytes; zeros before the first) || digest || time (ms, uint64 big-endian))
@@ -51,8 +52,9 @@ export const transitionHash = (previous: Hex, digest: Hex, atMs: number): Hex =>
 }
 
 /**
- * Recomputes a history, oldest first. `brokenAt` is the seq of the first row that does not follow from the rows before it; a history whose
- * end was cut off is broken at its length + 1, which only a `tail` from elsewhere (the request's row, a copy) can show.
+ * Recomputes a history, oldest first. `brokenAt` is the seq of the first row that does not follow from the rows before it; a
+ * history whose end was cut off is broken at its length + 1, which only a `tail` from elsewhere (the request's row, a copy) can
+ * show.
  */
 export const verifyHistory = (
   requestId: RequestId,

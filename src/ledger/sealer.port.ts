@@ -7,7 +7,10 @@ export class SealerUnavailable extends Schema.TaggedError<SealerUnavailable>()("
   readonly fate: Fate = "retry"
 }
 
-/** What was found is not what was sealed for this row: altered, moved here from another row, or under a key that nobody here knows. */
+/**
+ * What was found is not what was sealed for this row: altered, moved here from another row, or under a key that nobody here
+ * knows.
+ */
 export class SealRejected extends Schema.TaggedError<SealRejected>()("SealRejected", { reason: Schema.String }) {
   readonly fate: Fate = "halt"
 }

@@ -1,4 +1,6 @@
-/** PostgreSQL dies under a stream of saves. What was acknowledged is there; what is there is whole; the ledger recovers by itself. */
+/**
+ * PostgreSQL dies under a stream of saves. What was acknowledged is there; what is there is whole; the ledger recovers by itself.
+ */
 import { Effect, Result } from "effect"
 import assert from "node:assert/strict"
 import { afterAll, beforeAll, test } from "vitest"

@@ -14,7 +14,8 @@ beforeAll(async () => {
 })
 afterAll(() => world?.close())
 
-const waitingForLocks = () => world.query("SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = 'portcullis-test'")
+const waitingForLocks = () =>
+  world.query("SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = 'portcullis-test'")
 
 const save = (request: Parameters<typeof aChange>[0], epoch: bigint, worker: string) =>
   world.run(Effect.flatMap(RequestLedger, (ledger) => ledger.save([aChange(request, { epoch })], worker)))

@@ -1,6 +1,6 @@
 /**
- * The request ledger against a small model in memory, by random histories: decisions on right and wrong versions, under right and passed
- * epochs, changes of owner, signals, postponements, claims, settling. After every command the two agree.
+ * The request ledger against a small model in memory, by random histories: decisions on right and wrong versions, under right and
+ * passed epochs, changes of owner, signals, postponements, claims, settling. After every command the two agree.
  */
 import { Effect } from "effect"
 import fc from "fast-check"

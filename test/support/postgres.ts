@@ -1,6 +1,6 @@
 /**
- * A PostgreSQL server for a test file: the npm one or that of PG_BIN, started on a copy of a data directory that is initialised once for
- * each version. Law suites also run on PostgreSQL 15, where PG_BIN15 or Debian's package has it.
+ * A PostgreSQL server for a test file: the npm one or that of PG_BIN, started on a copy of a data directory that is initialised
+ * once for each version. Law suites also run on PostgreSQL 15, where PG_BIN15 or Debian's package has it.
  */
 import { Effect, type Scope } from "effect"
 import { existsSync } from "node:fs"
@@ -18,8 +18,10 @@ export interface PostgresVersion {
   readonly binaries?: string
 }
 
+const CHOSEN = process.env["PG_BIN"]
+
 const main: PostgresVersion =
-  process.env["PG_BIN"] === undefined ? { name: "npm's PostgreSQL" } : { name: `PostgreSQL of ${process.env["PG_BIN"]}`, binaries: process.env["PG_BIN"] }
+  CHOSEN === undefined ? { name: "npm's PostgreSQL" } : { name: `PostgreSQL of ${CHOSEN}`, binaries: CHOSEN }
 
 export const isPostgres15Here = existsSync(join(BIN_15, "initdb"))
 

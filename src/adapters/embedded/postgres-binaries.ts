@@ -1,6 +1,6 @@
 /**
- * Where PostgreSQL's programs are, and as whom they may run. PostgreSQL refuses to run as root, so root starts it inside a user namespace
- * (util-linux `unshare`), or, where those are forbidden (Docker's default profile), as the system's `nobody`.
+ * Where PostgreSQL's programs are, and as whom they may run. PostgreSQL refuses to run as root, so root starts it inside a user
+ * namespace (util-linux `unshare`), or, where those are forbidden (Docker's default profile), as the system's `nobody`.
  */
 import { Effect, Schema } from "effect"
 import { execFile } from "node:child_process"

@@ -1,6 +1,7 @@
 /**
- * A real PostgreSQL server of our own: initialised, started, supervised and stopped with a scope. It must never touch a server that it did
- * not start: the data directory is its own, the port or socket is free or its own, and signals go to the child it spawned.
+ * A real PostgreSQL server of our own: initialised, started, supervised and stopped with a scope. It must never touch a server
+ * that it did not start: the data directory is its own, the port or socket is free or its own, and signals go to the child it
+ * spawned.
  */
 import { Effect, type Scope } from "effect"
 import { type ChildProcess, execFile, spawn } from "node:child_process"
@@ -19,8 +20,8 @@ export interface PostgresServerOptions {
   /** Kept between runs. Without it: a temporary directory that is removed with the scope. */
   readonly directory?: string
   /**
-   * `socket` (default): a Unix socket in a private folder (mode 0700), which is the permission. `tcp`: 127.0.0.1 on the given or a free
-   * port, with SCRAM and a random password kept beside the data.
+   * `socket` (default): a Unix socket in a private folder (mode 0700), which is the permission. `tcp`: 127.0.0.1 on the given or
+   * a free port, with SCRAM and a random password kept beside the data.
    */
   readonly listen?: "socket" | { readonly tcpPort: number | "free" }
   /** Further settings of the server, e.g. `{ shared_buffers: "64MB" }`. */
@@ -100,7 +101,8 @@ const initialise = async (binaries: string, as: RunAs, root: string, password: s
   await handOver(passwordFile, as)
   try {
     const [command, args] = commandLine(as, join(binaries, "initdb"), [
-      ...["--pgdata", fresh, "--username", USER, "--pwfile", passwordFile, "--encoding", "UTF8", "--locale", "C", "--data-checksums"],
+      ...["--pgdata", fresh, "--username", USER, "--pwfile", passwordFile],
+      ...["--encoding", "UTF8", "--locale", "C", "--data-checksums"],
       ...["--auth-local", "trust", "--auth-host", "scram-sha-256"]
     ])
     await run(command, args, { env: PROGRAM_ENVIRONMENT, cwd: root, timeout: START_MS_MAX })
@@ -160,7 +162,9 @@ const untilExited = (child: ChildProcess): Effect.Effect<void> =>
   })
 
 /** Starts PostgreSQL and stops it when the scope closes. Typed failures say what to do about them. */
-export const startPostgres = (options: PostgresServerOptions = {}): Effect.Effect<PostgresServer, PostgresServerFailed, Scope.Scope> =>
+export const startPostgres = (
+  options: PostgresServerOptions = {}
+): Effect.Effect<PostgresServer, PostgresServerFailed, Scope.Scope> =>
   Effect.gen(function*() {
     const binaries = yield* findBinaries(options.binaries)
     const as = yield* findRunAs(binaries)
@@ -239,7 +243,8 @@ export const startPostgres = (options: PostgresServerOptions = {}): Effect.Effec
             Effect.flatMap((log) =>
               failed(
                 `PostgreSQL ${version} did not start in ${startMsMax / 1_000} s`,
-                `Another server may still use ${root} (see data/postmaster.pid there) or the port; stop it, or choose another directory`,
+                `Another server may still use ${root} (see data/postmaster.pid there) or the port; stop it, or choose ` +
+                  "another directory",
                 log
               )
             )

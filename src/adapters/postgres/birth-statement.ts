@@ -1,4 +1,6 @@
-/** The statement by which requests come into being: version 1, first transition, first wake-up and first message, all or nothing. */
+/**
+ * The statement by which requests come into being: version 1, first transition, first wake-up and first message, all or nothing.
+ */
 import type pg from "pg"
 import type { Hex } from "../../domain/hex.ts"
 import { GENESIS, transitionDigest } from "../../ledger/hash-chain.ts"
@@ -14,17 +16,17 @@ export interface BornRow {
 const BEAR = `
 WITH moment AS MATERIALIZED (${MOMENT}),
 born AS (
-  INSERT INTO request (request_id, chain_id, gateway, kind, requester, account, epoch, deadline, callback_gas, salt, handles, transport_key,
-                       partition, detected_at, state, version, machine_version, snapshot, chain_tail,
+  INSERT INTO request (request_id, chain_id, gateway, kind, requester, account, epoch, deadline, callback_gas, salt, handles,
+                       transport_key, partition, detected_at, state, version, machine_version, snapshot, chain_tail,
                        anchor_block_number, anchor_block_hash, anchor_log_index)
-  SELECT c.request_id, c.chain_id, c.gateway, c.kind, c.requester, c.account, c.epoch, c.deadline, c.callback_gas, c.salt, c.handles::bytea[],
-         c.transport_key, c.partition, (SELECT at FROM moment), 'detected', 1, c.machine_version, c.snapshot::json,
+  SELECT c.request_id, c.chain_id, c.gateway, c.kind, c.requester, c.account, c.epoch, c.deadline, c.callback_gas, c.salt,
+         c.handles::bytea[], c.transport_key, c.partition, (SELECT at FROM moment), 'detected', 1, c.machine_version, c.snapshot::json,
          sha256($20::bytea || c.digest || int8send((SELECT at_ms FROM moment))), c.anchor_number, c.anchor_hash, c.anchor_index
-  FROM unnest($1::bytea[], $2::bigint[], $3::bytea[], $4::text[], $5::bytea[], $6::bytea[], $7::bigint[], $8::bigint[], $9::bigint[],
-              $10::bytea[], $11::text[], $12::bytea[], $13::smallint[], $14::integer[], $15::text[], $16::bytea[], $17::bigint[],
+  FROM unnest($1::bytea[], $2::bigint[], $3::bytea[], $4::text[], $5::bytea[], $6::bytea[], $7::bigint[], $8::bigint[],
+              $9::bigint[], $10::bytea[], $11::text[], $12::bytea[], $13::smallint[], $14::integer[], $15::text[], $16::bytea[], $17::bigint[],
               $18::bytea[], $19::integer[])
-    AS c(request_id, chain_id, gateway, kind, requester, account, epoch, deadline, callback_gas, salt, handles, transport_key, partition,
-         machine_version, snapshot, digest, anchor_number, anchor_hash, anchor_index)
+    AS c(request_id, chain_id, gateway, kind, requester, account, epoch, deadline, callback_gas, salt, handles, transport_key,
+         partition, machine_version, snapshot, digest, anchor_number, anchor_hash, anchor_index)
   ON CONFLICT (request_id) DO NOTHING
   RETURNING request_id, partition, deadline, chain_tail
 ),

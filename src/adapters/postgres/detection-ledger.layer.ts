@@ -1,6 +1,6 @@
 /**
- * DetectionLedger on PostgreSQL: one transaction moves the cursor, keeps the blocks, bears the requests and raises signals (I1). The row of
- * the cursor is locked first, so that of two listeners one waits, sees that the cursor has moved, and writes nothing.
+ * DetectionLedger on PostgreSQL: one transaction moves the cursor, keeps the blocks, bears the requests and raises signals (I1).
+ * The row of the cursor is locked first, so that of two listeners one waits, sees that the cursor has moved, and writes nothing.
  */
 import { Effect, Layer } from "effect"
 import { sql } from "kysely"
@@ -9,7 +9,13 @@ import type pg from "pg"
 import type { Hex } from "../../domain/hex.ts"
 import { WORK_TIMEOUT_MS } from "../../domain/limits.ts"
 import type { Anchor, RequestId } from "../../domain/request.ts"
-import { type Advanced, CursorMoved, DetectionLedger, type SeenBlock, type SeenRequest } from "../../ledger/detection-ledger.port.ts"
+import {
+  type Advanced,
+  CursorMoved,
+  DetectionLedger,
+  type SeenBlock,
+  type SeenRequest
+} from "../../ledger/detection-ledger.port.ts"
 import { bear, type BornRow } from "./birth-statement.ts"
 import { Database } from "./pool.ts"
 import { SIGNAL_UPSERT } from "./request-statements.ts"
@@ -88,16 +94,18 @@ const keepBlocks = async (client: pg.PoolClient, { chainId, blocks, requests, ke
 }
 
 /**
- * Known requests that are seen elsewhere than the ledger says, or that were believed gone. One that stands where it always stood, with no
- * word to the contrary under way, is no news: reading a block twice is harmless.
+ * Known requests that are seen elsewhere than the ledger says, or that were believed gone. One that stands where it always stood,
+ * with no word to the contrary under way, is no news: reading a block twice is harmless.
  */
 const movedOf = async (client: pg.PoolClient, known: ReadonlyArray<SeenRequest>): Promise<ReadonlyArray<SeenRequest>> => {
   if (known.length === 0) return []
   const { rows } = await client.query<{ request_id: Hex }>(
     `SELECT r.request_id
-     FROM unnest($1::bytea[], $2::bytea[], $3::integer[]) AS seen(request_id, block_hash, log_index) JOIN request r USING (request_id)
+     FROM unnest($1::bytea[], $2::bytea[], $3::integer[]) AS seen(request_id, block_hash, log_index)
+     JOIN request r USING (request_id)
      LEFT JOIN signal s ON s.request_id = r.request_id AND s.subject = 'position'
-     WHERE (r.anchor_block_hash, r.anchor_log_index) <> (seen.block_hash, seen.log_index) OR r.state = 'orphaned' OR s.signal_id IS NOT NULL`,
+     WHERE (r.anchor_block_hash, r.anchor_log_index) <> (seen.block_hash, seen.log_index)
+       OR r.state = 'orphaned' OR s.signal_id IS NOT NULL`,
     [
       known.map((request) => byteaOfHex(request.id)),
       known.map((request) => byteaOfHex(request.anchor.blockHash)),
@@ -118,7 +126,8 @@ const tell = async (client: pg.PoolClient, told: ReadonlyArray<Told>): Promise<v
   await client.query(
     `INSERT INTO signal (request_id, partition, subject, event)
      SELECT r.request_id, r.partition, 'position', told.event::json
-     FROM unnest($1::bytea[], $2::text[]) AS told(request_id, event) JOIN request r USING (request_id) ORDER BY r.request_id ${SIGNAL_UPSERT}`,
+     FROM unnest($1::bytea[], $2::text[]) AS told(request_id, event) JOIN request r USING (request_id) ORDER BY r.request_id
+     ${SIGNAL_UPSERT}`,
     [told.map(({ requestId }) => byteaOfHex(requestId)), told.map(({ event }) => JSON.stringify(event))]
   )
 }

@@ -1,6 +1,6 @@
 /**
- * LaneLedger on PostgreSQL. Every write is one statement and carries the lane's lease, locked FOR KEY SHARE as in `save-statement.ts`: a
- * sender that lost its lane can neither take a nonce nor store signed bytes.
+ * LaneLedger on PostgreSQL. Every write is one statement and carries the lane's lease, locked FOR KEY SHARE as in `save-
+ * statement.ts`: a sender that lost its lane can neither take a nonce nor store signed bytes.
  */
 import { Effect, Layer } from "effect"
 import type { Hex } from "../../domain/hex.ts"
@@ -11,7 +11,9 @@ import type { LedgerUnavailable } from "../../ledger/ledger-unavailable.ts"
 import { Database, type Prepared, sqlState, UNIQUE_VIOLATION } from "./pool.ts"
 import { byteaOfHex } from "./wire-types.ts"
 
-/** Where a batch already is, it stays, unless the nonce that carried it is final: then whoever asks again wants it carried again. */
+/**
+ * Where a batch already is, it stays, unless the nonce that carried it is final: then whoever asks again wants it carried again.
+ */
 const ENQUEUE: Prepared = {
   name: "lane-enqueue",
   text: `
@@ -59,7 +61,8 @@ interface OpenRow {
 }
 
 const FENCE = "SELECT name FROM lease WHERE name = $1 AND epoch = $2 FOR KEY SHARE"
-const ATTEMPT_COLUMNS = "chain_id, address, nonce, attempt_no, root, tx_hash, raw_tx, max_fee_per_gas, max_priority_fee_per_gas, signed_at"
+const ATTEMPT_COLUMNS =
+  "chain_id, address, nonce, attempt_no, root, tx_hash, raw_tx, max_fee_per_gas, max_priority_fee_per_gas, signed_at"
 
 /** The batch must wait in this lane; the nonce must never have been taken, and none below it can be taken any more. */
 const TAKE: Prepared = {
@@ -168,7 +171,11 @@ export const laneLedgerLayer: Layer.Layer<LaneLedger, never, Database> = Layer.e
     return LaneLedger.of({
       enqueue: (lane, root, requestIds) =>
         database
-          .run<{ chain_id: bigint; address: Hex }>("queue a batch", ENQUEUE, [byteaOfHex(root), ...keyOf(lane), requestIds.map(byteaOfHex)])
+          .run<{ chain_id: bigint; address: Hex }>("queue a batch", ENQUEUE, [
+            byteaOfHex(root),
+            ...keyOf(lane),
+            requestIds.map(byteaOfHex)
+          ])
           .pipe(Effect.map(([row]) => (row === undefined ? lane : { chainId: row.chain_id, address: row.address }))),
 
       waiting: (lane, limit) =>
@@ -179,7 +186,8 @@ export const laneLedgerLayer: Layer.Layer<LaneLedger, never, Database> = Layer.e
       open: Effect.fnUntraced(function*(lane) {
         const rows = yield* database.run<OpenRow>("read open slots", OPEN, keyOf(lane))
         const [next] = yield* database.run<{ next_nonce: bigint }>("read the next nonce", NEXT_NONCE, keyOf(lane))
-        const slots = [...Map.groupBy(rows, (row) => row.nonce).values()].flatMap((group) => (group[0] ? [slotOf(group, group[0])] : []))
+        const groups = [...Map.groupBy(rows, (row) => row.nonce).values()]
+        const slots = groups.flatMap((group) => (group[0] ? [slotOf(group, group[0])] : []))
         return { nextNonce: next === undefined ? undefined : Number(next.next_nonce), slots }
       }),
 

@@ -9,7 +9,8 @@ const CLAIM: Prepared = {
   name: "claim-leases",
   text: `
 INSERT INTO lease AS l (name, owner, epoch, until)
-SELECT DISTINCT name, $2::text, 1, now() + $3::bigint * interval '1 millisecond' FROM unnest($1::text[]) AS wanted(name) ORDER BY name
+SELECT DISTINCT name, $2::text, 1, now() + $3::bigint * interval '1 millisecond'
+FROM unnest($1::text[]) AS wanted(name) ORDER BY name
 ON CONFLICT (name) DO UPDATE SET
   owner = excluded.owner,
   until = excluded.until,

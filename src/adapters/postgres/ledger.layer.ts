@@ -24,11 +24,17 @@ export type Ledger = RequestLedger | DetectionLedger | Leases | ShareLedger | Re
 const migrated = Layer.effectDiscard(Effect.flatMap(Database, (database) => migrate(database.kysely)))
 
 /** Under any sealer, e.g. one that still knows former key-encryption keys. Fails only when the database cannot be migrated. */
-export const ledgerSealedBy = <E, R>(sealer: Layer.Layer<Sealer, E, R>): Layer.Layer<Ledger, LedgerUnavailable | E, Database | R> =>
-  Layer.mergeAll(requestLedgerLayer, detectionLedgerLayer, leasesLayer, shareLedgerLayer, resultLedgerLayer, laneLedgerLayer).pipe(
-    Layer.provide(migrated),
-    Layer.provide(sealer)
-  )
+export const ledgerSealedBy = <E, R>(
+  sealer: Layer.Layer<Sealer, E, R>
+): Layer.Layer<Ledger, LedgerUnavailable | E, Database | R> =>
+  Layer.mergeAll(
+    requestLedgerLayer,
+    detectionLedgerLayer,
+    leasesLayer,
+    shareLedgerLayer,
+    resultLedgerLayer,
+    laneLedgerLayer
+  ).pipe(Layer.provide(migrated), Layer.provide(sealer))
 
 /** Sealed under the process's one key-encryption key. */
 export const ledgerLayer: Layer.Layer<Ledger, LedgerUnavailable, Database | KeyEncryptionKey> = ledgerSealedBy(sealerLayer())

@@ -1,4 +1,7 @@
-/** Brings a database to the schema of this program. Several gateways may start at once: kysely takes a transaction-scoped advisory lock. */
+/**
+ * Brings a database to the schema of this program. Several gateways may start at once: kysely takes a transaction-scoped advisory
+ * lock.
+ */
 import { Effect } from "effect"
 import type { Kysely } from "kysely"
 import { type Migration, Migrator } from "kysely/migration"

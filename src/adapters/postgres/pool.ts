@@ -1,6 +1,7 @@
 /**
- * The connections to PostgreSQL: bounded, with a time limit on everything on both sides, closed with their scope. A lost connection or a
- * stopped server is `LedgerUnavailable` to whoever asked, and the next question opens a new connection: nothing has to be restarted.
+ * The connections to PostgreSQL: bounded, with a time limit on everything on both sides, closed with their scope. A lost
+ * connection or a stopped server is `LedgerUnavailable` to whoever asked, and the next question opens a new connection: nothing
+ * has to be restarted.
  */
 import { Context, Effect, Layer, Schedule } from "effect"
 import { Kysely, PostgresDialect } from "kysely"
@@ -28,7 +29,13 @@ export interface DatabaseSettings {
   /** Where it is: a URL (postgres://user:password@host:port/name) or its parts. */
   readonly connection:
     | { readonly url: string }
-    | { readonly host: string; readonly port: number; readonly user: string; readonly database: string; readonly password?: string }
+    | {
+        readonly host: string
+        readonly port: number
+        readonly user: string
+        readonly database: string
+        readonly password?: string
+      }
   /** Shown in pg_stat_activity. */
   readonly applicationName: string
   readonly connectionsMax?: number
@@ -65,7 +72,9 @@ export const UNIQUE_VIOLATION = "23505"
 
 const isConflict = (error: LedgerUnavailable): boolean => ["40001", "40P01"].includes(sqlState(error) ?? "")
 
-/** The server read the statement and rolled it back because of what it says: classes 22 (data), 23 (constraints) and 54 (limits). */
+/**
+ * The server read the statement and rolled it back because of what it says: classes 22 (data), 23 (constraints) and 54 (limits).
+ */
 export const isRefusal = (error: LedgerUnavailable): boolean => /^(?:22|23|54)/.test(sqlState(error) ?? "")
 
 const guarded = <A>(doing: string, work: () => Promise<A>): Effect.Effect<A, LedgerUnavailable> =>

@@ -1,4 +1,6 @@
-/** RequestLedger on PostgreSQL. Hot calls of many fibers are merged into few statements; each caller hears back after the commit. */
+/**
+ * RequestLedger on PostgreSQL. Hot calls of many fibers are merged into few statements; each caller hears back after the commit.
+ */
 import { Effect, Layer } from "effect"
 import { sql } from "kysely"
 import assert from "node:assert/strict"
@@ -130,15 +132,17 @@ export const requestLedgerLayer: Layer.Layer<RequestLedger, never, Database> = L
     const settle = yield* makeCombiner({
       itemsMax: IDS_PER_STATEMENT_MAX,
       flightsMax: 1,
-      run: (ids: ReadonlyArray<bigint>) => database.run("settle messages", SETTLE, [ids]).pipe(Effect.as(ids.map(() => undefined))),
+      run: (ids: ReadonlyArray<bigint>) =>
+        database.run("settle messages", SETTLE, [ids]).pipe(Effect.as(ids.map(() => undefined))),
       isRefusal
     })
 
     return RequestLedger.of({
-      load: (ids) => load(ids).pipe(Effect.map((found) => [...new Map(found.flatMap((one) => (one ? [[one.id, one]] : []))).values()])),
+      load: (ids) => load([...new Set(ids)]).pipe(Effect.map((found) => found.filter((one) => one !== undefined))),
 
       save: (changes, worker) => {
-        assert(new Set(changes.map((change) => change.requestId)).size === changes.length, "one change for each request in a save")
+        const ids = new Set(changes.map((change) => change.requestId))
+        assert(ids.size === changes.length, "one change for each request in a save")
         return save(changes.map((change) => ({ change, worker })))
       },
 

@@ -1,4 +1,7 @@
-/** What operators ask about all requests. Each question uses an index, so that ten million finished requests do not make it slower. */
+/**
+ * What operators ask about all requests. Each question uses an index, so that ten million finished requests do not make it
+ * slower.
+ */
 import { Effect } from "effect"
 import { type Kysely, type RawBuilder, sql } from "kysely"
 import type { Hex } from "../../domain/hex.ts"
@@ -24,7 +27,9 @@ const SUMMARY = sql`r.request_id, r.kind, r.state, r.version, r.detected_at, r.e
 
 /** State names are literals of ours, so that the planner can see that the partial index on ends applies. */
 const summaries = (state: RequestState | undefined, limit: number): RawBuilder<SummaryRow> => {
-  if (state === undefined) return sql<SummaryRow>`SELECT ${SUMMARY} FROM request r ORDER BY r.detected_at DESC, r.request_id LIMIT ${limit}`
+  if (state === undefined) {
+    return sql<SummaryRow>`SELECT ${SUMMARY} FROM request r ORDER BY r.detected_at DESC, r.request_id LIMIT ${limit}`
+  }
   if (isEnd(state)) {
     return sql<SummaryRow>`
       SELECT ${SUMMARY} FROM transition e JOIN request r ON r.request_id = e.request_id AND r.version = e.seq

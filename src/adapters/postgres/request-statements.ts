@@ -35,8 +35,9 @@ export interface RequestRow {
 export const LOAD: Prepared = {
   name: "load",
   text: `
-SELECT request_id, chain_id, gateway, kind, requester, account, epoch, deadline, callback_gas, salt, handles, transport_key, partition,
-       detected_at, state, version, machine_version, snapshot, chain_tail, anchor_block_number, anchor_block_hash, anchor_log_index
+SELECT request_id, chain_id, gateway, kind, requester, account, epoch, deadline, callback_gas, salt, handles, transport_key,
+       partition, detected_at, state, version, machine_version, snapshot, chain_tail,
+       anchor_block_number, anchor_block_hash, anchor_log_index
 FROM request WHERE request_id = ANY ($1::bytea[])`
 }
 
@@ -66,8 +67,8 @@ export const storedRequest = (row: RequestRow): StoredRequest => ({
 })
 
 /**
- * An answer, even "not now", shows that the work poisons nobody, so claims start again. The version stands in the wake row itself, so that
- * a save that commits while this waits for the row makes it miss.
+ * An answer, even "not now", shows that the work poisons nobody, so claims start again. The version stands in the wake row
+ * itself, so that a save that commits while this waits for the row makes it miss.
  */
 export const POSTPONE: Prepared = {
   name: "postpone",
@@ -113,7 +114,8 @@ export const OWED: Prepared = {
   name: "owed",
   text: `
 SELECT outbox_id, request_id, version, reached, deadline FROM outbox
-WHERE partition = ANY ($1::smallint[]) AND written_at <= now() - $2::bigint * interval '1 millisecond' ORDER BY outbox_id LIMIT $3`
+WHERE partition = ANY ($1::smallint[]) AND written_at <= now() - $2::bigint * interval '1 millisecond'
+ORDER BY outbox_id LIMIT $3`
 }
 
 export interface OwedRow {
@@ -147,7 +149,7 @@ SELECT request_id, partition, $2, $3::json FROM request WHERE request_id = $1 ${
 }
 
 /** Where a request stands is one subject: a request cannot be moved and gone at once. */
-export const subjectOf = (event: SignalEvent): string => (event.type === "orphaned" || event.type === "moved" ? "position" : event.type)
+export const subjectOf = ({ type }: SignalEvent): string => (type === "orphaned" || type === "moved" ? "position" : type)
 
 export const SIGNALS: Prepared = {
   name: "signals",
@@ -160,7 +162,11 @@ export interface SignalRow {
   readonly event: SignalEvent
 }
 
-export const pendingSignal = (row: SignalRow): PendingSignal => ({ id: row.signal_id, requestId: row.request_id, event: row.event })
+export const pendingSignal = (row: SignalRow): PendingSignal => ({
+  id: row.signal_id,
+  requestId: row.request_id,
+  event: row.event
+})
 
 export const DROP_SIGNALS: Prepared = { name: "drop-signals", text: `DELETE FROM signal WHERE signal_id = ANY ($1::bigint[])` }
 

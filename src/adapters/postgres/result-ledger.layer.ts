@@ -1,4 +1,7 @@
-/** ResultLedger on PostgreSQL. A request stands in one batch only; a batch is stored whole, because its Merkle tree needs every leaf. */
+/**
+ * ResultLedger on PostgreSQL. A request stands in one batch only; a batch is stored whole, because its Merkle tree needs every
+ * leaf.
+ */
 import { Effect, Layer } from "effect"
 import type pg from "pg"
 import type { Hex } from "../../domain/hex.ts"
@@ -40,7 +43,9 @@ interface BatchRow {
   readonly sealed: Hex | null
 }
 
-/** Living requests that stand nowhere now stand under this root. FOR SHARE: one that ends at this moment does so before or after. */
+/**
+ * Living requests that stand nowhere now stand under this root. FOR SHARE: one that ends at this moment does so before or after.
+ */
 const STAND = `
 WITH living AS MATERIALIZED (
   SELECT request_id FROM request WHERE request_id = ANY ($1::bytea[]) AND ended_at IS NULL ORDER BY request_id FOR SHARE
@@ -78,7 +83,8 @@ const keep = async (
   return rows
 }
 
-const rootsOf = (rows: ReadonlyArray<StandingRow>): ReadonlyMap<RequestId, Hex> => new Map(rows.map((row) => [row.request_id, row.root]))
+const rootsOf = (rows: ReadonlyArray<StandingRow>): ReadonlyMap<RequestId, Hex> =>
+  new Map(rows.map((row) => [row.request_id, row.root]))
 
 const contextOf = (root: Hex, requestId: RequestId) => ({ table: "result", root, request: requestId })
 
@@ -98,7 +104,8 @@ export const resultLedgerLayer: Layer.Layer<ResultLedger, never, Database | Seal
         return rootsOf(yield* database.transact("keep results", (client) => keep(client, batch, sealed)))
       }),
 
-      rootOf: (ids) => database.run<StandingRow>("read where results stand", ROOTS, [ids.map(byteaOfHex)]).pipe(Effect.map(rootsOf)),
+      rootOf: (ids) =>
+        database.run<StandingRow>("read where results stand", ROOTS, [ids.map(byteaOfHex)]).pipe(Effect.map(rootsOf)),
 
       batch: Effect.fnUntraced(function*(root) {
         const rows = yield* database.run<BatchRow>("read a batch", BATCH, [byteaOfHex(root)])

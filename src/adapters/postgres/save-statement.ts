@@ -1,9 +1,10 @@
 /**
- * The one statement behind every decision (reliability.md P1): row-version and fencing-epoch compare-and-set with transition, wake-up,
- * outbox and answered signals, for many requests at once. All of it is committed, or nothing.
+ * The one statement behind every decision (reliability.md P1): row-version and fencing-epoch compare-and-set with transition,
+ * wake-up, outbox and answered signals, for many requests at once. All of it is committed, or nothing.
  *
- * Against zombies: the partitions' leases are locked FOR KEY SHARE. A change of owner changes `epoch`, which is part of a key, so it waits
- * for this statement, or this statement waits for it and then reads the new epoch. A mere renewal changes no key and waits for nobody.
+ * Against zombies: the partitions' leases are locked FOR KEY SHARE. A change of owner changes `epoch`, which is part of a key, so
+ * it waits for this statement, or this statement waits for it and then reads the new epoch. A mere renewal changes no key and
+ * waits for nobody.
  */
 import { ENDS } from "../../domain/journey.ts"
 import { transitionDigest } from "../../ledger/hash-chain.ts"
@@ -25,8 +26,8 @@ export const SAVE: Prepared = {
 WITH moment AS MATERIALIZED (${MOMENT}),
 input AS (
   SELECT * FROM unnest(
-    $1::bytea[], $2::smallint[], $3::integer[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::bytea[], $9::integer[], $10::text[],
-    $11::bigint[], $12::bytea[], $13::integer[], $14::text[], $15::bigint[], $16::text[]
+    $1::bytea[], $2::smallint[], $3::integer[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::bytea[], $9::integer[],
+    $10::text[], $11::bigint[], $12::bytea[], $13::integer[], $14::text[], $15::bigint[], $16::text[]
   ) AS c(request_id, partition, version, lease_epoch, from_state, to_state, event, digest, machine_version, snapshot,
          anchor_number, anchor_hash, anchor_index, dispatch, wake_after, worker)
 ),
@@ -46,12 +47,13 @@ decided AS (
     anchor_log_index = coalesce(c.anchor_index, r.anchor_log_index)
   FROM input c JOIN fence f ON f.name = 'partition/' || c.partition AND f.epoch = c.lease_epoch
   WHERE r.request_id = c.request_id AND r.version = c.version AND r.state = c.from_state AND r.partition = c.partition
-  RETURNING r.request_id, r.partition, r.version, r.chain_tail, r.deadline, c.lease_epoch, c.from_state, c.to_state, c.event, c.dispatch,
-            c.wake_after, c.worker, CASE WHEN c.dispatch IS NOT NULL THEN nextval('outbox_ids') END AS outbox_id
+  RETURNING r.request_id, r.partition, r.version, r.chain_tail, r.deadline, c.lease_epoch, c.from_state, c.to_state, c.event,
+            c.dispatch, c.wake_after, c.worker, CASE WHEN c.dispatch IS NOT NULL THEN nextval('outbox_ids') END AS outbox_id
 ),
 written AS (
   INSERT INTO transition (request_id, seq, from_state, to_state, event, at, worker, lease_epoch, hash)
-  SELECT request_id, version, from_state, to_state, event::json, (SELECT at FROM moment), worker, lease_epoch, chain_tail FROM decided
+  SELECT request_id, version, from_state, to_state, event::json, (SELECT at FROM moment), worker, lease_epoch, chain_tail
+  FROM decided
 ),
 woken AS (
   INSERT INTO wake (request_id, partition, version, deadline, due)

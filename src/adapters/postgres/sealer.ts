@@ -1,6 +1,6 @@
 /**
- * Sealer under a key-encryption key: each process has a data key of its own, whose wrapped form stands in every record it seals, so that
- * any process with the same key-encryption key opens it and a key provider is asked once, not for every row.
+ * Sealer under a key-encryption key: each process has a data key of its own, whose wrapped form stands in every record it seals,
+ * so that any process with the same key-encryption key opens it and a key provider is asked once, not for every row.
  *
  *     record = 01 | length of key id (1) | key id | length of wrapped key (2, big-endian) | wrapped key | nonce (12) | ciphertext | tag (16)
  *
@@ -73,7 +73,9 @@ const keyFrom = (plain: Uint8Array): KeyObject => {
 }
 
 const decrypt = (key: KeyObject, parts: Parts, aad: Buffer): Uint8Array | undefined => {
-  const decipher = createDecipheriv("aes-256-gcm", key, parts.nonce, { authTagLength: TAG_BYTES }).setAAD(aad).setAuthTag(parts.tag)
+  const decipher = createDecipheriv("aes-256-gcm", key, parts.nonce, { authTagLength: TAG_BYTES })
+    .setAAD(aad)
+    .setAuthTag(parts.tag)
   const plain = decipher.update(parts.ciphertext)
   try {
     decipher.final()
@@ -108,7 +110,9 @@ export const makeSealer = (current: Kek, former: ReadonlyArray<Kek> = []): Seale
     const known = opened.get(name)
     if (known !== undefined) return known
     const kek = keks.get(keyId)
-    if (kek === undefined) return yield* new SealRejected({ reason: `it was sealed under the key ${keyId}, which is not configured here` })
+    if (kek === undefined) {
+      return yield* new SealRejected({ reason: `it was sealed under the key ${keyId}, which is not configured here` })
+    }
     const plain = yield* kek.unwrap(wrapped, PURPOSE).pipe(
       Effect.catchTags({
         KeyProviderUnavailable: (cause) => Effect.fail(new SealerUnavailable({ cause })),
@@ -127,7 +131,8 @@ export const makeSealer = (current: Kek, former: ReadonlyArray<Kek> = []): Seale
       const dataKey = usable() ?? (yield* oneAtATime.withPermits(1)(ownKey))
       dataKey.seals += 1
       const nonce = randomBytes(NONCE_BYTES)
-      const cipher = createCipheriv("aes-256-gcm", dataKey.key, nonce).setAAD(Buffer.concat([dataKey.header, encodeContext(context)]))
+      const aad = Buffer.concat([dataKey.header, encodeContext(context)])
+      const cipher = createCipheriv("aes-256-gcm", dataKey.key, nonce).setAAD(aad)
       return new Uint8Array(Buffer.concat([dataKey.header, nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()]))
     }),
     open: Effect.fnUntraced(function*(context, sealed) {

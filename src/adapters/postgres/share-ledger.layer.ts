@@ -1,4 +1,7 @@
-/** ShareLedger on PostgreSQL. The budget is one row for each request, so that two who ask at once cannot both have the last place (I7). */
+/**
+ * ShareLedger on PostgreSQL. The budget is one row for each request, so that two who ask at once cannot both have the last place
+ * (I7).
+ */
 import { Effect, Layer } from "effect"
 import type { Hex } from "../../domain/hex.ts"
 import type { NodeId } from "../../domain/committee.ts"
@@ -13,7 +16,9 @@ import { decodeAnswer, encodeAnswer } from "./share-record.ts"
 import { byteaOfHex } from "./wire-types.ts"
 import { makeCombiner } from "./write-combiner.ts"
 
-/** A new row takes as many nodes as the budget allows; a known one keeps its nodes and takes what is left of the budget, in order. */
+/**
+ * A new row takes as many nodes as the budget allows; a known one keeps its nodes and takes what is left of the budget, in order.
+ */
 const INTEND: Prepared = {
   name: "intend-asks",
   text: `
@@ -32,7 +37,9 @@ ON CONFLICT (request_id) DO UPDATE SET
 RETURNING request_id, nodes`
 }
 
-/** Nothing is kept for a request that has ended: FOR SHARE makes the end wait, and its trigger then deletes what this has written. */
+/**
+ * Nothing is kept for a request that has ended: FOR SHARE makes the end wait, and its trigger then deletes what this has written.
+ */
 const KEEP: Prepared = {
   name: "keep-shares",
   text: `
@@ -41,7 +48,8 @@ WITH living AS MATERIALIZED (
 )
 INSERT INTO share (request_id, node_id, epoch, sealed, kept_at)
 SELECT c.request_id, c.node_id, c.epoch, c.sealed, now()
-FROM unnest($1::bytea[], $2::smallint[], $3::bigint[], $4::bytea[]) AS c(request_id, node_id, epoch, sealed) JOIN living USING (request_id)
+FROM unnest($1::bytea[], $2::smallint[], $3::bigint[], $4::bytea[]) AS c(request_id, node_id, epoch, sealed)
+JOIN living USING (request_id)
 WHERE NOT EXISTS (SELECT FROM evidence e WHERE e.request_id = c.request_id AND e.node_id = c.node_id)
 ON CONFLICT DO NOTHING`
 }
@@ -144,12 +152,15 @@ export const shareLedgerLayer: Layer.Layer<ShareLedger, never, Database | Sealer
       const names = { requestId: row.request_id, nodeId: row.node_id, epoch: Number(row.epoch) }
       return sealer.open(contextOf(names), fromHex(row.sealed)).pipe(
         Effect.map((plain) => ({ ...names, ...decodeAnswer(plain) })),
-        Effect.mapError((cause) => new LedgerUnavailable({ doing: `open the share of node ${row.node_id} for ${row.request_id}`, cause }))
+        Effect.mapError(
+          (cause) => new LedgerUnavailable({ doing: `open the share of node ${row.node_id} for ${row.request_id}`, cause })
+        )
       )
     }
 
     return ShareLedger.of({
-      intend: (asks) => intend(asks).pipe(Effect.map((grants) => new Map(grants.map(({ requestId, nodes }) => [requestId, nodes])))),
+      intend: (asks) =>
+        intend(asks).pipe(Effect.map((grants) => new Map(grants.map(({ requestId, nodes }) => [requestId, nodes])))),
       keep: (answers) => Effect.asVoid(keep(answers)),
       sharesOf: (ids) =>
         database.run<ShareRow>("read shares", SHARES, [ids.map(byteaOfHex)]).pipe(

@@ -1,4 +1,7 @@
-/** The tables as kysely sees them, for the questions asked in its words. The migrations are the truth; the laws show when these differ. */
+/**
+ * The tables as kysely sees them, for the questions asked in its words. The migrations are the truth; the laws show when these
+ * differ.
+ */
 import type { Generated } from "kysely"
 import type { Hex } from "../../domain/hex.ts"
 

@@ -1,7 +1,7 @@
 /**
- * Merges calls of many fibers into one statement: group commit. There is no timer. When nothing is under way a call goes out at once; while
- * a statement is under way, calls gather for the next one; a second statement may start beside the first only when it would be full. A
- * caller hears back only after the transaction that holds its items has committed.
+ * Merges calls of many fibers into one statement: group commit. There is no timer. When nothing is under way a call goes out at
+ * once; while a statement is under way, calls gather for the next one; a second statement may start beside the first only when it
+ * would be full. A caller hears back only after the transaction that holds its items has committed.
  */
 import { Cause, Effect, Exit, Fiber, type Scope } from "effect"
 
@@ -14,7 +14,10 @@ export interface CombinerOptions<Item, Answer, E> {
   readonly flightsMax: number
   /** One statement; one answer for each item, in order. */
   readonly run: (items: ReadonlyArray<Item>) => Effect.Effect<ReadonlyArray<Answer>, E>
-  /** True when nothing of the statement was kept because of what it said: then each call is tried alone, and only the bad one fails. */
+  /**
+   * True when nothing of the statement was kept because of what it said: then each call is tried alone, and only the bad one
+   * fails.
+   */
   readonly isRefusal: (error: E) => boolean
 }
 

@@ -1,8 +1,8 @@
 /**
- * The tables of the ledger, for PostgreSQL 15 and later. What changes with every transition is never indexed, so that updates of `request`
- * stay heap-only (HOT); what must be searched (wake-ups, outbox, signals) stands in small tables of its own. No foreign keys between hot
- * tables: requests are never deleted, and each key check would lock the request's row once more. Never edit a migration that has been
- * released: add the next one.
+ * The tables of the ledger, for PostgreSQL 15 and later. What changes with every transition is never indexed, so that updates of
+ * `request` stay heap-only (HOT); what must be searched (wake-ups, outbox, signals) stands in small tables of its own. No foreign
+ * keys between hot tables: requests are never deleted, and each key check would lock the request's row once more. Never edit a
+ * migration that has been released: add the next one.
  */
 import { type Kysely, sql } from "kysely"
 
@@ -240,7 +240,8 @@ BEGIN
   RETURN NULL;
 END $$;
 COMMENT ON FUNCTION on_request_end IS
-  'A request that ended keeps no secrets, whoever ended it. A trigger, because its statements see what was committed while the update waited.';
+  'A request that ended keeps no secrets, whoever ended it. A trigger, because its statements see what was committed '
+  'while the update waited.';
 CREATE TRIGGER ends AFTER UPDATE ON request FOR EACH ROW
   WHEN (OLD.ended_at IS NOT NULL OR NEW.ended_at IS NOT NULL) EXECUTE FUNCTION on_request_end();
 `
