@@ -8,7 +8,9 @@
  */
 import { Effect, Layer, ManagedRuntime } from "effect"
 import { randomBytes } from "node:crypto"
+import { readdirSync, readFileSync } from "node:fs"
 import { cpus } from "node:os"
+import { dirname, join } from "node:path"
 import { parseArgs } from "node:util"
 import pg from "pg"
 import { startPostgres } from "../src/adapters/embedded/postgres-server.ts"
@@ -114,14 +116,31 @@ const advance = (one: Live, saved: Saved | undefined) => {
   one.step += 1
 }
 
+/** CPU time of the server's processes, in ms. The machine is shared: this does not depend on who else uses it. */
+const serverCpuMs = (logFile: string): number => {
+  const postmaster = readFileSync(join(dirname(logFile), "data", "postmaster.pid"), "utf8").split("\n")[0]
+  let ticks = 0
+  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
+    try {
+      const stat = readFileSync(`/proc/${pid}/stat`, "utf8")
+      const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ") // from the third field of proc(5) on
+      if (pid === postmaster || fields[1] === postmaster) ticks += Number(fields[11]) + Number(fields[12])
+    } catch {
+      // it has ended
+    }
+  }
+  return ticks * 10
+}
+
 const percentile = (sorted: ReadonlyArray<number>, share: number) => sorted[Math.floor(sorted.length * share)] ?? 0
 
 /** `clients` fibers, each saving its own requests `perSave` at a time, for `ms`. */
-const measure = (live: ReadonlyArray<Live>, clients: number, perSave: number, ms: number) =>
+const measure = (logFile: string, live: ReadonlyArray<Live>, clients: number, perSave: number, ms: number) =>
   Effect.gen(function*() {
     const ledger = yield* RequestLedger
     const latencies: Array<number> = []
     let transitions = 0
+    const cpuBefore = { node: process.cpuUsage(), server: serverCpuMs(logFile) }
     const started = performance.now()
     const share = Math.floor(live.length / clients)
     const client = (index: number) =>
@@ -145,11 +164,15 @@ const measure = (live: ReadonlyArray<Live>, clients: number, perSave: number, ms
       })
     yield* Effect.all(Array.from({ length: clients }, (_, index) => client(index)), { concurrency: "unbounded" })
     const seconds = (performance.now() - started) / 1_000
+    const node = process.cpuUsage(cpuBefore.node)
+    const serverMs = serverCpuMs(logFile) - cpuBefore.server
     const sorted = latencies.toSorted((a, b) => a - b)
     return {
       clients,
       perSave,
       transitionsPerSecond: Math.round(transitions / seconds),
+      nodeCpuMicros: Math.round((node.user + node.system) / transitions),
+      postgresCpuMicros: Math.round((serverMs * 1_000) / transitions),
       saveP50Ms: Number(percentile(sorted, 0.5).toFixed(2)),
       saveP99Ms: Number(percentile(sorted, 0.99).toFixed(2))
     }
@@ -221,8 +244,8 @@ const program = Effect.gen(function*() {
       [64, 1],
       [1_000, 1]
     ] as const) {
-      await runtime.runPromise(measure(live, clients, perSave, 1_000))
-      runs.push(await runtime.runPromise(measure(live, clients, perSave, 4_000)))
+      await runtime.runPromise(measure(server.logFile, live, clients, perSave, 1_000))
+      runs.push(await runtime.runPromise(measure(server.logFile, live, clients, perSave, 4_000)))
     }
     const { rows } = await client.query(
       "SELECT n_tup_upd AS updates, n_tup_hot_upd AS hot, seq_scan FROM pg_stat_user_tables WHERE relname = 'request'"

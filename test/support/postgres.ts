@@ -3,11 +3,12 @@
  * once for each version. Law suites also run on PostgreSQL 15, where PG_BIN15 or Debian's package has it.
  */
 import { Effect, type Scope } from "effect"
-import { existsSync } from "node:fs"
+import { createHash } from "node:crypto"
+import { existsSync, statSync } from "node:fs"
 import { cp, mkdir, mkdtemp, rename, rm } from "node:fs/promises"
 import { tmpdir, userInfo } from "node:os"
 import { join } from "node:path"
-import { type PostgresServerFailed } from "../../src/adapters/embedded/postgres-binaries.ts"
+import { findBinaries, type PostgresServerFailed } from "../../src/adapters/embedded/postgres-binaries.ts"
 import { type PostgresServer, startPostgres } from "../../src/adapters/embedded/postgres-server.ts"
 
 const DEBIAN_15 = "/usr/lib/postgresql/15/bin"
@@ -29,13 +30,16 @@ export const isPostgres15Here = existsSync(join(BIN_15, "initdb"))
 export const postgresVersions: ReadonlyArray<PostgresVersion> =
   isPostgres15Here && main.binaries !== BIN_15 ? [main, { name: `PostgreSQL 15 of ${BIN_15}`, binaries: BIN_15 }] : [main]
 
-const templateName = (version: PostgresVersion): string =>
-  `portcullis-test-postgres-${userInfo().uid}-${(version.binaries ?? "npm").replaceAll("/", "_")}`
+/** Another build of the server gets another template. */
+const templateName = (binaries: string): string => {
+  const build = createHash("sha256").update(`${binaries} ${statSync(join(binaries, "postgres")).mtimeMs}`).digest("hex").slice(0, 12)
+  return `portcullis-test-postgres-${userInfo().uid}-${build}`
+}
 
 /** Made under another name first, so that test files that start together never see half of it. */
 const template = (version: PostgresVersion): Effect.Effect<string, PostgresServerFailed> =>
   Effect.gen(function*() {
-    const ready = join(tmpdir(), templateName(version))
+    const ready = join(tmpdir(), templateName(yield* findBinaries(version.binaries)))
     if (existsSync(join(ready, "data", "PG_VERSION"))) return ready
     const fresh = yield* Effect.promise(() => mkdtemp(`${ready}.`))
     yield* Effect.scoped(startPostgres({ ...binariesOf(version), directory: fresh }))
