@@ -159,7 +159,6 @@ const changeFor = (
     event,
     machineVersion: MACHINE_VERSION,
     snapshot: decision.snapshot,
-    chainTail: stored.chainTail,
     dispatch: decision.dispatch,
     wakeAfterMs: decision.wakeAfterMs,
     answeredSignals: signalId === undefined ? [] : [signalId],

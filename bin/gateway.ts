@@ -25,8 +25,7 @@ import { natsBus } from "../src/adapters/nats/bus.layer.ts"
 import { ciphertextCacheLayer } from "../src/adapters/object-store/ciphertext-cache.layer.ts"
 import { ciphertextStoreLayer } from "../src/adapters/object-store/ciphertext-store.layer.ts"
 import { ledgerLayer } from "../src/adapters/postgres/ledger.layer.ts"
-import { migrate } from "../src/adapters/postgres/migrate.ts"
-import { Database, databaseLayer } from "../src/adapters/postgres/pool.ts"
+import { databaseLayer } from "../src/adapters/postgres/pool.ts"
 import { effectLoggerLayer } from "../src/adapters/pino/effect-logger.ts"
 import { telemetryLayer } from "../src/adapters/prometheus/telemetry.layer.ts"
 import { layer as combinerLayer } from "../src/adapters/worker-threads/combiner.layer.ts"
@@ -73,7 +72,6 @@ export const gatewayLayer = (options: GatewayOptions) => {
 /** Starts what the roles call for; answers where metrics and health are served. Everything stops when the scope closes. */
 export const startGateway = Effect.fnUntraced(function* (options: GatewayOptions) {
   const { roles, worker, workConcurrency: concurrency, chain } = options
-  yield* Database.use(({ kysely }) => migrate(kysely))
   if (roles.has("coordinator")) {
     const decides = yield* coordinator(worker, yield* ownPartitions(worker))
     yield* followPartitions(decides)

@@ -34,7 +34,6 @@ export interface Change {
   readonly event: RequestEvent
   readonly machineVersion: number
   readonly snapshot: unknown
-  readonly chainTail: Hex
   /** New anchor, when the event moved the request. */
   readonly anchor?: Anchor
   /** The state whose work is given out next: becomes an outbox row. */

@@ -149,7 +149,6 @@ export const aChange = (stored: StoredRequest, lease: Pick<Lease, "epoch">, give
   event: anEvent(),
   machineVersion: 1,
   snapshot: { value: "acl-checked" },
-  chainTail: stored.chainTail,
   dispatch: "acl-checked",
   wakeAfterMs: 10_000,
   answeredSignals: [],
