@@ -44,7 +44,7 @@ const CASES: ReadonlyArray<Case> = [
   { words: "dev --requests none", says: /--requests .* It takes a whole number from 1 to 10000/ },
   { words: "dev --requests 1e3", says: /It takes a whole number/ },
   { words: "dev --scheme ed25519", says: /Allowed choices are bls, quorum/ },
-  { words: "kms-node --fault sulk", says: /Allowed choices are .*wrong-share/ },
+  { words: "kms-node --fault sulk", says: /--fault is one of .*wrong-share|PORTCULLIS_KMS_DIR is missing/ },
   { words: "gateway", says: /6 settings are not usable/ },
   { words: "gateway --json", says: /^\{"error":\{"tag":"SettingsRejected",.*"problems":\[/ },
   { words: "gateway --roles king", says: /PORTCULLIS_ROLES is not usable/ },

@@ -1,6 +1,8 @@
 /** Every command explains itself, and none exists that this table does not know. */
 import assert from "node:assert/strict"
 import { describe, test } from "vitest"
+import { ROLES } from "../../bin/settings.ts"
+import { NODE_FAULTS } from "../../src/kms-node/fault.ts"
 import { portcullis } from "../support/cli.ts"
 
 const COMMON = ["--json", "--settings"]
@@ -9,8 +11,8 @@ const RAISE = [...CHAIN, "--key-file", "--deadline", "--wait", "--timeout"]
 
 const COMMANDS: Readonly<Record<string, ReadonlyArray<string>>> = {
   dev: ["--requests", "--exit", "--json", "--scheme"],
-  gateway: ["--roles", ...COMMON],
-  "kms-node": ["--fault", ...COMMON],
+  gateway: ["--roles", ...ROLES, ...COMMON],
+  "kms-node": ["--fault", ...NODE_FAULTS, ...COMMON],
   encrypt: [...CHAIN, "--value-file", "--store", "--key-file", "--owner", "--register", "--allow-public", "--allow"],
   doctor: COMMON,
   "request public": ["<handle...>", ...RAISE, "--callback-gas"],
