@@ -103,7 +103,6 @@ const changeOf = (one: Live, epoch: bigint): Change => {
     event: { type: "acl-checked", block: { blockNumber: 7, blockHash: one.id } },
     machineVersion: 1,
     snapshot: { value: to, context: { anchor: { blockNumber: 1, blockHash: one.id, logIndex: 1 } } },
-    chainTail: one.id,
     dispatch: to,
     wakeAfterMs: 10_000,
     answeredSignals: []
