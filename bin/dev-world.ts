@@ -210,8 +210,10 @@ const kmsProcesses = (
           const child = spawn(process.execPath, [CLI, "kms-node", ...(fault === undefined ? [] : ["--fault", fault])], {
             stdio: ["ignore", "pipe", "pipe"],
             env: {
-              ...process.env,
-              ...environment,
+              PATH: process.env["PATH"] ?? "",
+              // What a node of another operator would know of us: the chain and the contracts, and nothing of the gateway.
+              PORTCULLIS_RPC_URL: environment["PORTCULLIS_RPC_URL"] ?? "",
+              PORTCULLIS_DEPLOYMENT_FILE: environment["PORTCULLIS_DEPLOYMENT_FILE"] ?? "",
               PORTCULLIS_KMS_DIR: home(id),
               PORTCULLIS_KMS_KEY_FILE: join(home(id), KEY_FILE),
               PORTCULLIS_KMS_ANSWER_LOG: answerLog(id),
