@@ -9,11 +9,8 @@ const RESTART_MS = 500
 /** Runs `work` again and again in the background, until the scope closes. `work` paces itself; only failures make a pause here. */
 export const supervise = <E, R>(actor: string, work: Effect.Effect<unknown, E, R>) =>
   work.pipe(
-    Effect.catchCause((cause) =>
-      Cause.hasInterruptsOnly(cause)
-        ? Effect.failCause(cause)
-        : Effect.andThen(report(actor, cause), Effect.sleep(Duration.millis(RESTART_MS)))
-    ),
+    // When the scope closes, no handler runs: an interruption that is seen here came from something that the work waited for.
+    Effect.catchCause((cause) => Effect.andThen(report(actor, cause), Effect.sleep(Duration.millis(RESTART_MS)))),
     Effect.forever,
     Effect.forkScoped
   )
@@ -25,6 +22,7 @@ const report = (actor: string, cause: Cause.Cause<unknown>) =>
       telemetry.count("actor_restarts", 1, actor)
       const failure = cause.reasons.find(Cause.isFailReason)?.error
       if (failure !== undefined) telemetry.warn("an actor starts again", { actor, error: tagOf(failure) })
+      if (Cause.hasInterruptsOnly(cause)) telemetry.warn("an actor starts again", { actor, error: "interrupted" })
       const defect = cause.reasons.find(Cause.isDieReason)?.defect
       if (defect !== undefined) telemetry.error("an actor died and starts again", { actor, defect: placeOf(defect) })
     })

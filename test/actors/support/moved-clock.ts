@@ -1,0 +1,27 @@
+/** A clock that a test sets forward at will, while sleeps stay real: what depends on time passing need not be waited for. */
+import { Clock, Effect } from "effect"
+
+export interface MovedClock {
+  readonly clock: Clock.Clock
+  readonly forward: (ms: number) => void
+  readonly nowMs: () => number
+}
+
+export const movedClock = (): MovedClock => {
+  let aheadMs = 0
+  const nowMs = () => Date.now() + aheadMs
+  const nanos = () => BigInt(nowMs()) * 1_000_000n
+  const monotonic = () => process.hrtime.bigint() + BigInt(aheadMs) * 1_000_000n
+  const real = Effect.runSync(Clock.Clock)
+  const clock: Clock.Clock = {
+    ...real,
+    currentTimeMillisUnsafe: nowMs,
+    currentTimeMillis: Effect.sync(nowMs),
+    currentTimeNanosUnsafe: nanos,
+    currentTimeNanos: Effect.sync(nanos),
+    monotonicTimeNanosUnsafe: monotonic,
+    monotonicTimeNanos: Effect.sync(monotonic),
+    sleep: (duration) => real.sleep(duration)
+  }
+  return { clock, forward: (ms) => (aheadMs += ms), nowMs }
+}
