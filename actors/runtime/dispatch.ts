@@ -2,6 +2,7 @@
 import { Effect } from "effect"
 import { workSubject, type Milestone } from "../../src/domain/journey.ts"
 import { RESPONSES_PER_ATTESTATION_MAX } from "../../src/domain/limits.ts"
+import type { WorkItem } from "../../src/domain/outcome.ts"
 import type { RequestId } from "../../src/domain/request.ts"
 import { RequestLedger } from "../../src/ledger/request-ledger.port.ts"
 import { Bus } from "../../src/messaging/bus.port.ts"
@@ -26,12 +27,15 @@ const ITEMS_PER_WORK_MAX = RESPONSES_PER_ATTESTATION_MAX
 const traceOf = ([only, ...others]: ReadonlyArray<OwedWork>): { readonly traceparent?: string } =>
   only === undefined || others.length > 0 ? {} : { traceparent: `00-${only.requestId.slice(2, 34)}-${only.requestId.slice(34, 50)}-01` }
 
+const keyOf = ({ requestId, version }: WorkItem): string => `${requestId}.${version}`
+
 export const dispatch = Effect.fnUntraced(function* (owed: ReadonlyArray<OwedWork>) {
   if (owed.length === 0) return
   const bus = yield* Bus
   const ledger = yield* RequestLedger
   const settled: Array<bigint> = []
-  const owedBy = new Map(owed.map((work) => [work.requestId, work]))
+  // By version as well: an older message about the same request may still be owed.
+  const owedBy = new Map(owed.map((work) => [keyOf(work), work]))
   const messages = [...Map.groupBy(owed, ({ reached }) => reached)].flatMap(([reached, all]) =>
     packWork(
       all.map(({ requestId, version }) => ({ requestId, version })),
@@ -41,7 +45,7 @@ export const dispatch = Effect.fnUntraced(function* (owed: ReadonlyArray<OwedWor
   yield* Effect.forEach(
     messages,
     ({ reached, packed }) => {
-      const works = packed.items.map(({ requestId }) => owedBy.get(requestId))
+      const works = packed.items.map((item) => owedBy.get(keyOf(item)))
       const claim = works[0]?.claim ?? 0
       return bus.publish(workSubject(reached), packed.body, `${packed.messageId}.${claim}`).pipe(
         Effect.map(() => {
