@@ -5,6 +5,7 @@ import { isEnd, type Milestone, type RequestState } from "../src/domain/journey.
 import { CLAIMS_MAX, SWEEP_PERIOD_MS, WORK_TIMEOUT_MS } from "../src/domain/limits.ts"
 import type { RequestEvent } from "../src/domain/outcome.ts"
 import { RequestLedger, type Overdue } from "../src/ledger/request-ledger.port.ts"
+import { Bus } from "../src/messaging/bus.port.ts"
 import { Telemetry } from "../src/telemetry/telemetry.port.ts"
 import type { Coordinator } from "./coordinator.actor.ts"
 import { dispatch } from "./runtime/dispatch.ts"
@@ -23,8 +24,11 @@ export const sweeper = Effect.fnUntraced(function* (coordinator: Coordinator) {
     const owned = coordinator.partitions.owned()
     if (owned.length === 0) return
     yield* deliverSignals(coordinator, owned)
-    yield* resend(coordinator, owned)
-    yield* payOutbox(owned)
+    // A claim counts against its request, so nothing is claimed that could not be given out.
+    if (yield* Effect.isSuccess(Bus.use((bus) => bus.ping))) {
+      yield* resend(coordinator, owned)
+      yield* payOutbox(owned)
+    }
     telemetry.gauge("oldest_overdue_seconds", yield* RequestLedger.use((ledger) => ledger.oldestOverdueSeconds))
   })
   yield* supervise("sweeper", Effect.andThen(sweep, Effect.sleep(Duration.millis(SWEEP_PERIOD_MS / 2))))
@@ -44,7 +48,7 @@ const resend = Effect.fnUntraced(function* (coordinator: Coordinator, owned: Rea
   const overdue = yield* ledger.claimOverdue(owned, PAGE, WORK_TIMEOUT_MS)
   const nowMs = yield* Clock.currentTimeMillis
   const late = overdue.filter(isLate(nowMs))
-  const poisoned = overdue.filter((row) => !isLate(nowMs)(row) && row.claims > CLAIMS_MAX && row.state !== "submitted")
+  const poisoned = overdue.filter((row) => !isLate(nowMs)(row) && row.claims > CLAIMS_MAX && !WAITS_FOR_THE_CHAIN.has(row.state))
   const work = overdue.filter((row) => !late.includes(row) && !poisoned.includes(row) && !isEnd(row.state))
   if (late.length + poisoned.length > 0) {
     yield* coordinator.tell([
@@ -68,6 +72,9 @@ const resend = Effect.fnUntraced(function* (coordinator: Coordinator, owned: Rea
     }))
   )
 })
+
+/** While a transaction is on its way there is nothing to answer; that may take as long as the chain likes. */
+const WAITS_FOR_THE_CHAIN: ReadonlySet<RequestState> = new Set<RequestState>(["threshold-verified", "submitted"])
 
 /** A verified result may have made it in time: then the chain decides. */
 const endOfTime = (state: RequestState, lastReason: string | null): RequestEvent =>

@@ -173,3 +173,6 @@ export const hearOutcomes = Effect.gen(function* () {
       heard.flatMap(({ items }) => items.filter(({ requestId }) => requestId === id).map(({ outcome }) => outcome))
   }
 })
+
+/** Leaves nothing to be swept by the next test; histories stay, for nobody can delete them. */
+export const leaveNothingToSweep = (world: LedgerWorld): Promise<unknown> => world.query("TRUNCATE wake, outbox, signal")
