@@ -92,6 +92,7 @@ const fieldOf = (error: unknown, name: string): unknown =>
 
 const OUT_OF_REACH: Readonly<Record<string, string>> = {
   ChainUnavailable: "the chain could not be asked",
+  ChainUnreachable: "the chain could not be asked",
   LedgerUnavailable: "the database could not be asked",
   BusUnavailable: "NATS could not be asked",
   StoreUnavailable: "the object store could not be used"

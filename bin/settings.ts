@@ -70,7 +70,7 @@ export const SETTINGS = {
   PORTCULLIS_KEY_ENCRYPTION_KEY_FILE: setting("Gateway", "32-byte key, mode 0600, under which shares and results are sealed at rest.", Text),
   PORTCULLIS_WORK_CONCURRENCY: setting("Gateway", "Messages that one step works on at once.", Whole(1, 256), "8"),
 
-  PORTCULLIS_RPC_URL: setting("Chain", "JSON-RPC endpoint of the chain.", Url("http:", "https:")),
+  PORTCULLIS_RPC_URL: setting("Chain", "JSON-RPC endpoint of the chain; one with a key in its URL belongs in a settings file of mode 0600.", Url("http:", "https:")),
   PORTCULLIS_DEPLOYMENT_FILE: setting("Chain", "JSON with chain id, contract addresses and start block, as `portcullis dev` writes it.", Text),
   PORTCULLIS_ACL_FINALITY: setting(
     "Chain",

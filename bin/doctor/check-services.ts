@@ -17,6 +17,16 @@ import { checked, fail, ok, skewFinding, warn, type Finding } from "./finding.ts
 /** Leases and wake-ups run on the database's clock, deadlines on the chain's: a second is felt, a lease (10 s) is too much. */
 const DATABASE_SKEW = { warnMs: 1_000, failMs: 5_000 }
 
+/** The oldest that tests run on. */
+const POSTGRES_MIN = "15"
+const NATS_MIN = "2.9"
+
+const isOlder = (version: string, least: string): boolean => {
+  const [have, need] = [version, least].map((text) => text.split(".").map((part) => Number.parseInt(part, 10)))
+  const differs = need?.findIndex((part, index) => have?.[index] !== part) ?? -1
+  return differs >= 0 && (have?.[differs] ?? 0) < (need?.[differs] ?? 0)
+}
+
 export const checkDatabase = (settings: Settings) => {
   if (settings.PORTCULLIS_DATABASE_URL_FILE === undefined) return Effect.succeed([])
   const look = Effect.flatMap(databaseUrl(settings), (url) =>
@@ -26,7 +36,9 @@ export const checkDatabase = (settings: Settings) => {
   )
   const judge = look.pipe(
     Effect.map(({ version, skewMs, pendingMigrations: pending }) => {
-      const own = skewFinding("database", `PostgreSQL ${version}`, skewMs, DATABASE_SKEW)
+      const clock = skewFinding("database", `PostgreSQL ${version}`, skewMs, DATABASE_SKEW)
+      const isOld = isOlder(version, POSTGRES_MIN) && clock.status === "ok"
+      const own = isOld ? warn("database", clock.detail, `Nobody tests with a PostgreSQL older than ${POSTGRES_MIN}: upgrade it.`) : clock
       return pending.length === 0
         ? [own, ok("database", "has the schema of this program")]
         : [own, warn("database", `${pending.length} migration${pending.length === 1 ? " is" : "s are"} still to be run`, "Start a gateway: it runs them.")]
@@ -41,11 +53,13 @@ export const checkNats = (settings: Settings) => {
   if (bus === "embedded") return Effect.succeed([ok("nats", "not configured: one process with the embedded bus")])
   if (problems.found.length > 0) return Effect.succeed(problems.found.map((problem) => fail("nats", problem, "Correct the setting.")))
   const judge = natsReport(bus).pipe(
-    Effect.map(({ version, isJetStreamEnabled, streams }) => [
-      isJetStreamEnabled
-        ? ok("nats", `nats-server ${version}, JetStream with ${streams} stream${streams === 1 ? "" : "s"}`)
-        : fail("nats", `nats-server ${version} without JetStream`, "Start nats-server with JetStream (-js, or a jetstream block).")
-    ]),
+    Effect.map(({ version, isJetStreamEnabled, streams }) => {
+      if (!isJetStreamEnabled) {
+        return [fail("nats", `nats-server ${version} without JetStream`, "Start nats-server with JetStream (-js, or a jetstream block).")]
+      }
+      const said = `nats-server ${version}, JetStream with ${streams} stream${streams === 1 ? "" : "s"}`
+      return [isOlder(version, NATS_MIN) ? warn("nats", said, `Nobody tests with a nats-server older than ${NATS_MIN}: upgrade it.`) : ok("nats", said)]
+    }),
     Effect.provideService(References.MinimumLogLevel, "None")
   )
   return checked("nats", "See that nats-server runs at PORTCULLIS_BUS and accepts our credentials.", judge)

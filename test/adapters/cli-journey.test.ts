@@ -6,6 +6,7 @@ import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Effect } from "effect"
+import { Wallet } from "ethers"
 import { afterAll, beforeAll, describe, test } from "vitest"
 import { writeDevSettings } from "../../bin/dev-settings.ts"
 import type { Finding } from "../../bin/doctor/finding.ts"
@@ -44,6 +45,13 @@ const json = async <A>(words: ReadonlyArray<string>, options: CliOptions = {}): 
 
 const handleOf = async (value: string | Uint8Array, ...words: ReadonlyArray<string>): Promise<Hex> =>
   (await json<{ readonly handle: Hex }>(["encrypt", "--register", ...words], { stdin: value })).handle
+
+interface Encrypted {
+  readonly owner: string
+  readonly registered: boolean
+  readonly sizeBytes: number
+  readonly locations: ReadonlyArray<string>
+}
 
 interface Raised {
   readonly requestId: Hex
@@ -90,6 +98,28 @@ describe("a value that everybody may learn", () => {
     assert.match(output, /^history {4}intact: 7 transitions, hash 0x[0-9a-f]{64}$/m)
   })
 
+  test("is shown to a program with every row and the verdict on its history", async () => {
+    interface Shown {
+      readonly state: string
+      readonly kind: string
+      readonly integrity: unknown
+      readonly history: ReadonlyArray<{ readonly to: string }>
+    }
+    const { state, kind, integrity, history } = await json<Shown>(["request", "show", request])
+    assert.deepEqual({ state, kind, integrity }, { state: "finalized", kind: "public", integrity: { type: "intact" } })
+    assert.deepEqual(history.map(({ to }) => to), [...JOURNEY, "finalized"])
+  })
+
+  test("has a history that nobody alters unseen: show names the row and ends with 1", async () => {
+    // The table refuses changes, unless its owner says otherwise.
+    await world.query("ALTER TABLE transition DISABLE TRIGGER append_only")
+    await world.query(`UPDATE transition SET worker = worker || '!' WHERE request_id = '\\x${request.slice(2)}' AND seq = 3`)
+    await world.query("ALTER TABLE transition ENABLE TRIGGER append_only")
+    const { code, output } = await run(["request", "show", request])
+    assert.equal(code, 1)
+    assert.match(output, /^history {4}TAMPERED: row 3 does not follow from the rows before it$/m)
+  })
+
   test("is listed under its state and under no other", async () => {
     interface List {
       readonly requests: ReadonlyArray<{ readonly id: Hex; readonly state: string }>
@@ -125,6 +155,33 @@ describe("a value for one reader", () => {
     assert.equal(shown.plaintexts[0]?.hex, `0x${Buffer.from(secret).toString("hex")}`)
   })
 
+  test("is encrypted for an owner without that owner's key, into as many stores as are named, and nothing is sent", async () => {
+    const owner = `0x${"0a".repeat(20)}`
+    const stores = ["one", "two"].flatMap((name) => ["--store", `${name}=${join(folder, name)}`])
+    const keyless = { PORTCULLIS_ACCOUNT_KEY_FILE: "" }
+    const before = await world.world.provider.getTransactionCount(owner)
+    const made = await json<Encrypted>(["encrypt", "--owner", owner, ...stores], { stdin: "theirs", settings: keyless })
+    assert.deepEqual({ owner: made.owner, registered: made.registered }, { owner, registered: false })
+    assert.deepEqual(made.locations.map((location) => location.split("/")[2]), ["one", "two"])
+    assert.equal(await world.world.provider.getTransactionCount(owner), before)
+    for (const [index, name] of ["one", "two"].entries()) {
+      const key = made.locations[index]?.split("/").slice(3).join("/") ?? ""
+      assert.equal((await stat(join(folder, name, key))).size, made.sizeBytes)
+    }
+  })
+
+  test("may be allowed for somebody else, who asks in their own name", async () => {
+    const reader = Wallet.createRandom()
+    await world.world.provider.send("anvil_setBalance", [reader.address, "0xde0b6b3a7640000"])
+    const keyFile = join(folder, "reader-key")
+    await writeFile(keyFile, reader.privateKey, { mode: 0o600 })
+    const handle = await handleOf("for the reader", "--allow", reader.address)
+    const transport = join(folder, "reader-transport")
+    const { requestId } = await json<Raised>(["request", "user", handle, "--key-file", keyFile, "--transport-file", transport, "--wait"])
+    assert.match((await well(["request", "open", requestId, "--transport-file", transport])).output, /^plaintext {2}"for the reader" /)
+    assert.match((await well(["request", "show", requestId])).output, new RegExp(`^requester {2}${reader.address.toLowerCase()}$`, "m"))
+  })
+
   test("is not asked for when the transport file exists: its secret may belong to another request", async () => {
     const handle = await handleOf("x")
     const transport = join(folder, "taken")
@@ -155,6 +212,12 @@ describe("a request that is not to be answered", () => {
     assert.match(output, /refused .*not-public/)
   })
 
+  test("that nobody has raised is waited for as long as was asked, and no longer", async () => {
+    const { code, errors } = await run(["request", "watch", `0x${"11".repeat(32)}`, "--timeout", "1"])
+    assert.equal(code, 1)
+    assert.match(errors, /the request has not ended within 1 s/)
+  })
+
   test("is cancelled by an operator, whose name and reason stay in its history", async () => {
     await gateway.stop()
     await world.world.kms.stop(2)
@@ -163,6 +226,9 @@ describe("a request that is not to be answered", () => {
     const handle = await handleOf("recalled", "--allow-public")
     const { requestId } = await json<Raised>(["request", "public", handle])
     await world.reaches(requestId, "ciphertext-fetched")
+    await eventually("show says why it waits", async () =>
+      /^state {6}ciphertext-fetched; tried last without success: 1 of 2 shares/m.test((await run(["request", "show", requestId])).output)
+    )
     await well(["request", "cancel", requestId, "--why", "recalled by its owner"])
     const { code, output } = await run(["request", "watch", requestId])
     assert.equal(code, 1)

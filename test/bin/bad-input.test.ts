@@ -1,5 +1,6 @@
 /** Asked wrongly, a command does nothing, ends with 2 (1 where the question was right and the answer is no), and says in one sentence why. */
 import assert from "node:assert/strict"
+import { createServer } from "node:http"
 import { chmod, mkdtemp, readdir, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -39,6 +40,7 @@ const onChain = `--rpc ${NOBODY} --gateway ${ADDRESS}`
 /** `F` stands for the folder of files above. */
 const CASES: ReadonlyArray<Case> = [
   { words: "decrypt", says: /unknown command 'decrypt'/ },
+  { words: "request", says: /Usage: portcullis request/ },
   { words: "request raise", says: /unknown command 'raise'/ },
   { words: "requets list", says: /Did you mean request\?/ },
   { words: "dev --requests none", says: /--requests .* It takes a whole number from 1 to 10000/ },
@@ -127,7 +129,6 @@ describe("secrets", () => {
   ]
   // The key is looked at once the chain is known, so somebody has to answer for one.
   test("a key file that cannot be one is refused without a word of what is in it", async () => {
-    const { createServer } = await import("node:http")
     const server = createServer((request, response) => {
       request.resume().on("end", () => response.setHeader("content-type", "application/json").end(`{"jsonrpc":"2.0","id":1,"result":"0x1"}`))
     })
@@ -161,6 +162,26 @@ describe("secrets", () => {
       assert.doesNotMatch(output + errors, /7e7e7e7e|hunter2/)
     })
   }
+
+  test("the key in the URL of an endpoint that lets nobody in is not repeated, by no command that asks it", async () => {
+    const server = createServer((request, response) => void request.resume().on("end", () => response.writeHead(401).end("no")))
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+    const { port } = server.address() as { readonly port: number }
+    try {
+      const addresses = Object.fromEntries(["decryptionGateway", "accessList", "ciphertextRegistry", "committeeRegistry"].map((name) => [name, ADDRESS]))
+      const deployment = join(folder, "deployment.json")
+      await writeFile(deployment, JSON.stringify({ chainId: "1", startBlock: 1, addresses }))
+      const settings = { PORTCULLIS_RPC_URL: `http://user:hunter2hunter2@127.0.0.1:${port}/v3/hunter2hunter2`, PORTCULLIS_DEPLOYMENT_FILE: deployment }
+      for (const words of [["encrypt"], ["encrypt", "--json"], ["request", "watch", ID], ["doctor"], ["doctor", "--json"]]) {
+        const { code, output, errors } = await portcullis(words, { settings })
+        assert.equal(code, 1, words.join(" "))
+        assert.match(output + errors, /the chain could not be asked/)
+        assert.doesNotMatch(output + errors, /hunter2/)
+      }
+    } finally {
+      server.close()
+    }
+  })
 
   test("the password of a database that cannot be reached is not repeated", async () => {
     const { code, output, errors } = await portcullis(["request", "list"], {

@@ -11,12 +11,12 @@ import { eventually } from "../support/eventually.ts"
 const PROGRAM = `
 import { runOnNewerNode } from "./bin/run-on-newer-node.js"
 if (process.env.AS_IF_OLD_AND_RESTARTED === undefined && process.env.PORTCULLIS_RESTARTED_ON_NEWER_NODE !== undefined) {
-  console.log(JSON.stringify(process.argv.slice(2)))
   const [what] = process.argv.slice(2)
-  if (what === "wait") {
-    process.on("SIGTERM", () => { console.log("drained"); process.exit(3) })
-    setInterval(() => {}, 1_000)
-  } else process.exit(Number(what))
+  // Ready for a signal before anybody can know that it runs.
+  if (what === "wait") process.on("SIGTERM", () => { console.log("drained"); process.exit(3) })
+  console.log(JSON.stringify(process.argv.slice(2)))
+  if (what === "wait") setInterval(() => {}, 1_000)
+  else process.exit(Number(what))
 } else {
   if (process.env.HAS_EXECVE === undefined) process.execve = undefined
   runOnNewerNode(99)
