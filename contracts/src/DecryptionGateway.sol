@@ -44,6 +44,8 @@ contract DecryptionGateway is DecryptionRequests {
     error InvalidAttestation(uint32 epoch);
     /// The transaction cannot give a callback the gas that its request named.
     error NotEnoughGasForCallback(bytes32 requestId, uint256 callbackGas);
+    /// The transaction could not give every callback of the batch its gas if those before it used all of theirs.
+    error NotEnoughGasForCallbacks(uint256 callbackGas);
 
     uint8 public constant SKIPPED_ALREADY_FULFILLED = 1;
     uint8 public constant SKIPPED_UNKNOWN = 2;
@@ -57,6 +59,10 @@ contract DecryptionGateway is DecryptionRequests {
         keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
 
     uint256 public constant RESPONSES_MAX = 32;
+
+    /// What a call itself costs: a cold account (2,600), the account that it delegates to (EIP-7702, 2,600), and room for what happens
+    /// between looking at the gas and calling.
+    uint256 private constant CALL_GAS = 6_000;
 
     uint256 private immutable deployedChainId;
     bytes32 private immutable deployedDomainSeparator;
@@ -107,6 +113,7 @@ contract DecryptionGateway is DecryptionRequests {
         (bytes32[] memory leaves, uint256[] memory before, uint256 done) = settle(base, base, count, openIn(attested.epoch));
         requireProven(attested, attestation, rootOf(leaves), done != 0);
         if (done & CALLBACK_GAS_FIELD == 0) return;
+        requireGasForAll(before);
         for (uint256 i = 0; i < count; ++i) {
             if (before[i] & CALLBACK_GAS_FIELD != 0) callBack(before[i], responses[i]);
         }
@@ -172,14 +179,25 @@ contract DecryptionGateway is DecryptionRequests {
         return (uint256(epoch) << EPOCH_SHIFT) | STATUS_REQUESTED;
     }
 
+    /// Before the first callback, because an estimate of the transaction's gas rests on what callbacks use while it is estimated. One
+    /// that is frugal then and uses all of its gas later would leave too little for the next, and so undo everybody's result.
+    function requireGasForAll(uint256[] memory before) private view {
+        uint256 needed = 0;
+        for (uint256 i = 0; i < before.length; ++i) {
+            uint256 callbackGas = (before[i] >> CALLBACK_GAS_SHIFT) & CALLBACK_GAS_MASK;
+            if (callbackGas != 0) needed += callbackGas + callbackGas / 63 + CALL_GAS;
+        }
+        if (gasleft() < needed) revert NotEnoughGasForCallbacks(needed);
+    }
+
     /// Every request of this transaction is written by now: whatever the callback calls finds them fulfilled.
     function callBack(uint256 slot, Response calldata response) private {
         uint256 callbackGas = (slot >> CALLBACK_GAS_SHIFT) & CALLBACK_GAS_MASK;
         address requester = address(uint160(slot >> REQUESTER_SHIFT));
         bytes memory input = abi.encodeCall(IDecryptionConsumer.onDecrypted, (response.requestId, response.result));
         // EIP-150 gives a call at most 63/64 of what is left, silently. Less than promised would let whoever submits starve a
-        // callback, so the whole transaction reverts. 3,000: a cold account (2,600), with room for what happens before the call.
-        if (gasleft() < callbackGas + callbackGas / 63 + 3_000) {
+        // callback, so the whole transaction reverts.
+        if (gasleft() < callbackGas + callbackGas / 63 + CALL_GAS) {
             revert NotEnoughGasForCallback(response.requestId, callbackGas);
         }
         bool ok;

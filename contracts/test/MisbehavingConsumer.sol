@@ -13,7 +13,8 @@ contract MisbehavingConsumer is IDecryptionConsumer {
         ReturnBomb,
         RevertBomb,
         Reenter,
-        Invalid
+        Invalid,
+        FrugalWhenEstimated
     }
 
     DecryptionGateway public immutable gateway;
@@ -42,6 +43,11 @@ contract MisbehavingConsumer is IDecryptionConsumer {
     function onDecrypted(bytes32 requestId, bytes calldata result) external {
         uint256 available = gasleft();
         if (mode == Mode.BurnGas) while (true) {}
+        // Estimates are made without a gas price.
+        if (mode == Mode.FrugalWhenEstimated) {
+            if (tx.gasprice == 0) return;
+            while (true) {}
+        }
         if (mode == Mode.Revert) revert("no, thank you");
         if (mode == Mode.Invalid) assembly { invalid() }
         if (mode == Mode.ReturnBomb) assembly { return(0, 200000) }
