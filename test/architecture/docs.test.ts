@@ -107,6 +107,15 @@ test("pages that the code names exist: runbooks in logs, decisions in comments",
   expect(missing).toEqual([])
 })
 
+test("whatever pages somebody stands in a runbook, in the words of the log", () => {
+  const paged = readSources()
+    .filter(({ path }) => /^(?:actors|src|bin)\//.test(path))
+    .flatMap((source) => [...source.text.matchAll(/\btelemetry\.error\(\s*"([^"]+)"/g)].map(([, words = ""]) => words))
+  const runbooks = PAGES.filter(({ path }) => path.startsWith("docs/runbooks/")).map((page) => page.text)
+  expect(paged.filter((words) => !runbooks.some((runbook) => runbook.includes(`\`${words}\``)))).toEqual([])
+  expect(paged.length).toBeGreaterThan(3)
+})
+
 test("the pages have been read", () => {
   expect(PAGES.length).toBeGreaterThan(20)
   expect(PAGES.flatMap(linksOf).length).toBeGreaterThan(50)
