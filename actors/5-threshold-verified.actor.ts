@@ -8,6 +8,7 @@ import type { RequestId } from "../src/domain/request.ts"
 import { resultHashOf } from "../src/domain/response.ts"
 import { Committees } from "../src/journey/4-shares-collected/committee.port.ts"
 import { attestResults } from "../src/journey/5-threshold-verified/attest-results.ts"
+import { fitBatches } from "../src/journey/5-threshold-verified/fit-batches.ts"
 import { ResultLedger } from "../src/ledger/result-ledger.port.ts"
 import type { StoredRequest } from "../src/ledger/stored-request.ts"
 import type { NodeBeliefs } from "./kms-node.actor.ts"
@@ -47,7 +48,9 @@ const verifyEpoch = Effect.fnUntraced(function* (epoch: number, requests: Readon
     if (outcome.type === "ended") outcomes.set(id, outcome.outcome)
     else established.push(outcome.result)
   }
-  for (const [id, outcome] of yield* attest(committee, established, options.beliefs)) outcomes.set(id, outcome)
+  for (const batch of fitBatches(established, costOf)) {
+    for (const [id, outcome] of yield* attest(committee, batch, options.beliefs)) outcomes.set(id, outcome)
+  }
   yield* Effect.forEach(
     requests,
     Effect.fnUntraced(function* (request) {
@@ -58,6 +61,8 @@ const verifyEpoch = Effect.fnUntraced(function* (epoch: number, requests: Readon
   )
   return outcomes as Outcomes
 })
+
+const costOf = ({ toAttest }: Established) => ({ resultBytes: toAttest.result.length, callbackGas: toAttest.request.callbackGas })
 
 /** One attestation for all of them. When nodes disagree with a batch, halves are tried, until the one they disagree with stands alone. */
 const attest = (

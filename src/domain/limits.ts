@@ -7,6 +7,12 @@ export const HANDLES_PER_REQUEST_MAX = 32
 export const COMMITTEE_NODES_MAX = 32
 /** Results under one attestation: one transaction of about 0.5 M gas, far below any block limit. */
 export const RESPONSES_PER_ATTESTATION_MAX = 32
+/** All results under one attestation. Ethereum nodes pool no transaction above 128 KiB (geth's txMaxSize); what a batch adds to its results
+ * (attestation, ids, offsets) stays below 8 KiB. */
+export const RESULT_BYTES_PER_ATTESTATION_MAX = 96 * 1024
+/** Gas of all callbacks under one attestation: with the rest of the largest batch and a lane's margin it stays below the 2^24 that a
+ * transaction may use (EIP-7825). */
+export const CALLBACK_GAS_PER_ATTESTATION_MAX = 8_000_000
 /** A whole ciphertext. Public plaintexts go on chain and are far smaller; user payloads may be documents. */
 export const CIPHERTEXT_BYTES_MAX = 16 * 1024 * 1024
 /** A public plaintext: it is paid for by the byte on chain and travels inside the attestation request. */

@@ -179,6 +179,16 @@ describe("what is wrong with a store is not an answer to the request", () => {
 })
 
 describe("size", () => {
+  test.each<[RequestKind, string]>([
+    ["public", "refused"],
+    ["user", "postponed"]
+  ])("a %s request of 32 ciphertexts of 4 KiB is %s: public plaintexts have to fit into one transaction", async (kind, type) => {
+    const records = Array.from({ length: 32 }, (_, index) => ({ ...recordOf(some(), `${index}`), sizeBytes: 4_096 }))
+    const { outcome, reads } = world(records)
+    expect(await outcome({ kind })).toMatchObject({ type })
+    expect(reads.length).toBe(type === "refused" ? 0 : 1)
+  })
+
   test.each<[RequestKind, number]>([
     ["public", PUBLIC_CIPHERTEXT_BYTES_MAX],
     ["user", CIPHERTEXT_BYTES_MAX]

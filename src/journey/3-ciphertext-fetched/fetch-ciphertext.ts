@@ -4,7 +4,7 @@ import { Clock, Effect, Result, Stream } from "effect"
 import { createHash } from "node:crypto"
 import type { CiphertextRecord } from "../../domain/ciphertext.ts"
 import { toHex, type Hex } from "../../domain/hex.ts"
-import { CIPHERTEXT_BYTES_MAX, PUBLIC_CIPHERTEXT_BYTES_MAX } from "../../domain/limits.ts"
+import { CIPHERTEXT_BYTES_MAX, PUBLIC_CIPHERTEXT_BYTES_MAX, RESULT_BYTES_PER_ATTESTATION_MAX } from "../../domain/limits.ts"
 import type { StepOutcome } from "../../domain/outcome.ts"
 import type { DecryptionRequest } from "../../domain/request.ts"
 import { CiphertextCache } from "./ciphertext-cache.port.ts"
@@ -25,7 +25,10 @@ export const fetchCiphertext = Effect.fnUntraced(function* (of: { readonly facts
   const registry = yield* CiphertextRegistry
   const ageMs = (yield* Clock.currentTimeMillis) - of.detectedAtMs
   const digests: Array<Hex> = []
-  for (const record of yield* registry.records(of.facts.handles)) {
+  const records = yield* registry.records(of.facts.handles)
+  const tooMuch = of.facts.kind === "public" ? excessOf(records) : undefined
+  if (tooMuch !== undefined) return tooMuch
+  for (const record of records) {
     if (record === undefined) return postponed("registration-not-visible", ageMs)
     const fetched = yield* fetchOne(record, of.facts.kind === "public" ? PUBLIC_CIPHERTEXT_BYTES_MAX : CIPHERTEXT_BYTES_MAX)
     if (fetched.type === "refused") return fetched satisfies StepOutcome
@@ -34,6 +37,13 @@ export const fetchCiphertext = Effect.fnUntraced(function* (of: { readonly facts
   }
   return { type: "ciphertext-fetched", digests } satisfies StepOutcome
 })
+
+/** Public plaintexts travel in one transaction, and no result is longer than its ciphertexts together (protocol.md, sections 2, 6). */
+const excessOf = (records: ReadonlyArray<CiphertextRecord | undefined>): StepOutcome | undefined => {
+  const bytes = records.reduce((sum, record) => sum + (record?.sizeBytes ?? 0), 0)
+  const detail = `its ciphertexts have ${bytes} bytes together, at most ${RESULT_BYTES_PER_ATTESTATION_MAX} go on chain at once`
+  return bytes <= RESULT_BYTES_PER_ATTESTATION_MAX ? undefined : { type: "refused", reason: "ciphertext-too-large", detail }
+}
 
 /** Bytes of one ciphertext: from the cache, or from the first location that has the right ones. */
 export const fetchOne = Effect.fnUntraced(function* (record: CiphertextRecord, bytesMax: number) {
