@@ -60,8 +60,8 @@ contract DecryptionGateway is DecryptionRequests {
 
     uint256 public constant RESPONSES_MAX = 32;
 
-    /// What a call itself costs: a cold account (2,600), the account that it delegates to (EIP-7702, 2,600), and room for what happens
-    /// between looking at the gas and calling.
+    /// What a call itself costs: a cold account (2,600), the account that it delegates to (EIP-7702, 2,600), and room for what
+    /// happens between looking at the gas and calling.
     uint256 private constant CALL_GAS = 6_000;
 
     uint256 private immutable deployedChainId;
@@ -179,8 +179,8 @@ contract DecryptionGateway is DecryptionRequests {
         return (uint256(epoch) << EPOCH_SHIFT) | STATUS_REQUESTED;
     }
 
-    /// Before the first callback, because an estimate of the transaction's gas rests on what callbacks use while it is estimated. One
-    /// that is frugal then and uses all of its gas later would leave too little for the next, and so undo everybody's result.
+    /// Before the first callback, because an estimate of the transaction's gas rests on what callbacks use while it is estimated.
+    /// One that is frugal then and uses all of its gas later would leave too little for the next, and so undo everybody's result.
     function requireGasForAll(uint256[] memory before) private view {
         uint256 needed = 0;
         for (uint256 i = 0; i < before.length; ++i) {

@@ -7,7 +7,16 @@ import { refusalOf } from "./reverts.ts"
 import { randomHex, resultOf, startWorld, type Attested, type TestResponse, type World } from "./world.ts"
 
 /** As the contract numbers them. */
-const MODE = { record: 0, burnGas: 1, revert: 2, returnBomb: 3, revertBomb: 4, reenter: 5, invalid: 6, frugalWhenEstimated: 7 } as const
+const MODE = {
+  record: 0,
+  burnGas: 1,
+  revert: 2,
+  returnBomb: 3,
+  revertBomb: 4,
+  reenter: 5,
+  invalid: 6,
+  frugalWhenEstimated: 7
+} as const
 const CALLBACK_GAS = 300_000
 
 const fulfilCall = (of: Attested, response: TestResponse): [object, Hex, TestResponse, ReadonlyArray<Hex>] => [
@@ -97,7 +106,8 @@ describe("DecryptionGateway: callbacks", () => {
     const data = world.gateway.interface.encodeFunctionData("fulfilBatch", [of.root, of.attestation, responses])
     const estimate = await world.chain.rpc("eth_estimateGas", { from: world.chain.address(0), to: world.gateway.target, data })
     const gasLimit = (BigInt(String(estimate)) * 125n) / 100n // what a lane allows (sign-fulfilment.ts)
-    const receipt = await world.chain.mined(world.gateway.getFunction("fulfilBatch")(of.root, of.attestation, responses, { gasLimit }))
+    const sent = world.gateway.getFunction("fulfilBatch")(of.root, of.attestation, responses, { gasLimit })
+    const receipt = await world.chain.mined(sent)
     expect(receipt.status).toBe(1)
     expect(events(receipt).filter((name) => name === "CallbackFailed")).toHaveLength(2)
   })
