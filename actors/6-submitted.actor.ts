@@ -101,8 +101,7 @@ export const laneActor = Effect.fnUntraced(function* (lane: LaneId, owner: strin
     const [lease] = yield* leases.claim([name], owner, LEASE_MS)
     if (lease === undefined) return yield* Effect.sleep(Duration.millis(LANE_RETRY_MS))
     const rung = bell.listen() // before the round: a ring in the middle of it is heard too
-    const { mined, isWaiting } = yield* laneRound(lane, lease).pipe(Effect.timeout(Duration.millis(LEASE_MS)))
-    yield* Effect.forEach(mined, announce, { discard: true })
+    const { isWaiting } = yield* laneRound(lane, lease, announce).pipe(Effect.timeout(Duration.millis(LEASE_MS)))
     yield* Effect.race(rung, Effect.sleep(Duration.millis(isWaiting ? LANE_TICK_UNMINED_MS : LANE_TICK_MS)))
   })
   yield* supervise(`lane ${lane.address}`, round)

@@ -22,20 +22,24 @@ export interface MinedBatch {
   readonly block: { readonly blockNumber: number; readonly blockHash: Hex }
 }
 
-/** One round over the lane: settle what is open, then send what waits. Answers what was newly seen mined, and whether more is in the mempool. */
-export const laneRound = Effect.fnUntraced(function* (lane: LaneId, lease: Lease) {
+/** One round over the lane: settle what is open, then send what waits. `announce` hears at once what is newly seen mined, so that nothing that
+ * fails later in the round can lose it. Answers whether more is in the mempool. */
+export const laneRound = Effect.fnUntraced(function* <E, R>(
+  lane: LaneId,
+  lease: Lease,
+  announce: (mined: MinedBatch) => Effect.Effect<void, E, R>
+) {
   const ledger = yield* LaneLedger
   const telemetry = yield* Telemetry
   const { nextNonce, slots } = yield* ledger.open(lane)
   telemetry.gauge("lane_open_slots", slots.length, lane.address)
-  const mined: Array<MinedBatch> = []
   for (const slot of slots) {
-    const isNew = yield* driveSlot(lane, lease, slot)
-    if (isNew !== undefined) mined.push(isNew)
+    const mined = yield* driveSlot(lane, lease, slot)
+    if (mined !== undefined) yield* announce(mined)
   }
   const unmined = slots.filter(({ snapshot }) => (snapshot as TransactionLaneSnapshot).value !== "mined").length
   const sent = unmined < UNMINED_MAX ? yield* sendWaiting(lane, lease, nextNonce, UNMINED_MAX - unmined) : 0
-  return { mined: mined as ReadonlyArray<MinedBatch>, isWaiting: unmined + sent > 0 }
+  return { isWaiting: unmined + sent > 0 }
 })
 
 const driveSlot = Effect.fnUntraced(function* (lane: LaneId, lease: Lease, slot: Slot) {

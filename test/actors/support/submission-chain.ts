@@ -1,0 +1,223 @@
+/** A chain as a lane sees it, in memory: one account's nonces, a mempool that takes replacements, blocks, reorganisations and finality.
+ * Answers can be made wrong or lost, as an endpoint's are. */
+import { createHash } from "node:crypto"
+import { Effect, Layer } from "effect"
+import { type Hex, toHex } from "../../../src/domain/hex.ts"
+import type { BlockRef } from "../../../src/domain/outcome.ts"
+import type { RequestId } from "../../../src/domain/request.ts"
+import type { AttestedBatch } from "../../../src/domain/response.ts"
+import { ChainUnavailable } from "../../../src/journey/1-detected/request-log.port.ts"
+import {
+  type Broadcast,
+  type Fees,
+  LaneOutOfFunds,
+  type Mined,
+  ResultContract,
+  SubmissionRejected
+} from "../../../src/journey/6-submitted/result-contract.port.ts"
+import { random32, randomAddress } from "../../support/ledger-world.ts"
+
+interface Transaction {
+  readonly nonce: number
+  readonly root: Hex
+  readonly fee: bigint
+  readonly hash: Hex
+}
+
+interface Block {
+  readonly ref: BlockRef
+  readonly transactions: ReadonlyArray<Transaction & { readonly isSuccess: boolean }>
+}
+
+/** What an endpoint does with a broadcast: the truth; take it and lose the answer; say so and forget it; or fail before anything happened. */
+export type Fault = "truth" | "answer lost" | "forgotten" | "unreachable"
+
+const FOREIGN: Hex = `0x${"f0".repeat(32)}`
+
+const encode = (transaction: Omit<Transaction, "hash">): Hex =>
+  toHex(Buffer.from(JSON.stringify([transaction.nonce, transaction.root, String(transaction.fee)])))
+const hashOf = (rawTx: Hex): Hex => toHex(createHash("sha256").update(rawTx).digest())
+const decode = (rawTx: Hex): Transaction => {
+  const [nonce, root, fee] = JSON.parse(Buffer.from(rawTx.slice(2), "hex").toString()) as [number, Hex, string]
+  return { nonce, root, fee: BigInt(fee), hash: hashOf(rawTx) }
+}
+
+export class SubmissionChain {
+  readonly chainId: bigint
+  readonly address = randomAddress()
+  /** Every broadcast that was attempted, in order. */
+  readonly broadcasts: Array<{ readonly rawTx: Hex; readonly nonce: number; readonly root: Hex; readonly hash: Hex; readonly fee: bigint }> = []
+  market: Fees = { maxFeePerGas: 1_000n, maxPriorityFeePerGas: 100n }
+  /** Consumed one by one by broadcasts; afterwards all are the truth. */
+  faults: Array<Fault> = []
+  isUnreachable = false
+  isOutOfFunds = false
+  /** Roots that revert when they are mined, and those that an estimate already rejects. */
+  readonly reverting = new Set<Hex>()
+  readonly rejected = new Set<Hex>()
+  /** Called before each broadcast is looked at. */
+  onBroadcast: (rawTx: Hex) => void = () => undefined
+  private readonly blocks: Array<Block> = []
+  private readonly pool = new Map<number, Transaction>()
+  private readonly requestsOf = new Map<Hex, ReadonlyArray<RequestId>>()
+  private readonly elsewhere = new Set<RequestId>()
+  private finalHeight = -1
+
+  constructor(chainId: bigint) {
+    this.chainId = chainId
+  }
+
+  knows(batch: AttestedBatch): void {
+    this.requestsOf.set(batch.attested.root, batch.responses.map(({ requestId }) => requestId))
+  }
+
+  get nextNonce(): number {
+    return this.mined().length
+  }
+
+  /** Roots that were fulfilled, in the order of their blocks. */
+  get fulfilled(): ReadonlyArray<Hex> {
+    return this.mined().filter(({ isSuccess, root }) => isSuccess && root !== FOREIGN).map(({ root }) => root)
+  }
+
+  get rootsByNonce(): ReadonlyArray<Hex> {
+    return this.mined().map(({ root }) => root)
+  }
+
+  inPool(nonce: number): Hex | undefined {
+    return this.pool.get(nonce)?.hash
+  }
+
+  /** One block with everything of the pool that is executable. */
+  mine(): void {
+    const transactions: Array<Transaction & { isSuccess: boolean }> = []
+    for (let nonce = this.nextNonce; ; nonce++) {
+      const next = this.pool.get(nonce)
+      if (next === undefined) break
+      this.pool.delete(nonce)
+      transactions.push({ ...next, isSuccess: !this.reverting.has(next.root) })
+    }
+    this.push(transactions)
+  }
+
+  /** Puts these bytes into a block, though a replacement stands in the pool. */
+  mineExactly(rawTx: Hex): void {
+    const transaction = decode(rawTx)
+    this.pool.delete(transaction.nonce)
+    this.push([{ ...transaction, isSuccess: true }])
+  }
+
+  /** Somebody else with the same key uses the next nonce. */
+  mineForeign(): void {
+    const nonce = this.nextNonce
+    this.pool.delete(nonce)
+    this.push([{ nonce, root: FOREIGN, fee: 1n, hash: random32(), isSuccess: true }])
+  }
+
+  /** The newest block leaves the chain; its transactions go back to the pool, or are forgotten. */
+  reorganise(isForgetful = false): void {
+    if (this.blocks.length - 1 <= this.finalHeight) return
+    const gone = this.blocks.pop()
+    for (const transaction of gone?.transactions ?? []) {
+      if (!isForgetful && transaction.root !== FOREIGN) this.pool.set(transaction.nonce, transaction)
+    }
+  }
+
+  /** Somebody else's transaction stands in the pool at the next nonce. */
+  occupy(fee: bigint): void {
+    this.pool.set(this.nextNonce, { nonce: this.nextNonce, root: FOREIGN, fee, hash: random32() })
+  }
+
+  forgetPool(): void {
+    this.pool.clear()
+  }
+
+  finalise(): void {
+    this.finalHeight = this.blocks.length - 1
+  }
+
+  fulfilElsewhere(id: RequestId): void {
+    this.elsewhere.add(id)
+  }
+
+  private mined(): ReadonlyArray<Transaction & { readonly isSuccess: boolean }> {
+    return this.blocks.flatMap(({ transactions }) => transactions)
+  }
+
+  private push(transactions: Block["transactions"]): void {
+    this.blocks.push({ ref: { blockNumber: this.blocks.length, blockHash: random32() }, transactions })
+  }
+
+  private take(rawTx: Hex): Broadcast {
+    const transaction = decode(rawTx)
+    if (transaction.nonce < this.nextNonce) return "nonce-used"
+    const standing = this.pool.get(transaction.nonce)
+    if (standing === undefined || standing.hash === transaction.hash) {
+      this.pool.set(transaction.nonce, transaction)
+      return "accepted"
+    }
+    if (transaction.fee * 10n < standing.fee * 11n) return "underpriced"
+    this.pool.set(transaction.nonce, transaction)
+    return "accepted"
+  }
+
+  private find(hashes: ReadonlyArray<Hex>): Mined | undefined {
+    for (const { ref, transactions } of this.blocks) {
+      const found = transactions.find(({ hash }) => hashes.includes(hash))
+      if (found !== undefined) return { txHash: found.hash, block: ref, isSuccess: found.isSuccess }
+    }
+    return undefined
+  }
+
+  private isFulfilled(id: RequestId): boolean {
+    return this.elsewhere.has(id) || this.fulfilled.some((root) => this.requestsOf.get(root)?.includes(id))
+  }
+
+  get layer(): Layer.Layer<ResultContract> {
+    const unreachable = new ChainUnavailable({ doing: "ask the chain", cause: "cut off" })
+    const asked = <A, E>(answer: () => Effect.Effect<A, E>): Effect.Effect<A, E | ChainUnavailable> =>
+      Effect.suspend((): Effect.Effect<A, E | ChainUnavailable> => (this.isUnreachable ? Effect.fail(unreachable) : answer()))
+    const ask = <A>(answer: () => A): Effect.Effect<A, ChainUnavailable> => asked(() => Effect.sync(answer))
+    const head = () => ({ number: this.blocks.length, hash: random32(), parentHash: random32(), timestamp: 0 })
+    return Layer.succeed(ResultContract, {
+      chainId: this.chainId,
+      addresses: [this.address],
+      latest: ask(head),
+      nonceOf: () => ask(() => this.nextNonce),
+      fees: ask(() => this.market),
+      estimate: (_address, { attested }) =>
+        asked((): Effect.Effect<bigint, SubmissionRejected> =>
+          this.rejected.has(attested.root) ? Effect.fail(new SubmissionRejected({ reason: "AttestationInvalid" })) : Effect.succeed(200_000n)
+        ),
+      sign: (_address, { attested }, { nonce, fees }) =>
+        Effect.sync(() => {
+          const rawTx = encode({ nonce, root: attested.root, fee: fees.maxFeePerGas })
+          return { rawTx, txHash: hashOf(rawTx) }
+        }),
+      broadcast: (rawTx) =>
+        asked((): Effect.Effect<Broadcast, ChainUnavailable | LaneOutOfFunds> => {
+          this.onBroadcast(rawTx)
+          this.broadcasts.push({ rawTx, ...decode(rawTx) })
+          if (this.isOutOfFunds) return Effect.fail(new LaneOutOfFunds({ address: this.address }))
+          const fault = this.faults.shift() ?? "truth"
+          if (fault === "unreachable") return Effect.fail(unreachable)
+          if (fault === "forgotten") return Effect.succeed("accepted")
+          const answer = this.take(rawTx)
+          return fault === "answer lost" ? Effect.fail(unreachable) : Effect.succeed(answer)
+        }),
+      mined: (hashes) => ask(() => this.find(hashes)),
+      statuses: (ids) => ask(() => ids.map((id) => (this.isFulfilled(id) ? "fulfilled" : "requested"))),
+      finality: (block) =>
+        ask(() => {
+          if (this.blocks[block.blockNumber]?.ref.blockHash !== block.blockHash) return "gone"
+          return block.blockNumber <= this.finalHeight ? "final" : "pending"
+        }),
+      fulfilment: (id) =>
+        ask(() => {
+          const root = this.fulfilled.find((candidate) => this.requestsOf.get(candidate)?.includes(id))
+          const transaction = this.mined().find((candidate) => candidate.root === root)
+          return transaction === undefined ? undefined : this.find([transaction.hash])
+        })
+    })
+  }
+}
