@@ -77,9 +77,6 @@ export const gatewayFromSettings = (
     const fault = faultOfStore(store)
     if (fault !== undefined) problems.found.push(`PORTCULLIS_STORES: ${fault}`)
   }
-  if (settings.PORTCULLIS_PRODUCTION === "yes" && settings.PORTCULLIS_KMS_INSECURE === "yes") {
-    problems.found.push("PORTCULLIS_KMS_INSECURE cannot be `yes` together with PORTCULLIS_PRODUCTION")
-  }
   return problems.found.length > 0 ? { _tag: "SettingsRejected", problems: problems.found } : options
 }
 
@@ -132,8 +129,12 @@ export const readLanes = (problems: Problems, path: string | undefined): Readonl
     return keys.map((key) => new Wallet(key))
   })
 
+/** For both ends of the channel: neither a production gateway nor a production node talks plain text. */
 export const kmsSecurity = (problems: Problems, settings: Settings): Security => {
-  if (settings.PORTCULLIS_KMS_INSECURE === "yes") return { insecure: true }
+  if (settings.PORTCULLIS_KMS_INSECURE === "yes") {
+    if (settings.PORTCULLIS_PRODUCTION === "yes") problems.found.push("PORTCULLIS_KMS_INSECURE cannot be `yes` together with PORTCULLIS_PRODUCTION")
+    return { insecure: true }
+  }
   const directory = settings.PORTCULLIS_KMS_TLS_DIR
   return problems.try<Security>({ insecure: true }, "PORTCULLIS_KMS_TLS_DIR must name a directory with ca.pem, cert.pem and key.pem", () => {
     if (directory === undefined) throw new TypeError("missing")
