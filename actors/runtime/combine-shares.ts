@@ -146,7 +146,7 @@ const expose = Effect.fnUntraced(function* (request: StoredRequest, liars: Reado
     if (answer === undefined) continue
     const { committee, registry } = options
     yield* ledger.reject(request.id, nodeId, wrongShareEvidence({ committee, registry, request: request.facts, answer, foundAtMs }))
-    telemetry.error("a KMS node gave a wrong share", { requestId: request.id, node: nodeId, runbook: "docs/runbooks/threshold-verified.md" })
+    telemetry.error("a KMS node gave a wrong share", { requestId: request.id, node: nodeId, runbook: "docs/runbooks/shares-collected.md" })
   }
 })
 

@@ -55,7 +55,7 @@ const live = Effect.fnUntraced(function* (flags: DevFlags) {
     say(`${" ".repeat(9)}  ready: settings; in another terminal: node bin/portcullis.js doctor --settings ${settings}`)
     const client = yield* Effect.promise(() => devClient(world))
     return yield* flags.requests === undefined ? keepAsking(client) : judge(client, flags, ends)
-  }).pipe(Effect.provide(gatewayLayer(options)))
+  }).pipe(Effect.scoped, Effect.provide(gatewayLayer(options)))
 })
 
 const keepAsking = (client: DevClient): Effect.Effect<number> =>

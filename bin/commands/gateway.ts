@@ -12,6 +12,6 @@ export const gateway = async (flags: { readonly roles?: string; readonly setting
       yield* startGateway(options)
       process.stdout.write(`${JSON.stringify({ level: "info", msg: "serving", worker: options.worker, roles: [...options.roles] })}\n`)
       return yield* Effect.never
-    }).pipe(Effect.provide(gatewayLayer(options)))
+    }).pipe(Effect.scoped, Effect.provide(gatewayLayer(options)))
   )
 }

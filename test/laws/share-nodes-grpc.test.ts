@@ -4,4 +4,4 @@ import { serverNameOf } from "../support/kms-committee.ts"
 import { shareNodesLaws } from "./share-nodes.laws.ts"
 
 shareNodesLaws("over mutual TLS", "mutual-tls", (kms) => shareNodesLayer({ security: kms.gatewaySecurity(), serverNameOf }))
-shareNodesLaws("in plain text", "insecure", (kms) => shareNodesLayer({ security: { insecure: true } }))
+shareNodesLaws("in plain text", "insecure", () => shareNodesLayer({ security: { insecure: true } }))

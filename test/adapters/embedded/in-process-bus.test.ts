@@ -80,7 +80,8 @@ describe("a backlog", () => {
       for (const step of steps) {
         const takes = step === "take" ? 1 : step === "take half" ? model.length >> 1 : 0
         for (let taken = 0; taken < takes; taken++) assert.equal(backlog.shift(), model.shift())
-        for (let pushed = 0; typeof step === "number" && pushed < step; pushed++) {
+        const pushes = typeof step === "number" ? step : 0
+        for (let pushed = 0; pushed < pushes; pushed++) {
           backlog.push(next)
           model.push(next++)
         }
