@@ -1,7 +1,8 @@
 /** The chain as a transaction lane sees it. Keys of sending accounts live here and nowhere else. */
-import { Effect, Layer } from "effect"
-import { isError, keccak256, type Wallet } from "ethers"
+import { Effect, Layer, Schema } from "effect"
+import { dataLength, isError, keccak256, Transaction, type Wallet } from "ethers"
 import { lower, toHex, type Hex } from "../../domain/hex.ts"
+import { ZERO_ADDRESS } from "../../domain/request.ts"
 import type { AttestedBatch } from "../../domain/response.ts"
 import { ChainUnavailable } from "../../journey/1-detected/request-log.port.ts"
 import type { FinalityPolicy } from "../../journey/2-acl-checked/access-list.port.ts"
@@ -9,25 +10,17 @@ import {
   LaneOutOfFunds,
   ResultContract,
   SubmissionRejected,
-  type Broadcast,
-  type RequestStatus
+  type Broadcast
 } from "../../journey/6-submitted/result-contract.port.ts"
 import type { Contracts } from "./addresses.ts"
+import { Count, Quantity, Receipt } from "./answers.ts"
 import { finalityOf } from "./finality.ts"
 import { findFulfilment } from "./fulfilment.ts"
-import { gatewayInterface } from "./inspection.ts"
-import { requireBlock, type Rpc } from "./rpc.ts"
+import { gatewayInterface, statusFrom } from "./inspection.ts"
+import { requireBlock, unavailable, type Rpc } from "./rpc.ts"
 
-const STATUSES: ReadonlyArray<RequestStatus> = ["unknown", "requested", "fulfilled"]
 /** Two full blocks of rising base fee before the transaction waits. */
 const BASE_FEE_MULTIPLE = 2n
-
-interface RawReceipt {
-  readonly transactionHash: string
-  readonly blockNumber: string
-  readonly blockHash: string
-  readonly status: string
-}
 
 export const resultContractLayer = (rpc: Rpc, contracts: Contracts, wallets: ReadonlyArray<Wallet>, policy: FinalityPolicy) => {
   const to = contracts.decryptionGateway
@@ -41,22 +34,19 @@ export const resultContractLayer = (rpc: Rpc, contracts: Contracts, wallets: Rea
     chainId: rpc.chainId,
     addresses: [...walletOf.keys()],
     latest: requireBlock(rpc, "latest"),
-    nonceOf: (address) => Effect.map(rpc.send("eth_getTransactionCount", [address, "latest"]), Number),
+    nonceOf: (address) => rpc.ask("eth_getTransactionCount", [address, "latest"], Count),
     fees: Effect.gen(function* () {
-      const [head, tip] = yield* Effect.all([requireBlock(rpc, "latest"), rpc.send("eth_maxPriorityFeePerGas", [])], {
+      const [head, tip] = yield* Effect.all([requireBlock(rpc, "latest"), rpc.ask("eth_maxPriorityFeePerGas", [], Quantity)], {
         concurrency: "unbounded"
       })
-      const maxPriorityFeePerGas = BigInt(String(tip))
-      return { maxFeePerGas: head.baseFeePerGas * BASE_FEE_MULTIPLE + maxPriorityFeePerGas, maxPriorityFeePerGas }
+      return { maxFeePerGas: head.baseFeePerGas * BASE_FEE_MULTIPLE + tip, maxPriorityFeePerGas: tip }
     }),
     estimate: (address, batch) =>
-      Effect.tryPromise({
-        try: async () => BigInt(await rpc.provider.send("eth_estimateGas", [{ from: address, to, data: fulfilmentData(batch) }])),
-        catch: (cause) =>
-          isError(cause, "CALL_EXCEPTION")
-            ? new SubmissionRejected({ reason: gatewayInterface.parseError(cause.data ?? "0x")?.name ?? "reverts without a reason" })
-            : new ChainUnavailable({ doing: "eth_estimateGas", cause })
-      }),
+      rpc.estimate({ from: address, to, data: fulfilmentData(batch) }).pipe(
+        Effect.catchTag("CallReverted", ({ data }) =>
+          Effect.fail(new SubmissionRejected({ reason: errorNameIn(data) }))
+        )
+      ),
     sign: (address, batch, { nonce, gasLimit, fees }) =>
       Effect.promise(async () => {
         const transaction = { type: 2, chainId: rpc.chainId, nonce, to, data: fulfilmentData(batch), gasLimit, ...fees }
@@ -65,32 +55,37 @@ export const resultContractLayer = (rpc: Rpc, contracts: Contracts, wallets: Rea
       }),
     broadcast: (rawTx) =>
       Effect.tryPromise({
-        try: () => rpc.provider.send("eth_sendRawTransaction", [rawTx]) as Promise<string>,
+        try: () => rpc.provider.send("eth_sendRawTransaction", [rawTx]) as Promise<unknown>,
         catch: (cause) => cause
       }).pipe(
-        Effect.map((): Broadcast => "accepted"),
-        Effect.catch((cause) => broadcastFailure(cause))
+        Effect.matchEffect({
+          onSuccess: (answer) => acknowledged(answer, rawTx),
+          onFailure: (cause) => broadcastFailure(cause, rawTx)
+        })
       ),
     mined: (txHashes) =>
       Effect.gen(function* () {
-        const receipts = yield* Effect.forEach(txHashes, (hash) => rpc.send("eth_getTransactionReceipt", [hash]), {
-          concurrency: "unbounded"
-        })
-        const receipt = receipts.find((candidate) => candidate !== null) as RawReceipt | undefined
-        return receipt === undefined
-          ? undefined
-          : {
-              txHash: lower(receipt.transactionHash),
-              block: { blockNumber: Number(receipt.blockNumber), blockHash: lower(receipt.blockHash) },
-              isSuccess: BigInt(receipt.status) === 1n
-            }
+        const receipts = yield* Effect.forEach(txHashes, (hash) => receiptOf(rpc, hash), { concurrency: "unbounded" })
+        const receipt = receipts.find((candidate) => candidate !== null) ?? undefined
+        return (
+          receipt && {
+            txHash: receipt.transactionHash,
+            block: { blockNumber: receipt.blockNumber, blockHash: receipt.blockHash },
+            isSuccess: receipt.status === 1
+          }
+        )
       }),
     statuses: (ids) =>
       Effect.forEach(
         ids,
         (id) =>
           rpc.call(to, gatewayInterface.encodeFunctionData("statusOf", [id]), "latest").pipe(
-            Effect.map((answer): RequestStatus => STATUSES[Number(answer)] ?? "unknown"),
+            Effect.flatMap((answer) =>
+              Effect.try({
+                try: () => statusFrom(gatewayInterface.decodeFunctionResult("statusOf", answer)[0]),
+                catch: (cause) => new ChainUnavailable({ doing: "statusOf: decode", cause })
+              })
+            ),
             Effect.catchTag("CallReverted", (cause) => Effect.fail(new ChainUnavailable({ doing: "statusOf", cause })))
           ),
         { concurrency: "unbounded" }
@@ -100,7 +95,25 @@ export const resultContractLayer = (rpc: Rpc, contracts: Contracts, wallets: Rea
   })
 }
 
+const SELECTOR_BYTES = 4
+
+const errorNameIn = (data: string): string =>
+  (dataLength(data) < SELECTOR_BYTES ? null : gatewayInterface.parseError(data))?.name ?? "reverts without a reason"
+
 const hashOf = (rawTx: Hex): Hex => lower(keccak256(rawTx))
+
+const receiptOf = (rpc: Rpc, hash: Hex) =>
+  Effect.flatMap(rpc.ask("eth_getTransactionReceipt", [hash], Schema.NullOr(Receipt)), (receipt) =>
+    receipt === null || receipt.transactionHash === hash
+      ? Effect.succeed(receipt)
+      : Effect.fail(new ChainUnavailable({ doing: "eth_getTransactionReceipt", cause: "the receipt of another transaction" }))
+  )
+
+/** Whoever took the transaction knows its hash. */
+const acknowledged = (answer: unknown, rawTx: Hex): Effect.Effect<Broadcast, ChainUnavailable> =>
+  typeof answer === "string" && answer.toLowerCase() === hashOf(rawTx)
+    ? Effect.succeed("accepted")
+    : Effect.fail(new ChainUnavailable({ doing: "eth_sendRawTransaction", cause: "not the transaction's hash" }))
 
 /** One result goes in with an empty proof, several as the whole batch. */
 export const fulfilmentData = (batch: AttestedBatch): string => {
@@ -112,15 +125,19 @@ export const fulfilmentData = (batch: AttestedBatch): string => {
     : gatewayInterface.encodeFunctionData("fulfilBatch", [batch.attested, attestation, responses])
 }
 
-/** geth's and anvil's sentences where ethers has no code for them; "already known" is what a second broadcast of the same bytes gets. */
-const broadcastFailure = (cause: unknown): Effect.Effect<Broadcast, ChainUnavailable | LaneOutOfFunds> => {
+/**
+ * geth's and anvil's sentences where ethers has no code for them. "already known" is what a second broadcast of the same bytes
+ * gets, "less than block base fee" what a transaction gets whose fees the chain has outrun: it, too, has to pay more.
+ */
+const broadcastFailure = (cause: unknown, rawTx: Hex): Effect.Effect<Broadcast, ChainUnavailable | LaneOutOfFunds> => {
+  const outOfFunds = () => new LaneOutOfFunds({ address: lower(Transaction.from(rawTx).from ?? ZERO_ADDRESS) })
   if (isError(cause, "NONCE_EXPIRED")) return Effect.succeed("nonce-used")
   if (isError(cause, "REPLACEMENT_UNDERPRICED")) return Effect.succeed("underpriced")
-  if (isError(cause, "INSUFFICIENT_FUNDS")) return Effect.fail(new LaneOutOfFunds({ address: "the sending account" }))
+  if (isError(cause, "INSUFFICIENT_FUNDS")) return Effect.fail(outOfFunds())
   const said = (cause as { readonly error?: { readonly message?: string } }).error?.message ?? ""
   if (/already (?:known|imported)/i.test(said)) return Effect.succeed("accepted")
   if (/nonce too low/i.test(said)) return Effect.succeed("nonce-used")
-  if (/underpriced/i.test(said)) return Effect.succeed("underpriced")
-  if (/insufficient funds/i.test(said)) return Effect.fail(new LaneOutOfFunds({ address: "the sending account" }))
-  return Effect.fail(new ChainUnavailable({ doing: "eth_sendRawTransaction", cause }))
+  if (/underpriced|less than block base fee/i.test(said)) return Effect.succeed("underpriced")
+  if (/insufficient funds/i.test(said)) return Effect.fail(outOfFunds())
+  return Effect.fail(unavailable("eth_sendRawTransaction", cause))
 }

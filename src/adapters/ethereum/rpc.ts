@@ -1,13 +1,17 @@
-/** One JSON-RPC endpoint of a chain. Every failure of the wire becomes `ChainUnavailable`; what the chain itself says comes back as data. */
+/** One JSON-RPC endpoint of a chain. Every failure of the wire is `ChainUnavailable`; what the chain itself says comes back as data. */
 import { Effect, Schema } from "effect"
 import { FetchRequest, isError, JsonRpcProvider, Network } from "ethers"
-import { lower, type Hex } from "../../domain/hex.ts"
+import type { Hex } from "../../domain/hex.ts"
 import { ChainUnavailable, type BlockHead } from "../../journey/1-detected/request-log.port.ts"
+import { Block, Bytes, Quantity } from "./answers.ts"
+import { postWithin } from "./http-transport.ts"
 
 /** An endpoint that has not answered by now is treated as down; the step is tried again. */
 const RESPONSE_MS_MAX = 10_000
 /** Calls made in the same turn of the event loop travel in one HTTP request. */
 const CALLS_PER_REQUEST_MAX = 100
+/** The JSON-RPC error code of "execution reverted", in geth and everything that follows it. */
+const REVERTED = 3
 
 export type BlockTag = "latest" | "safe" | "finalized" | { readonly number: number } | { readonly hash: Hex }
 
@@ -24,17 +28,26 @@ export interface Rpc {
   readonly provider: JsonRpcProvider
   /** Any method; the answer is not checked. */
   readonly send: (method: string, params: ReadonlyArray<unknown>) => Effect.Effect<unknown, ChainUnavailable>
+  /** Any method whose answer has this form. An answer that has not is the endpoint's failure. */
+  readonly ask: <A>(method: string, params: ReadonlyArray<unknown>, form: Schema.Decoder<A>) => Effect.Effect<A, ChainUnavailable>
   /** Undefined when the endpoint has no such block. */
   readonly block: (tag: BlockTag) => Effect.Effect<BlockHeader | undefined, ChainUnavailable>
-  /** eth_call at a block named by hash (EIP-1898), so that an endpoint that does not know it errs instead of answering about another. */
-  readonly call: (to: Hex, data: string, at: BlockTag) => Effect.Effect<string, ChainUnavailable | CallReverted>
+  /** eth_call. A block is best named by hash (EIP-1898): an endpoint that does not know it errs instead of answering about another. */
+  readonly call: (to: Hex, data: string, at: BlockTag) => Effect.Effect<Hex, ChainUnavailable | CallReverted>
+  /** Gas that this transaction needs at the latest block. */
+  readonly estimate: (tx: Readonly<Record<string, string>>) => Effect.Effect<bigint, ChainUnavailable | CallReverted>
 }
 
-export const makeRpc = (url: string, chainId: bigint) =>
+export interface RpcOptions {
+  /** From the first byte sent to the last byte received. */
+  readonly responseMsMax?: number
+}
+
+export const makeRpc = (url: string, chainId: bigint, { responseMsMax = RESPONSE_MS_MAX }: RpcOptions = {}) =>
   Effect.acquireRelease(
     Effect.sync(() => {
       const request = new FetchRequest(url)
-      request.timeout = RESPONSE_MS_MAX
+      request.getUrlFunc = postWithin(responseMsMax)
       // Rate limits are answered by the step's own retry: ethers' silent one would hide them for minutes.
       request.setThrottleParams({ maxAttempts: 1 })
       return new JsonRpcProvider(request, Network.from(chainId), {
@@ -48,54 +61,79 @@ export const makeRpc = (url: string, chainId: bigint) =>
   ).pipe(Effect.map((provider) => rpcOver(provider, chainId)))
 
 const rpcOver = (provider: JsonRpcProvider, chainId: bigint): Rpc => {
-  const send = (method: string, params: ReadonlyArray<unknown>) =>
-    Effect.tryPromise({
-      try: () => provider.send(method, [...params]) as Promise<unknown>,
-      catch: (cause) => new ChainUnavailable({ doing: method, cause })
-    })
+  const attempt = <E>(method: string, params: ReadonlyArray<unknown>, failure: (cause: unknown) => E) =>
+    Effect.tryPromise({ try: () => provider.send(method, [...params]) as Promise<unknown>, catch: failure })
+  const send: Rpc["send"] = (method, params) => attempt(method, params, (cause) => unavailable(method, cause))
+  const ask: Rpc["ask"] = (method, params, form) => Effect.flatMap(send(method, params), formed(method, form))
   return {
     chainId,
     provider,
     send,
+    ask,
     block: (tag) => {
-      const [method, at] =
-        typeof tag === "string"
-          ? ["eth_getBlockByNumber", tag]
-          : "hash" in tag
-            ? ["eth_getBlockByHash", tag.hash]
-            : ["eth_getBlockByNumber", quantity(tag.number)]
-      return Effect.map(send(method, [at, false]), (answer) => (answer === null ? undefined : headerOf(answer as RawBlock)))
+      const [method, at] = questionFor(tag)
+      return Effect.flatMap(ask(method, [at, false], Schema.NullOr(Block)), (block) => {
+        if (block === null) return Effect.succeed(undefined)
+        if (isAt(block, tag)) return Effect.succeed({ ...block, baseFeePerGas: block.baseFeePerGas ?? 0n })
+        return Effect.fail(new ChainUnavailable({ doing: method, cause: `asked for ${at}, answered with block ${block.number}` }))
+      })
     },
     call: (to, data, at) => {
       const block = typeof at === "string" ? at : "hash" in at ? { blockHash: at.hash } : quantity(at.number)
-      return Effect.tryPromise({
-        try: () => provider.send("eth_call", [{ to, data }, block]) as Promise<string>,
-        catch: (cause) =>
-          isError(cause, "CALL_EXCEPTION")
-            ? new CallReverted({ data: cause.data ?? "0x" })
-            : new ChainUnavailable({ doing: "eth_call", cause })
-      })
-    }
+      return Effect.flatMap(
+        attempt("eth_call", [{ to, data }, block], (cause) => reverted(cause) ?? unavailable("eth_call", cause)),
+        formed("eth_call", Bytes)
+      )
+    },
+    estimate: (tx) =>
+      Effect.flatMap(
+        attempt("eth_estimateGas", [tx], (cause) => reverted(cause) ?? unavailable("eth_estimateGas", cause)),
+        formed("eth_estimateGas", Quantity)
+      )
   }
 }
 
-interface RawBlock {
-  readonly number: string
-  readonly hash: string
-  readonly parentHash: string
-  readonly timestamp: string
-  readonly logsBloom: string
-  readonly baseFeePerGas?: string
+const formed =
+  <A>(method: string, form: Schema.Decoder<A>) =>
+  (answer: unknown): Effect.Effect<A, ChainUnavailable> =>
+    Effect.mapError(
+      Schema.decodeUnknownEffect(form)(answer),
+      ({ message }) => new ChainUnavailable({ doing: method, cause: `not an answer: ${message}` })
+    )
+
+/**
+ * Only what certainly is a revert. ethers calls every error of eth_call and eth_estimateGas a CALL_EXCEPTION, also "rate limited"
+ * and "block not found", and a chain that could not be asked must never look like a chain that said no.
+ */
+const reverted = (cause: unknown): CallReverted | undefined => {
+  if (!isError(cause, "CALL_EXCEPTION")) return undefined
+  const said = (cause.info as { readonly error?: { readonly code?: unknown } } | undefined)?.error
+  return cause.data !== null || said?.code === REVERTED ? new CallReverted({ data: cause.data ?? "0x" }) : undefined
 }
 
-const headerOf = (raw: RawBlock): BlockHeader => ({
-  number: Number(raw.number),
-  hash: lower(raw.hash),
-  parentHash: lower(raw.parentHash),
-  timestamp: Number(raw.timestamp),
-  logsBloom: lower(raw.logsBloom),
-  baseFeePerGas: BigInt(raw.baseFeePerGas ?? 0)
-})
+/** ethers' long messages repeat the endpoint's URL, and with it whoever's API key is part of it. */
+export const unavailable = (doing: string, cause: unknown): ChainUnavailable => {
+  const { code, shortMessage, message, error, info } = cause as {
+    readonly code?: string
+    readonly shortMessage?: string
+    readonly message?: string
+    readonly error?: unknown
+    readonly info?: { readonly error?: unknown }
+  }
+  const said = error ?? info?.error
+  const words = [code, shortMessage ?? message, said === undefined ? undefined : JSON.stringify(said)]
+  return new ChainUnavailable({ doing, cause: words.filter((word) => word !== undefined).join(": ") })
+}
+
+const questionFor = (tag: BlockTag): readonly [method: string, at: string] =>
+  typeof tag === "string"
+    ? ["eth_getBlockByNumber", tag]
+    : "hash" in tag
+      ? ["eth_getBlockByHash", tag.hash]
+      : ["eth_getBlockByNumber", quantity(tag.number)]
+
+const isAt = (block: BlockHead, tag: BlockTag): boolean =>
+  typeof tag === "string" || ("hash" in tag ? block.hash === tag.hash : block.number === tag.number)
 
 export const quantity = (value: number | bigint): Hex => `0x${value.toString(16)}`
 
