@@ -16,9 +16,9 @@ export const accessListLayer = (rpc: Rpc, contracts: Contracts, policy: Finality
       Effect.gen(function* () {
         const head = yield* finality.newest
         const block = { blockNumber: head.number, blockHash: head.hash }
-        const found = yield* inspect(rpc, contracts.decryptionGateway, request, { hash: head.hash })
+        const found = yield* inspect(rpc, contracts.decryptionGateway, request, head)
         if (found.requestId !== id) {
-          return yield* new ChainUnavailable({ doing: "inspect", cause: "the contract computes another id: wrong contract or chain" })
+          return yield* new ChainUnavailable({ doing: "inspect", cause: "these contents have another id" })
         }
         if (found.status === "unknown") return { type: "unknown", block } satisfies Permission as Permission
         if (found.status === "fulfilled") {

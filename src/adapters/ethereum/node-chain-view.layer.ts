@@ -5,8 +5,7 @@
 import { Effect, Layer } from "effect"
 import type { Hex } from "../../domain/hex.ts"
 import type { DecryptionRequest } from "../../domain/request.ts"
-import { requestIdOf } from "../../domain/request.ts"
-import { ChainUnavailable } from "../../journey/1-detected/request-log.port.ts"
+import type { ChainUnavailable } from "../../journey/1-detected/request-log.port.ts"
 import {
   ChainViewUnavailable,
   type Inspection as NodeInspection,
@@ -17,7 +16,7 @@ import type { Contracts } from "./addresses.ts"
 import { readCommittee } from "./committees.layer.ts"
 import { finalityOf } from "./finality.ts"
 import { inspect, type Inspection } from "./inspection.ts"
-import type { BlockTag, Rpc } from "./rpc.ts"
+import type { BlockHeader, Rpc } from "./rpc.ts"
 
 const UNREGISTERED: Hex = `0x${"00".repeat(32)}`
 
@@ -35,11 +34,7 @@ export const nodeChainViewLayer = (rpc: Rpc, contracts: Contracts, policy: NodeF
   const tip = finalityOf(rpc, { type: "latest" })
   const gateway = contracts.decryptionGateway
 
-  const inspectAt = Effect.fnUntraced(function* (request: DecryptionRequest, at: BlockTag) {
-    const found = yield* inspect(rpc, gateway, request, at)
-    if (found.requestId === requestIdOf(request)) return found
-    return yield* new ChainUnavailable({ doing: "inspect", cause: "the contract computes another id: wrong contract or chain" })
-  })
+  const inspectAt = (request: DecryptionRequest, at: "latest" | BlockHeader) => inspect(rpc, gateway, request, at)
 
   /** Nothing remembered: a gateway may ask within milliseconds of the block that has the request. */
   const inspectLatest = (request: DecryptionRequest) =>
@@ -47,7 +42,7 @@ export const nodeChainViewLayer = (rpc: Rpc, contracts: Contracts, policy: NodeF
 
   const inspectSettled = Effect.fnUntraced(function* (request: DecryptionRequest) {
     const [final, newest] = yield* Effect.all([settled.newest, tip.newest], { concurrency: "unbounded" })
-    const found = yield* inspectAt(request, { hash: final.hash })
+    const found = yield* inspectAt(request, final)
     const isExpired = newest.timestamp > request.deadline
     if (found.status !== "unknown") return viewOf(found, found.status, isExpired)
     const newer = yield* inspectAt(request, "latest")
