@@ -1,24 +1,17 @@
-/** Decryption requests as the chain's logs tell them: by block hash, checked against the block's bloom filter (reliability.md P10). */
-import { Effect, Layer } from "effect"
+/** Decryption requests as a block's logs tell them, checked against its filter and its receipts (reliability.md P10). */
+import { Effect, Layer, Schema } from "effect"
 import { dataSlice } from "ethers"
 import { lower, type Hex } from "../../domain/hex.ts"
 import { requestIdOf, type DecryptionRequest, type RequestKind } from "../../domain/request.ts"
 import { ChainUnavailable, RequestLog, type ReadBlock } from "../../journey/1-detected/request-log.port.ts"
 import type { Contracts } from "./addresses.ts"
+import { Log, Receipt } from "./answers.ts"
 import { mayContain } from "./bloom.ts"
 import { gatewayInterface } from "./inspection.ts"
 import { requireBlock, type BlockHeader, type Rpc } from "./rpc.ts"
 
 const REQUESTED = gatewayInterface.getEvent("DecryptionRequested")!.topicHash as Hex
 const KINDS: Readonly<Record<string, RequestKind>> = { "1": "public", "2": "user" }
-
-interface RawLog {
-  readonly address: string
-  readonly blockHash: string
-  readonly logIndex: string
-  readonly topics: ReadonlyArray<string>
-  readonly data: string
-}
 
 export const requestLogLayer = (rpc: Rpc, contracts: Contracts) =>
   Layer.succeed(RequestLog, {
@@ -36,31 +29,51 @@ export const requestLogLayer = (rpc: Rpc, contracts: Contracts) =>
       })
   })
 
-/** When the bloom says "perhaps" and the answer is empty, the receipts decide: a node that has the block but not its logs would skip requests. */
+/**
+ * When the bloom says "perhaps", the logs have to agree with the block's receipts. Endpoints keep the two apart, and their index
+ * of logs is the one that lags behind the blocks, or answers with some of the logs and status 200: either would skip requests for
+ * good.
+ */
 const logsIn = Effect.fnUntraced(function* (rpc: Rpc, gateway: Hex, header: BlockHeader) {
   if (!mayContain(header.logsBloom, gateway) || !mayContain(header.logsBloom, REQUESTED)) return []
   const filter = { blockHash: header.hash, address: gateway, topics: [REQUESTED] }
-  const logs = (yield* rpc.send("eth_getLogs", [filter])) as ReadonlyArray<RawLog>
-  if (logs.some((log) => lower(log.blockHash) !== header.hash)) return yield* contradiction(header, "a log of another block")
-  if (logs.length > 0) return logs
-  const receipts = (yield* rpc.send("eth_getBlockReceipts", [header.hash])) as ReadonlyArray<{ readonly logs: ReadonlyArray<RawLog> }> | null
+  const [logs, receipts] = yield* Effect.all(
+    [
+      rpc.ask("eth_getLogs", [filter], Schema.Array(Log)),
+      rpc.ask("eth_getBlockReceipts", [header.hash], Schema.NullOr(Schema.Array(Receipt)))
+    ],
+    { concurrency: "unbounded" }
+  )
   if (receipts === null) return yield* contradiction(header, "no receipts for a block that it has")
-  const missed = receipts.flatMap(({ logs }) => logs).some((log) => lower(log.address) === gateway && log.topics[0] === REQUESTED)
-  return missed ? yield* contradiction(header, "eth_getLogs left out a log that the receipts have") : logs
+  const isOurs = ({ address, topics }: Log) => address === gateway && topics[0] === REQUESTED
+  const recorded = receipts.flatMap((receipt) => receipt.logs).filter(isOurs)
+  if ([...logs, ...recorded].some(({ blockHash }) => blockHash !== header.hash)) {
+    return yield* contradiction(header, "a log of another block")
+  }
+  const [said, known] = [inOrder(logs), inOrder(recorded)]
+  const isSame = said.length === known.length && said.every((log, at) => isSameLog(log, known[at]!))
+  return isSame ? known : yield* contradiction(header, "eth_getLogs and the receipts disagree")
 })
 
-const requestIn = Effect.fnUntraced(function* (log: RawLog, header: BlockHeader, contracts: Contracts) {
+const inOrder = (logs: ReadonlyArray<Log>) => logs.toSorted((a, b) => a.logIndex - b.logIndex)
+
+const isSameLog = (a: Log, b: Log): boolean =>
+  a.logIndex === b.logIndex && a.address === b.address && a.data === b.data && a.topics.join() === b.topics.join()
+
+const requestIn = Effect.fnUntraced(function* (log: Log, header: BlockHeader, contracts: Contracts) {
   const parsed = yield* Effect.try({
     try: () => factsOf(log, contracts),
     catch: (cause) => new ChainUnavailable({ doing: "decode DecryptionRequested", cause })
   })
-  const id = lower(log.topics[1] ?? "0x")
-  if (requestIdOf(parsed) !== id) return yield* contradiction(header, "a request whose id does not follow from its contents")
-  const anchor = { blockNumber: header.number, blockHash: header.hash, logIndex: Number(log.logIndex) }
+  const id = log.topics[1]
+  if (id === undefined || requestIdOf(parsed) !== id) {
+    return yield* contradiction(header, "a request whose id does not follow from its contents")
+  }
+  const anchor = { blockNumber: header.number, blockHash: header.hash, logIndex: log.logIndex }
   return { id, facts: parsed, anchor }
 })
 
-const factsOf = (log: RawLog, contracts: Contracts): DecryptionRequest => {
+const factsOf = (log: Log, contracts: Contracts): DecryptionRequest => {
   const event = gatewayInterface.decodeEventLog("DecryptionRequested", log.data, [...log.topics])
   const kind = KINDS[String(event["kind"])]
   if (kind === undefined) throw new ChainUnavailable({ doing: "decode DecryptionRequested", cause: "unknown kind" })
