@@ -1,8 +1,8 @@
 /** Registered ciphertexts. Registrations never change, so an answer is remembered; an absence is not. */
-import { Effect, Layer } from "effect"
-import { Interface } from "ethers"
+import { Effect, Layer, Result } from "effect"
+import { AbiCoder, Interface } from "ethers"
 import type { CiphertextRecord } from "../../domain/ciphertext.ts"
-import { lower, type Hex } from "../../domain/hex.ts"
+import { fromHex, lower, type Hex } from "../../domain/hex.ts"
 import { ZERO_ADDRESS } from "../../domain/request.ts"
 import { ChainUnavailable } from "../../journey/1-detected/request-log.port.ts"
 import { CiphertextRegistry } from "../../journey/3-ciphertext-fetched/ciphertext-registry.port.ts"
@@ -17,30 +17,18 @@ const REMEMBERED_MAX = 4_096
 export const ciphertextRegistryLayer = (rpc: Rpc, contracts: Contracts) => {
   const remembered = new Map<Hex, CiphertextRecord>()
   const ask = (method: "recordOf" | "locationsOf", handle: Hex) =>
-    rpc.call(contracts.ciphertextRegistry, registryInterface.encodeFunctionData(method, [handle]), "latest").pipe(
-      Effect.flatMap((answer) =>
-        Effect.try({
-          try: () => registryInterface.decodeFunctionResult(method, answer),
-          catch: (cause) => new ChainUnavailable({ doing: `${method}: decode`, cause })
-        })
-      ),
-      Effect.catchTag("CallReverted", (cause) => Effect.fail(new ChainUnavailable({ doing: method, cause })))
-    )
+    rpc.call(contracts.ciphertextRegistry, registryInterface.encodeFunctionData(method, [handle]), "latest")
   const record = Effect.fnUntraced(function* (handle: Hex) {
     const known = remembered.get(handle)
     if (known !== undefined) return known
-    const [[owner, digest, size, epoch], [locations]] = yield* Effect.all([ask("recordOf", handle), ask("locationsOf", handle)], {
+    const [head, locations] = yield* Effect.all([ask("recordOf", handle), Effect.result(ask("locationsOf", handle))], {
       concurrency: "unbounded"
-    })
-    if (lower(String(owner)) === ZERO_ADDRESS) return undefined
-    const found: CiphertextRecord = {
-      handle,
-      owner: lower(String(owner)),
-      digest: lower(String(digest)),
-      sizeBytes: Number(size),
-      epoch: Number(epoch),
-      locations: [...(locations as Iterable<string>)]
-    }
+    }).pipe(Effect.catchTag("CallReverted", (cause) => unavailable(handle, cause)))
+    const facts = yield* decode(handle, () => factsIn(head))
+    if (facts.owner === ZERO_ADDRESS) return undefined
+    // Also a revert: an endpoint that knows the handle for one question and not for the other.
+    if (Result.isFailure(locations)) return yield* unavailable(handle, locations.failure)
+    const found: CiphertextRecord = { handle, ...facts, locations: yield* decode(handle, () => locationsIn(locations.success)) }
     remembered.set(handle, found)
     if (remembered.size > REMEMBERED_MAX) remembered.delete(remembered.keys().next().value!)
     return found
@@ -49,3 +37,23 @@ export const ciphertextRegistryLayer = (rpc: Rpc, contracts: Contracts) => {
     records: (handles) => Effect.forEach(handles, record, { concurrency: "unbounded" })
   })
 }
+
+const factsIn = (answer: Hex) => {
+  const [owner, digest, size, epoch] = registryInterface.decodeFunctionResult("recordOf", answer)
+  return { owner: lower(String(owner)), digest: lower(String(digest)), sizeBytes: Number(size), epoch: Number(epoch) }
+}
+
+/**
+ * Anybody may register bytes that are no UTF-8 as a location, and ethers throws at such a string. Read as bytes (the ABI writes
+ * both alike) they become a text that names no store, and cost the handle that one location.
+ */
+const locationsIn = (answer: Hex): ReadonlyArray<string> => {
+  const [locations] = AbiCoder.defaultAbiCoder().decode(["bytes[]"], answer)
+  return [...(locations as Iterable<string>)].map((bytes) => Buffer.from(fromHex(bytes)).toString("utf8"))
+}
+
+const decode = <A>(handle: Hex, read: () => A) =>
+  Effect.try({ try: read, catch: (cause) => new ChainUnavailable({ doing: `decode the record of ${handle}`, cause }) })
+
+const unavailable = (handle: Hex, cause: unknown) =>
+  Effect.fail(new ChainUnavailable({ doing: `read the record of ${handle}`, cause }))
