@@ -31,7 +31,7 @@ export const readCommittee = Effect.fnUntraced(function* (rpc: Rpc, contracts: C
   )
   if (scheme !== "bls" && scheme !== "quorum") return yield* new EpochUnusable({ epoch, reason: `its verifier speaks "${String(scheme)}"` })
   if (lower(String(record.suite)) !== SUITE_ID) return yield* new EpochUnusable({ epoch, reason: `it does not speak ${SUITE}` })
-  return {
+  return yield* decode(() => ({
     epoch,
     suiteId: SUITE_ID,
     threshold: Number(record.threshold),
@@ -46,7 +46,7 @@ export const readCommittee = Effect.fnUntraced(function* (rpc: Rpc, contracts: C
       decryptionKey: lower(String(node.decryptionVerificationKey)),
       attestationKey: lower(String(node.attestationVerificationKey))
     }))
-  } satisfies Committee as Committee
+  } satisfies Committee as Committee))
 })
 
 export const committeesLayer = (rpc: Rpc, contracts: Contracts) => {
@@ -63,10 +63,11 @@ export const committeesLayer = (rpc: Rpc, contracts: Contracts) => {
 }
 
 const currentEpoch = (rpc: Rpc, contracts: Contracts) =>
-  rpc.call(contracts.committeeRegistry, registryInterface.encodeFunctionData("currentEpoch"), "latest").pipe(
-    Effect.map(Number),
+  rpc.call(contracts.committeeRegistry, registryInterface.encodeFunctionData("latestEpoch"), "latest").pipe(
+    Effect.flatMap((answer) => decode(() => Number(registryInterface.decodeFunctionResult("latestEpoch", answer)[0]))),
     Effect.catchTag("CallReverted", (cause) => Effect.fail(new ChainUnavailable({ doing: "currentEpoch", cause })))
   )
 
+/** ethers decodes a text that is not UTF-8 only when it is looked at, and throws then: whatever is looked at belongs inside. */
 const decode = <A>(thunk: () => A) =>
   Effect.try({ try: thunk, catch: (cause) => new ChainUnavailable({ doing: "committee: decode", cause }) })
