@@ -1,22 +1,16 @@
 /** One sending account: signed bytes are stored before anybody sees them, any attempt may be the one that is mined, and a nonce carries one
  * batch for ever, whatever endpoints answer and wherever the process dies. */
-import { Clock, Effect, Exit, Layer } from "effect"
-import assert from "node:assert/strict"
+import { Clock, Effect, Exit } from "effect"
 import fc from "fast-check"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
-import { laneRound, type MinedBatch } from "../../../actors/runtime/lane.ts"
+import { laneRound } from "../../../actors/runtime/lane.ts"
 import { LANE_PATIENCE } from "../../../machines/transaction-lane.machine.ts"
 import type { Hex } from "../../../src/domain/hex.ts"
-import type { AttestedBatch } from "../../../src/domain/response.ts"
-import { LaneLedger, type LaneId } from "../../../src/ledger/lane-ledger.port.ts"
-import { Leases, type Lease } from "../../../src/ledger/lease.port.ts"
-import { LedgerUnavailable } from "../../../src/ledger/ledger-unavailable.ts"
-import { ResultLedger } from "../../../src/ledger/result-ledger.port.ts"
-import { aChainId, type LedgerWorld, openLedgerWorld, random32, randomAddress } from "../../support/ledger-world.ts"
-import { inActorWorld, withOver } from "../support/actor-world.ts"
-import { heardTelemetry, type HeardTelemetry } from "../support/heard-telemetry.ts"
-import { movedClock } from "../support/moved-clock.ts"
-import { type Fault, SubmissionChain } from "../support/submission-chain.ts"
+import { LaneLedger } from "../../../src/ledger/lane-ledger.port.ts"
+import { Leases } from "../../../src/ledger/lease.port.ts"
+import { type LedgerWorld, openLedgerWorld } from "../../support/ledger-world.ts"
+import { type Death, LaneWorld } from "../support/lane-world.ts"
+import type { Fault } from "../support/submission-chain.ts"
 
 let world: LedgerWorld
 beforeAll(async () => void (world = await openLedgerWorld()), 60_000)
@@ -24,110 +18,11 @@ afterAll(() => world.close())
 
 const { bumpAfterMs, foreignAfterMs, rebroadcastAfterMs } = LANE_PATIENCE
 
-const aBatch = (chainId: bigint, count = 1): AttestedBatch => ({
-  attested: { root: random32(), count, epoch: 1, expiry: 2_000_000_000 },
-  chainId,
-  gateway: randomAddress(),
-  attestation: new Uint8Array(128),
-  responses: Array.from({ length: count }, () => ({ requestId: random32(), result: new Uint8Array(32) }))
-})
-
-const died = new LedgerUnavailable({ doing: "go on", cause: "the process died here" })
-
-/** Where a process dies: after this write has been committed, and before anything else. */
-type Death = "after take" | "after save" | undefined
-
-class LaneWorld {
-  readonly chain = new SubmissionChain(aChainId())
-  readonly lane: LaneId = { chainId: this.chain.chainId, address: this.chain.address }
-  readonly time = movedClock()
-  readonly telemetry: HeardTelemetry = heardTelemetry()
-  /** Everything that a ledger has confirmed to hold, before it was confirmed. */
-  readonly stored = new Set<Hex>()
-  readonly mined: Array<MinedBatch> = []
-  readonly batches = new Map<Hex, AttestedBatch>()
-  death: Death = undefined
-
-  constructor() {
-    this.chain.onBroadcast = (rawTx) => assert(this.stored.has(rawTx), "bytes are stored before anybody sees them")
-  }
-
-  get leaseName(): string {
-    return `lane/${this.lane.chainId}/${this.lane.address}`
-  }
-
-  run<A, E>(program: Effect.Effect<A, E, LaneLedger | Leases | ResultLedger>): Promise<A> {
-    const results = Layer.succeed(ResultLedger, {
-      keep: () => Effect.die("nothing is kept here"),
-      rootOf: () => Effect.die("nobody asks for roots here"),
-      batch: (root) => Effect.sync(() => this.batches.get(root))
-    })
-    return world.run(program.pipe(Effect.provide(results)))
-  }
-
-  async queue(count = 1): Promise<ReadonlyArray<Hex>> {
-    const batches = Array.from({ length: count }, () => aBatch(this.lane.chainId))
-    for (const batch of batches) {
-      this.chain.knows(batch)
-      this.batches.set(batch.attested.root, batch)
-      await this.enqueue(batch)
-    }
-    return batches.map(({ attested }) => attested.root)
-  }
-
-  enqueue({ attested, responses }: AttestedBatch): Promise<unknown> {
-    return this.run(LaneLedger.use((ledger) => ledger.enqueue(this.lane, attested.root, responses.map(({ requestId }) => requestId))))
-  }
-
-  claim(owner = "sender"): Promise<Lease> {
-    return this.run(
-      Leases.use((leases) => leases.claim([this.leaseName], owner, 60_000)).pipe(
-        Effect.map(([lease]) => {
-          assert(lease !== undefined)
-          return lease
-        })
-      )
-    )
-  }
-
-  /** One round, as whoever has the lease would do it. A death is noticed by the supervisor, and the next round starts from the ledger. */
-  async round(): Promise<Exit.Exit<unknown, unknown>> {
-    const lease = await this.claim()
-    const dies = (at: Death) => Effect.suspend(() => (this.death === at ? ((this.death = undefined), Effect.fail(died)) : Effect.void))
-    const watched = withOver(LaneLedger, (real) => ({
-      take: (lane, held, slot) =>
-        Effect.tap(real.take(lane, held, slot), (isTaken) => {
-          if (isTaken) this.stored.add(slot.attempt.rawTx)
-          return dies("after take")
-        }),
-      save: (lane, held, change) =>
-        Effect.tap(real.save(lane, held, change), (isSaved) => {
-          if (isSaved && change.attempt !== undefined) this.stored.add(change.attempt.rawTx)
-          return dies("after save")
-        })
-    }))
-    return this.run(
-      Effect.exit(
-        laneRound(this.lane, lease, (batch) => Effect.sync(() => void this.mined.push(batch))).pipe(
-          watched,
-          Effect.provide(this.chain.layer),
-          Effect.provide(this.telemetry.layer),
-          Effect.provideService(Clock.Clock, this.time.clock)
-        )
-      )
-    )
-  }
-
-  slots() {
-    return this.run(LaneLedger.use((ledger) => ledger.open(this.lane)))
-  }
-}
-
 const succeeded = (exit: Exit.Exit<unknown, unknown>): void => expect(Exit.isSuccess(exit), JSON.stringify(exit)).toBe(true)
 
 describe("a lane", () => {
   test("stores nonce and bytes before it broadcasts them, and tells when they are mined", async () => {
-    const lane = new LaneWorld()
+    const lane = new LaneWorld(world)
     const [root] = await lane.queue()
     succeeded(await lane.round())
     expect(lane.chain.broadcasts).toMatchObject([{ nonce: 0, root }])
@@ -144,7 +39,7 @@ describe("a lane", () => {
   })
 
   test("gives one nonce after the other to the batches that wait, in their order", async () => {
-    const lane = new LaneWorld()
+    const lane = new LaneWorld(world)
     const roots = await lane.queue(4)
     succeeded(await lane.round())
     lane.chain.mine()
@@ -152,7 +47,7 @@ describe("a lane", () => {
   })
 
   test("broadcasts the same bytes after a crash between taking the nonce and sending", async () => {
-    const lane = new LaneWorld()
+    const lane = new LaneWorld(world)
     const [root] = await lane.queue()
     lane.death = "after take"
     expect(Exit.isFailure(await lane.round())).toBe(true)
@@ -165,7 +60,7 @@ describe("a lane", () => {
   })
 
   test("sends the same bytes again when the answer to the first time was lost, and takes known bytes for accepted", async () => {
-    const lane = new LaneWorld()
+    const lane = new LaneWorld(world)
     await lane.queue()
     lane.chain.faults = ["answer lost"]
     expect(Exit.isFailure(await lane.round())).toBe(true)
@@ -176,7 +71,7 @@ describe("a lane", () => {
   })
 
   test("finds its transaction when the nonce is used already: mined while the answer was lost", async () => {
-    const lane = new LaneWorld()
+    const lane = new LaneWorld(world)
     const [root] = await lane.queue()
     lane.chain.faults = ["answer lost"]
     await lane.round()
@@ -186,7 +81,7 @@ describe("a lane", () => {
   })
 
   test("sends forgotten bytes again before it pays more", async () => {
-    const lane = new LaneWorld()
+    const lane = new LaneWorld(world)
     await lane.queue()
     succeeded(await lane.round())
     lane.chain.forgetPool()
@@ -197,7 +92,7 @@ describe("a lane", () => {
   })
 
   test("replaces a transaction that is stuck by one that pays at least an eighth more, stored first", async () => {
-    const lane = new LaneWorld()
+    const lane = new LaneWorld(world)
     await lane.queue()
     succeeded(await lane.round())
     lane.time.forward(bumpAfterMs)
@@ -210,7 +105,7 @@ describe("a lane", () => {
   })
 
   test("broadcasts a stored replacement after a crash, and makes no other", async () => {
-    const lane = new LaneWorld()
+    const lane = new LaneWorld(world)
     await lane.queue()
     succeeded(await lane.round())
     lane.time.forward(bumpAfterMs)
@@ -223,7 +118,7 @@ describe("a lane", () => {
   })
 
   test("pays more when an endpoint calls it underpriced", async () => {
-    const lane = new LaneWorld()
+    const lane = new LaneWorld(world)
     await lane.queue()
     lane.death = "after take"
     await lane.round()
@@ -235,7 +130,7 @@ describe("a lane", () => {
   })
 
   test("recognises whichever attempt was mined", async () => {
-    const lane = new LaneWorld()
+    const lane = new LaneWorld(world)
     const [root] = await lane.queue()
     succeeded(await lane.round())
     lane.time.forward(bumpAfterMs)
@@ -246,7 +141,7 @@ describe("a lane", () => {
   })
 
   test("sends the same bytes first when their block leaves the chain", async () => {
-    const lane = new LaneWorld()
+    const lane = new LaneWorld(world)
     const [root] = await lane.queue()
     succeeded(await lane.round())
     lane.chain.mine()
@@ -261,7 +156,7 @@ describe("a lane", () => {
   })
 
   test("gives the batch another nonce when somebody else's bytes keep the first one, and not before that is sure", async () => {
-    const lane = new LaneWorld()
+    const lane = new LaneWorld(world)
     const [root] = await lane.queue()
     succeeded(await lane.round())
     lane.chain.mineForeign()
@@ -279,7 +174,7 @@ describe("a lane", () => {
   })
 
   test("starts above nonces that others used", async () => {
-    const lane = new LaneWorld()
+    const lane = new LaneWorld(world)
     lane.chain.mineForeign()
     lane.chain.mineForeign()
     await lane.queue()
@@ -288,7 +183,7 @@ describe("a lane", () => {
   })
 
   test("pages about a transaction that reverted, and queues its batch again once that is final", async () => {
-    const lane = new LaneWorld()
+    const lane = new LaneWorld(world)
     const [root] = await lane.queue()
     lane.chain.reverting.add(root!)
     succeeded(await lane.round())
@@ -304,7 +199,7 @@ describe("a lane", () => {
   })
 
   test("spends no nonce on a batch that is fulfilled already, that nobody holds any more, or that the contract would reject", async () => {
-    const lane = new LaneWorld()
+    const lane = new LaneWorld(world)
     const [done, gone, bad, good] = await lane.queue(4)
     lane.chain.fulfilElsewhere(lane.batches.get(done!)!.responses[0]!.requestId)
     lane.batches.delete(gone!)
@@ -316,7 +211,7 @@ describe("a lane", () => {
   })
 
   test("keeps its transaction while the account cannot pay, and sends it when it can", async () => {
-    const lane = new LaneWorld()
+    const lane = new LaneWorld(world)
     const [root] = await lane.queue()
     lane.chain.isOutOfFunds = true
     expect(Exit.isFailure(await lane.round())).toBe(true)
@@ -328,7 +223,7 @@ describe("a lane", () => {
   })
 
   test("tells of a mined batch also when the rest of the round fails", async () => {
-    const lane = new LaneWorld()
+    const lane = new LaneWorld(world)
     const [root] = await lane.queue()
     succeeded(await lane.round())
     lane.chain.mine()
@@ -339,7 +234,7 @@ describe("a lane", () => {
   })
 
   test("writes nothing more once its lease is lost, and sends nothing that it did not write", async () => {
-    const lane = new LaneWorld()
+    const lane = new LaneWorld(world)
     const roots = await lane.queue(2)
     const stale = await lane.claim("sleeper")
     await lane.run(Leases.use((leases) => leases.resign([stale], "sleeper")))
@@ -364,7 +259,7 @@ describe("a lane", () => {
   })
 
   test("keeps at most 32 transactions in the mempool", async () => {
-    const lane = new LaneWorld()
+    const lane = new LaneWorld(world)
     await lane.queue(40)
     succeeded(await lane.round())
     succeeded(await lane.round())
@@ -374,4 +269,95 @@ describe("a lane", () => {
     succeeded(await lane.round())
     expect(new Set(lane.chain.broadcasts.map(({ nonce }) => nonce)).size).toBe(40)
   }, 30_000)
+})
+
+/** What may happen between two rounds, or in the next one. */
+type Happening =
+  | { readonly type: "queue"; readonly count: number }
+  | { readonly type: "time passes"; readonly ms: number }
+  | { readonly type: "mined" | "taken back" | "foreign" | "pool lost" | "final" | "unreachable" }
+  | { readonly type: "death"; readonly death: Death }
+  | { readonly type: "faults"; readonly faults: ReadonlyArray<Fault> }
+
+const fault = fc.constantFrom<Fault>("truth", "answer lost", "forgotten", "unreachable")
+const happening: fc.Arbitrary<Happening> = fc.oneof(
+  { weight: 3, arbitrary: fc.record({ type: fc.constant("queue" as const), count: fc.integer({ min: 1, max: 3 }) }) },
+  { weight: 3, arbitrary: fc.record({ type: fc.constant("mined" as const) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      type: fc.constant("time passes" as const),
+      ms: fc.constantFrom(500, rebroadcastAfterMs, bumpAfterMs, foreignAfterMs)
+    })
+  },
+  fc.record({ type: fc.constantFrom("taken back" as const, "foreign" as const, "pool lost" as const, "final" as const, "unreachable" as const) }),
+  fc.record({ type: fc.constant("death" as const), death: fc.constantFrom<Death>("after take", "after save") }),
+  fc.record({ type: fc.constant("faults" as const), faults: fc.array(fault, { minLength: 1, maxLength: 3 }) })
+)
+
+const happen = async (lane: LaneWorld, now: Happening): Promise<void> => {
+  const { chain } = lane
+  chain.isUnreachable = now.type === "unreachable"
+  switch (now.type) {
+    case "queue":
+      return void (await lane.queue(now.count))
+    case "time passes":
+      return lane.time.forward(now.ms)
+    case "mined":
+      return chain.mine()
+    case "taken back":
+      return chain.reorganise(true)
+    case "foreign":
+      return chain.mineForeign()
+    case "pool lost":
+      return chain.forgetPool()
+    case "final":
+      return chain.finalise()
+    case "death":
+      return void (lane.death = now.death)
+    case "faults":
+      return void (chain.faults = [...now.faults])
+    case "unreachable":
+      return
+  }
+}
+
+/** Everything answers again, time passes, and the sweeper queues what has not arrived. */
+const heal = async (lane: LaneWorld): Promise<void> => {
+  const { chain } = lane
+  chain.isUnreachable = false
+  chain.faults = []
+  lane.death = undefined
+  for (let turn = 0; turn < 12; turn++) {
+    for (const [root, batch] of lane.batches) if (!chain.fulfilled.includes(root)) await lane.enqueue(batch)
+    lane.time.forward(foreignAfterMs)
+    await lane.round()
+    chain.mine()
+    chain.finalise()
+  }
+}
+
+describe("a lane in a bad world", () => {
+  test("never has two batches on a nonce or a gap below one, and fulfils every batch exactly once", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(happening, { minLength: 5, maxLength: 25 }), async (story) => {
+        const lane = new LaneWorld(world)
+        await lane.queue()
+        for (const now of story) {
+          await happen(lane, now)
+          await lane.round()
+        }
+        await heal(lane)
+        const rootOf = new Map<number, Hex>()
+        for (const { nonce, root } of lane.chain.broadcasts) {
+          expect(rootOf.get(nonce) ?? root, `nonce ${nonce}`).toBe(root)
+          rootOf.set(nonce, root)
+        }
+        expect(lane.chain.fulfilled.toSorted()).toEqual([...lane.batches.keys()].toSorted())
+        expect((await lane.slots()).slots).toEqual([])
+        expect(lane.telemetry.errors).toEqual([])
+      }),
+      { numRuns: 50 }
+    )
+  }, 120_000)
 })

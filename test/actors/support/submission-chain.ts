@@ -56,7 +56,7 @@ export class SubmissionChain {
   readonly reverting = new Set<Hex>()
   readonly rejected = new Set<Hex>()
   /** Called before each broadcast is looked at. */
-  onBroadcast: (rawTx: Hex) => void = () => undefined
+  onBroadcast: (rawTx: Hex, nonce: number) => void = () => undefined
   private readonly blocks: Array<Block> = []
   private readonly pool = new Map<number, Transaction>()
   private readonly requestsOf = new Map<Hex, ReadonlyArray<RequestId>>()
@@ -114,12 +114,13 @@ export class SubmissionChain {
     this.push([{ nonce, root: FOREIGN, fee: 1n, hash: random32(), isSuccess: true }])
   }
 
-  /** The newest block leaves the chain; its transactions go back to the pool, or are forgotten. */
+  /** The newest block leaves the chain; its transactions go back to the pool, or are forgotten. Final and foreign ones stay. */
   reorganise(isForgetful = false): void {
-    if (this.blocks.length - 1 <= this.finalHeight) return
+    const isForeign = this.blocks.at(-1)?.transactions.some(({ root }) => root === FOREIGN) ?? true
+    if (isForeign || this.blocks.length - 1 <= this.finalHeight) return
     const gone = this.blocks.pop()
     for (const transaction of gone?.transactions ?? []) {
-      if (!isForgetful && transaction.root !== FOREIGN) this.pool.set(transaction.nonce, transaction)
+      if (!isForgetful) this.pool.set(transaction.nonce, transaction)
     }
   }
 
@@ -196,7 +197,7 @@ export class SubmissionChain {
         }),
       broadcast: (rawTx) =>
         asked((): Effect.Effect<Broadcast, ChainUnavailable | LaneOutOfFunds> => {
-          this.onBroadcast(rawTx)
+          this.onBroadcast(rawTx, decode(rawTx).nonce)
           this.broadcasts.push({ rawTx, ...decode(rawTx) })
           if (this.isOutOfFunds) return Effect.fail(new LaneOutOfFunds({ address: this.address }))
           const fault = this.faults.shift() ?? "truth"

@@ -1,0 +1,124 @@
+/** A sending account on a real lane ledger and a chain in memory, driven round by round, whose process may die after any write. */
+import { Cause, Clock, Effect, Exit, Layer } from "effect"
+import assert from "node:assert/strict"
+import { laneRound, type MinedBatch } from "../../../actors/runtime/lane.ts"
+import type { Hex } from "../../../src/domain/hex.ts"
+import type { AttestedBatch } from "../../../src/domain/response.ts"
+import { LaneLedger, type LaneId } from "../../../src/ledger/lane-ledger.port.ts"
+import { Leases, type Lease } from "../../../src/ledger/lease.port.ts"
+import { LedgerUnavailable } from "../../../src/ledger/ledger-unavailable.ts"
+import { ResultLedger } from "../../../src/ledger/result-ledger.port.ts"
+import { aChainId, type LedgerWorld, random32, randomAddress } from "../../support/ledger-world.ts"
+import { withOver } from "./actor-world.ts"
+import { heardTelemetry, type HeardTelemetry } from "./heard-telemetry.ts"
+import { movedClock } from "./moved-clock.ts"
+import { SubmissionChain } from "./submission-chain.ts"
+
+export const aBatch = (chainId: bigint, count = 1): AttestedBatch => ({
+  attested: { root: random32(), count, epoch: 1, expiry: 2_000_000_000 },
+  chainId,
+  gateway: randomAddress(),
+  attestation: new Uint8Array(128),
+  responses: Array.from({ length: count }, () => ({ requestId: random32(), result: new Uint8Array(32) }))
+})
+
+const died = new LedgerUnavailable({ doing: "go on", cause: "the process died here" })
+
+/** Where a process dies: after this write has been committed, and before anything else. */
+export type Death = "after take" | "after save" | undefined
+
+export class LaneWorld {
+  readonly chain = new SubmissionChain(aChainId())
+  readonly lane: LaneId = { chainId: this.chain.chainId, address: this.chain.address }
+  readonly time = movedClock()
+  readonly telemetry: HeardTelemetry = heardTelemetry()
+  /** Everything that a ledger has confirmed to hold, before it was confirmed. */
+  readonly stored = new Set<Hex>()
+  readonly mined: Array<MinedBatch> = []
+  readonly batches = new Map<Hex, AttestedBatch>()
+  death: Death = undefined
+
+  private readonly world: LedgerWorld
+
+  constructor(world: LedgerWorld) {
+    this.world = world
+    this.chain.onBroadcast = (rawTx, nonce) => {
+      assert(this.stored.has(rawTx), "bytes are stored before anybody sees them")
+      const isBelowKnown = nonce <= this.chain.nextNonce || this.chain.broadcasts.some((earlier) => earlier.nonce === nonce - 1)
+      assert(isBelowKnown, `nonce ${nonce} is broadcast after the one below it`)
+    }
+  }
+
+  get leaseName(): string {
+    return `lane/${this.lane.chainId}/${this.lane.address}`
+  }
+
+  run<A, E>(program: Effect.Effect<A, E, LaneLedger | Leases | ResultLedger>): Promise<A> {
+    const results = Layer.succeed(ResultLedger, {
+      keep: () => Effect.die("nothing is kept here"),
+      rootOf: () => Effect.die("nobody asks for roots here"),
+      batch: (root) => Effect.sync(() => this.batches.get(root))
+    })
+    return this.world.run(program.pipe(Effect.provide(results)))
+  }
+
+  async queue(count = 1): Promise<ReadonlyArray<Hex>> {
+    const batches = Array.from({ length: count }, () => aBatch(this.lane.chainId))
+    for (const batch of batches) {
+      this.chain.knows(batch)
+      this.batches.set(batch.attested.root, batch)
+      await this.enqueue(batch)
+    }
+    return batches.map(({ attested }) => attested.root)
+  }
+
+  enqueue({ attested, responses }: AttestedBatch): Promise<unknown> {
+    return this.run(LaneLedger.use((ledger) => ledger.enqueue(this.lane, attested.root, responses.map(({ requestId }) => requestId))))
+  }
+
+  claim(owner = "sender"): Promise<Lease> {
+    return this.run(
+      Leases.use((leases) => leases.claim([this.leaseName], owner, 60_000)).pipe(
+        Effect.map(([lease]) => {
+          assert(lease !== undefined)
+          return lease
+        })
+      )
+    )
+  }
+
+  /** One round, as whoever has the lease would do it. A death is noticed by the supervisor, and the next round starts from the ledger. */
+  async round(): Promise<Exit.Exit<unknown, unknown>> {
+    const lease = await this.claim()
+    const dies = (at: Death) => Effect.suspend(() => (this.death === at ? ((this.death = undefined), Effect.fail(died)) : Effect.void))
+    const watched = withOver(LaneLedger, (real) => ({
+      take: (lane, held, slot) =>
+        Effect.tap(real.take(lane, held, slot), (isTaken) => {
+          if (isTaken) this.stored.add(slot.attempt.rawTx)
+          return dies("after take")
+        }),
+      save: (lane, held, change) =>
+        Effect.tap(real.save(lane, held, change), (isSaved) => {
+          if (isSaved && change.attempt !== undefined) this.stored.add(change.attempt.rawTx)
+          return dies("after save")
+        })
+    }))
+    const exit = await this.run(
+      Effect.exit(
+        laneRound(this.lane, lease, (batch) => Effect.sync(() => void this.mined.push(batch))).pipe(
+          watched,
+          Effect.provide(this.chain.layer),
+          Effect.provide(this.telemetry.layer),
+          Effect.provideService(Clock.Clock, this.time.clock)
+        )
+      )
+    )
+    assert(Exit.isSuccess(exit) || !Cause.hasDies(exit.cause), Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "")
+    return exit
+  }
+
+  slots() {
+    return this.run(LaneLedger.use((ledger) => ledger.open(this.lane)))
+  }
+}
+
