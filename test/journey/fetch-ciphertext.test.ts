@@ -1,6 +1,6 @@
 /** acl-checked -> ciphertext-fetched: any location with the right bytes will do, and a store's fault is never a no. */
 import { createHash, randomBytes } from "node:crypto"
-import { Effect, Layer, Stream } from "effect"
+import { Effect, Layer, Semaphore, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
@@ -55,9 +55,9 @@ const world = (records: ReadonlyArray<CiphertextRecord | undefined>, stores: Rea
       put: (digest, bytes) => Effect.sync(() => void cached.set(digest, bytes))
     })
   )
-  const outcome = ({ kind = "public" as RequestKind, ageMs = 0 } = {}) => {
+  const outcome = ({ kind = "public" as RequestKind, ageMs = 0 } = {}, large?: Semaphore.Semaphore) => {
     const facts = aRequest({ kind, handles: records.map((record) => record?.handle ?? someHex(32)) })
-    const program = TestClock.setTime(1_000_000 + ageMs).pipe(Effect.andThen(fetchCiphertext({ facts, detectedAtMs: 1_000_000 })))
+    const program = TestClock.setTime(1_000_000 + ageMs).pipe(Effect.andThen(fetchCiphertext({ facts, detectedAtMs: 1_000_000 }, large)))
     return Effect.runPromise(program.pipe(Effect.provide(Layer.merge(layer, TestClock.layer()))))
   }
   return { reads, cached, outcome, delivered: () => deliveredBytes }
@@ -201,6 +201,23 @@ describe("size", () => {
   test("the largest public ciphertext is fetched", async () => {
     const bytes = some(PUBLIC_CIPHERTEXT_BYTES_MAX)
     expect(await world([recordOf(bytes, "a")], { a: bytes }).outcome()).toMatchObject({ type: "ciphertext-fetched" })
+  })
+
+  test("large ciphertexts wait for a place in memory, and small ones do not wait for them", async () => {
+    const [small, large] = [some(400), some(100_000)]
+    const taken = Semaphore.makeUnsafe(1)
+    const result = await Effect.runPromise(
+      taken.withPermit(
+        Effect.gen(function* () {
+          const fetched = (bytes: Uint8Array) =>
+            Effect.promise(() => world([recordOf(bytes, "a")], { a: bytes }).outcome({ kind: "user" }, taken))
+          return [yield* fetched(small), yield* fetched(large).pipe(Effect.timeoutOption(200))] as const
+        })
+      )
+    )
+    expect(result[0]).toMatchObject({ type: "ciphertext-fetched" })
+    expect(result[1]).toMatchObject({ _tag: "None" })
+    expect(await world([recordOf(large, "a")], { a: large }).outcome({ kind: "user" }, taken)).toMatchObject({ type: "ciphertext-fetched" })
   })
 
   test("reading stops with the first chunk that is too much", async () => {

@@ -1,6 +1,6 @@
 /** acl-checked -> ciphertext-fetched. Any location whose bytes match the digest on chain will do; bytes that do not are never kept. Missing
  * or wrong bytes are the store's fault and may be mended, so they are never a "no": the request waits, at the latest until its deadline. */
-import { Clock, Effect, Result, Stream } from "effect"
+import { Clock, Effect, Result, type Semaphore, Stream } from "effect"
 import { createHash } from "node:crypto"
 import type { CiphertextRecord } from "../../domain/ciphertext.ts"
 import { toHex, type Hex } from "../../domain/hex.ts"
@@ -20,8 +20,14 @@ type Fetched =
   | { readonly type: "refused"; readonly reason: "ciphertext-too-large"; readonly detail: string }
   | { readonly type: "later"; readonly reason: string }
 
-/** Fetches, checks and caches the ciphertexts of a request. */
-export const fetchCiphertext = Effect.fnUntraced(function* (of: { readonly facts: DecryptionRequest; readonly detectedAtMs: number }) {
+/** What is larger than this waits for one of few places, so that large ciphertexts fill neither the memory nor the way of small ones. */
+const LARGE_BYTES = 64 * 1024
+
+/** Fetches, checks and caches the ciphertexts of a request. `large`: a place in memory for each large one that is under way. */
+export const fetchCiphertext = Effect.fnUntraced(function* (
+  of: { readonly facts: DecryptionRequest; readonly detectedAtMs: number },
+  large?: Semaphore.Semaphore
+) {
   const registry = yield* CiphertextRegistry
   const ageMs = (yield* Clock.currentTimeMillis) - of.detectedAtMs
   const digests: Array<Hex> = []
@@ -30,7 +36,8 @@ export const fetchCiphertext = Effect.fnUntraced(function* (of: { readonly facts
   if (tooMuch !== undefined) return tooMuch
   for (const record of records) {
     if (record === undefined) return postponed("registration-not-visible", ageMs)
-    const fetched = yield* fetchOne(record, of.facts.kind === "public" ? PUBLIC_CIPHERTEXT_BYTES_MAX : CIPHERTEXT_BYTES_MAX)
+    const fetching = fetchOne(record, of.facts.kind === "public" ? PUBLIC_CIPHERTEXT_BYTES_MAX : CIPHERTEXT_BYTES_MAX)
+    const fetched = yield* large !== undefined && record.sizeBytes > LARGE_BYTES ? large.withPermit(fetching) : fetching
     if (fetched.type === "refused") return fetched satisfies StepOutcome
     if (fetched.type === "later") return postponed(fetched.reason, ageMs)
     digests.push(record.digest)
@@ -78,20 +85,22 @@ const download = (location: string, record: CiphertextRecord) =>
   Effect.gen(function* () {
     const store = yield* CiphertextStore
     const hash = createHash("sha256")
-    const chunks: Array<Uint8Array> = []
+    let bytes = new Uint8Array()
     let sizeBytes = 0
     yield* store.read(location).pipe(
       Stream.takeWhile((chunk) => {
+        const at = sizeBytes
         sizeBytes += chunk.length
         if (sizeBytes > record.sizeBytes) return false
         hash.update(chunk)
-        chunks.push(chunk)
+        if (at === 0) bytes = new Uint8Array(record.sizeBytes)
+        bytes.set(chunk, at)
         return true
       }),
       Stream.runDrain
     )
     if (sizeBytes !== record.sizeBytes || toHex(hash.digest()) !== record.digest) return undefined
-    return new Uint8Array(Buffer.concat(chunks))
+    return bytes
   })
 
 /** The longer it has been wrong, the less often it is looked at. */
