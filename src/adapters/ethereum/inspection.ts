@@ -1,11 +1,12 @@
 /** `DecryptionGateway.inspect`: all that decides whether a request may be answered, in one call and from one block. */
 import { Effect } from "effect"
 import { Interface } from "ethers"
-import { lower, type Hex } from "../../domain/hex.ts"
-import { KIND_NUMBER, requestIdOf, type DecryptionRequest } from "../../domain/request.ts"
+import type { Hex } from "../../domain/hex.ts"
+import { requestIdOf, type DecryptionRequest } from "../../domain/request.ts"
 import { ChainUnavailable } from "../../journey/1-detected/request-log.port.ts"
 import type { Denial } from "../../journey/2-acl-checked/access-list.port.ts"
 import { abi } from "./generated/DecryptionGateway.ts"
+import { decodeInspection, encodeInspect, type RawInspection } from "./inspect-abi.ts"
 import type { BlockHeader, Rpc } from "./rpc.ts"
 
 export const gatewayInterface = new Interface(abi)
@@ -42,18 +43,6 @@ const DENIALS: ReadonlyArray<Denial | undefined> = [
   "unknown-request"
 ]
 
-export const requestStruct = (request: DecryptionRequest) => ({
-  kind: KIND_NUMBER[request.kind],
-  requester: request.requester,
-  account: request.account,
-  epoch: request.epoch,
-  deadline: request.deadline,
-  callbackGas: request.callbackGas,
-  handles: request.handles,
-  transportKey: request.transportKey,
-  salt: request.salt
-})
-
 /** `at` is a block that the endpoint showed us before: what it says now has to be about that one. */
 export const inspect = Effect.fnUntraced(function* (
   rpc: Rpc,
@@ -61,12 +50,11 @@ export const inspect = Effect.fnUntraced(function* (
   request: DecryptionRequest,
   at: "latest" | BlockHeader
 ) {
-  const data = gatewayInterface.encodeFunctionData("inspect", [requestStruct(request)])
-  const answer = yield* rpc.call(gateway, data, at === "latest" ? at : { hash: at.hash }).pipe(
+  const answer = yield* rpc.call(gateway, encodeInspect(request), at === "latest" ? at : { hash: at.hash }).pipe(
     Effect.catchTag("CallReverted", (cause) => Effect.fail(new ChainUnavailable({ doing: "inspect", cause })))
   )
   const found = yield* Effect.try({
-    try: () => inspectionOf(gatewayInterface.decodeFunctionResult("inspect", answer)[0] as RawInspection),
+    try: () => inspectionOf(decodeInspection(answer)),
     catch: (cause) => new ChainUnavailable({ doing: "inspect: decode", cause })
   })
   const contradiction = contradictionIn(found, request, at)
@@ -82,22 +70,12 @@ const contradictionIn = (found: Inspection, request: DecryptionRequest, at: "lat
   return undefined
 }
 
-interface RawInspection {
-  readonly requestId: string
-  readonly status: bigint
-  readonly blockTimestamp: bigint
-  readonly allowed: boolean
-  readonly denial: bigint
-  readonly digests: ReadonlyArray<string>
-  readonly sizes: ReadonlyArray<bigint>
-}
-
 const inspectionOf = (raw: RawInspection): Inspection => ({
-  requestId: lower(raw.requestId),
+  requestId: raw.requestId,
   status: statusFrom(raw.status),
-  blockTimestamp: Number(raw.blockTimestamp),
+  blockTimestamp: raw.blockTimestamp,
   // An unknown denial is still a denial.
-  denial: raw.allowed ? undefined : (DENIALS[Number(raw.denial)] ?? "unknown-request"),
-  digests: [...raw.digests].map(lower),
-  sizesBytes: [...raw.sizes].map(Number)
+  denial: raw.allowed ? undefined : (DENIALS[raw.denial] ?? "unknown-request"),
+  digests: raw.digests,
+  sizesBytes: raw.sizes
 })

@@ -1,9 +1,10 @@
 /** One JSON-RPC endpoint of a chain. Every failure of the wire is `ChainUnavailable`; what the chain itself says comes back as data. */
 import { Effect, Schema } from "effect"
-import { FetchRequest, isError, JsonRpcProvider, Network } from "ethers"
+import { FetchRequest, isError, type JsonRpcProvider, Network } from "ethers"
 import type { Hex } from "../../domain/hex.ts"
 import { ChainUnavailable, type BlockHead } from "../../journey/1-detected/request-log.port.ts"
 import { Block, Bytes, Quantity } from "./answers.ts"
+import { BatchingProvider } from "./batching-provider.ts"
 import { postWithin } from "./http-transport.ts"
 
 /** An endpoint that has not answered by now is treated as down; the step is tried again. */
@@ -47,10 +48,8 @@ export const makeRpc = (url: string, chainId: bigint, { responseMsMax = RESPONSE
   Effect.acquireRelease(
     Effect.sync(() => {
       const request = new FetchRequest(url)
-      request.getUrlFunc = postWithin(responseMsMax)
-      // Rate limits are answered by the step's own retry: ethers' silent one would hide them for minutes.
-      request.setThrottleParams({ maxAttempts: 1 })
-      return new JsonRpcProvider(request, Network.from(chainId), {
+      // Not ethers' own way of sending: that would answer rate limits by a silent retry, for minutes. Ours belongs to the step.
+      return new BatchingProvider(request, postWithin(responseMsMax), Network.from(chainId), {
         staticNetwork: true,
         cacheTimeout: -1,
         batchMaxCount: CALLS_PER_REQUEST_MAX,
