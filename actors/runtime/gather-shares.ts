@@ -6,11 +6,12 @@ import type { Committee, NodeId } from "../../src/domain/committee.ts"
 import type { RequestId } from "../../src/domain/request.ts"
 import type { ShareAnswer } from "../../src/domain/share.ts"
 import { askForShare } from "../../src/journey/4-shares-collected/ask-for-share.ts"
-import { NodeUnavailable, type NodeError } from "../../src/journey/4-shares-collected/share-node.port.ts"
+import { AnswerInvalid, NodeUnavailable, type NodeError } from "../../src/journey/4-shares-collected/share-node.port.ts"
 import { ShareLedger } from "../../src/ledger/share-ledger.port.ts"
 import type { StoredRequest } from "../../src/ledger/stored-request.ts"
 import { Telemetry } from "../../src/telemetry/telemetry.port.ts"
 import type { NodeBeliefs } from "../kms-node.actor.ts"
+import { placeOf } from "./supervise.ts"
 
 export interface Gathered {
   readonly isReached: boolean
@@ -127,7 +128,14 @@ const askOne = Effect.fnUntraced(function* (
   const askedMs = yield* Clock.currentTimeMillis
   telemetry.count("shares_asked")
   beliefs.asked(committee, node)
-  const answer = yield* Effect.result(askForShare(committee, node, request.id, request.facts))
+  const answer = yield* askForShare(committee, node, request.id, request.facts).pipe(
+    // What a node sends can trip a bug of ours; then it costs that node's answer, never the request's chance to be answered by others.
+    Effect.catchDefect((defect) => {
+      telemetry.error("asking a KMS node died", { requestId: request.id, node, defect: placeOf(defect) })
+      return Effect.fail(new AnswerInvalid({ nodeId: node, reason: "could not be handled" }))
+    }),
+    Effect.result
+  )
   const tookMs = (yield* Clock.currentTimeMillis) - askedMs
   if (Result.isSuccess(answer)) {
     telemetry.count("shares_received")

@@ -201,7 +201,7 @@ describe("a lane", () => {
   test("spends no nonce on a batch that is fulfilled already, that nobody holds any more, or that the contract would reject", async () => {
     const lane = new LaneWorld(world)
     const [done, gone, bad, good] = await lane.queue(4)
-    lane.chain.fulfilElsewhere(lane.batches.get(done!)!.responses[0]!.requestId)
+    lane.chain.fulfilledByOthers(lane.batches.get(done!)!.responses[0]!.requestId)
     lane.batches.delete(gone!)
     lane.chain.rejected.add(bad!)
     succeeded(await lane.round())

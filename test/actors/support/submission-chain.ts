@@ -51,6 +51,8 @@ export class SubmissionChain {
   /** Consumed one by one by broadcasts; afterwards all are the truth. */
   faults: Array<Fault> = []
   isUnreachable = false
+  /** Of the newest block, in Unix seconds. */
+  timestamp = 0
   isOutOfFunds = false
   /** Roots that revert when they are mined, and those that an estimate already rejects. */
   readonly reverting = new Set<Hex>()
@@ -60,7 +62,7 @@ export class SubmissionChain {
   private readonly blocks: Array<Block> = []
   private readonly pool = new Map<number, Transaction>()
   private readonly requestsOf = new Map<Hex, ReadonlyArray<RequestId>>()
-  private readonly elsewhere = new Set<RequestId>()
+  private readonly elsewhere = new Map<RequestId, Mined>()
   private finalHeight = -1
 
   constructor(chainId: bigint) {
@@ -137,8 +139,11 @@ export class SubmissionChain {
     this.finalHeight = this.blocks.length - 1
   }
 
-  fulfilElsewhere(id: RequestId): void {
-    this.elsewhere.add(id)
+  /** Another gateway was faster, in a block of its own. */
+  fulfilledByOthers(id: RequestId): void {
+    this.push([])
+    const block = this.blocks.at(-1)!.ref
+    this.elsewhere.set(id, { txHash: random32(), block, isSuccess: true })
   }
 
   private mined(): ReadonlyArray<Transaction & { readonly isSuccess: boolean }> {
@@ -179,7 +184,7 @@ export class SubmissionChain {
     const asked = <A, E>(answer: () => Effect.Effect<A, E>): Effect.Effect<A, E | ChainUnavailable> =>
       Effect.suspend((): Effect.Effect<A, E | ChainUnavailable> => (this.isUnreachable ? Effect.fail(unreachable) : answer()))
     const ask = <A>(answer: () => A): Effect.Effect<A, ChainUnavailable> => asked(() => Effect.sync(answer))
-    const head = () => ({ number: this.blocks.length, hash: random32(), parentHash: random32(), timestamp: 0 })
+    const head = () => ({ number: this.blocks.length, hash: random32(), parentHash: random32(), timestamp: this.timestamp })
     return Layer.succeed(ResultContract, {
       chainId: this.chainId,
       addresses: [this.address],
@@ -215,9 +220,8 @@ export class SubmissionChain {
         }),
       fulfilment: (id) =>
         ask(() => {
-          const root = this.fulfilled.find((candidate) => this.requestsOf.get(candidate)?.includes(id))
-          const transaction = this.mined().find((candidate) => candidate.root === root)
-          return transaction === undefined ? undefined : this.find([transaction.hash])
+          const ours = this.mined().find(({ root, isSuccess }) => isSuccess && this.requestsOf.get(root)?.includes(id))
+          return this.elsewhere.get(id) ?? (ours === undefined ? undefined : this.find([ours.hash]))
         })
     })
   }
