@@ -104,7 +104,7 @@ export const laneActor = Effect.fnUntraced(function* (lane: LaneId, owner: strin
     const { isWaiting } = yield* laneRound(lane, lease, announce).pipe(Effect.timeout(Duration.millis(LEASE_MS)))
     yield* Effect.race(rung, Effect.sleep(Duration.millis(isWaiting ? LANE_TICK_UNMINED_MS : LANE_TICK_MS)))
   })
-  yield* supervise(`lane ${lane.address}`, round)
+  // Before the rounds begin, so that it runs after they have ended: a round that is still claiming would take the lane back.
   yield* Effect.addFinalizer(() =>
     leases.claim([name], owner, LEASE_MS).pipe(
       Effect.flatMap((mine) => leases.resign(mine, owner)),
@@ -112,6 +112,7 @@ export const laneActor = Effect.fnUntraced(function* (lane: LaneId, owner: strin
       Effect.ignore
     )
   )
+  yield* supervise(`lane ${lane.address}`, round)
 })
 
 /** A batch was mined: every request in it that the contract now calls fulfilled has been submitted. */
