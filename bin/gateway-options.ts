@@ -26,6 +26,8 @@ export interface GatewayOptions {
     readonly resultFinality: FinalityPolicy
     readonly pollMs: number
     readonly lanes: ReadonlyArray<Wallet>
+    /** Wei for each unit of gas that a first attempt pays at most; a cautious default when missing. */
+    readonly feeMax?: bigint
   }
   readonly kms: ShareNodesOptions
   readonly stores: ReadonlyArray<StoreOptions>

@@ -46,7 +46,7 @@ export const gatewayLayer = (options: GatewayOptions) => {
         accessListLayer(rpc, chain.contracts, chain.aclFinality),
         ciphertextRegistryLayer(rpc, chain.contracts),
         committeesLayer(rpc, chain.contracts),
-        resultContractLayer(rpc, chain.contracts, chain.lanes, chain.resultFinality)
+        resultContractLayer(rpc, chain.contracts, chain.lanes, chain.resultFinality, chain.feeMax)
       )
     )
   )

@@ -80,6 +80,12 @@ export const SETTINGS = {
   ),
   PORTCULLIS_RESULT_FINALITY: setting("Chain", "When a result's block counts as final: as above.", Finality, "finalized"),
   PORTCULLIS_POLL_MS: setting("Chain", "How often the head of the chain is looked at, milliseconds.", Whole(10, 60_000), "500"),
+  PORTCULLIS_FEE_GWEI_MAX: setting(
+    "Chain",
+    "Most that a first attempt pays for a unit of gas, in gwei, whatever the endpoint says; replacements may go to three times that.",
+    Whole(1, 1_000_000),
+    "500"
+  ),
   PORTCULLIS_LANE_KEYS_FILE: setting("Chain", "Private keys of the sending accounts, one 0x-hex key in each line, mode 0600. One lane each.", Text),
 
   PORTCULLIS_KMS_TLS_DIR: setting("KMS nodes", "Directory with ca.pem, cert.pem and key.pem for mutual TLS with KMS nodes.", Text),

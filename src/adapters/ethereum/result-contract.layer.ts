@@ -22,7 +22,17 @@ import { requireBlock, unavailable, type Rpc } from "./rpc.ts"
 /** Two full blocks of rising base fee before the transaction waits. */
 const BASE_FEE_MULTIPLE = 2n
 
-export const resultContractLayer = (rpc: Rpc, contracts: Contracts, wallets: ReadonlyArray<Wallet>, policy: FinalityPolicy) => {
+/** Wei for each unit of gas. What an endpoint says about the market is believed up to here: a transaction that pays less may wait, but an
+ * endpoint that lies cannot empty a lane into a block producer's pocket. */
+const FEE_MAX: bigint = 500n * 10n ** 9n
+
+export const resultContractLayer = (
+  rpc: Rpc,
+  contracts: Contracts,
+  wallets: ReadonlyArray<Wallet>,
+  policy: FinalityPolicy,
+  feeMax: bigint = FEE_MAX
+) => {
   const to = contracts.decryptionGateway
   const walletOf = new Map(wallets.map((wallet) => [lower(wallet.address), wallet]))
   const sender = (address: Hex): Wallet => {
@@ -39,7 +49,8 @@ export const resultContractLayer = (rpc: Rpc, contracts: Contracts, wallets: Rea
       const [head, tip] = yield* Effect.all([requireBlock(rpc, "latest"), rpc.ask("eth_maxPriorityFeePerGas", [], Quantity)], {
         concurrency: "unbounded"
       })
-      return { maxFeePerGas: head.baseFeePerGas * BASE_FEE_MULTIPLE + tip, maxPriorityFeePerGas: tip }
+      const wanted = head.baseFeePerGas * BASE_FEE_MULTIPLE + tip
+      return { maxFeePerGas: wanted < feeMax ? wanted : feeMax, maxPriorityFeePerGas: tip < feeMax ? tip : feeMax }
     }),
     estimate: (address, batch) =>
       rpc.estimate({ from: address, to, data: fulfilmentData(batch) }).pipe(
