@@ -5,7 +5,7 @@ import type { Committee } from "../src/domain/committee.ts"
 import type { Hex } from "../src/domain/hex.ts"
 import type { StepOutcome } from "../src/domain/outcome.ts"
 import type { RequestId } from "../src/domain/request.ts"
-import { resultHashOf } from "../src/domain/response.ts"
+import { resultHashOf, type AttestedBatch } from "../src/domain/response.ts"
 import { Committees } from "../src/journey/4-shares-collected/committee.port.ts"
 import { attestResults } from "../src/journey/5-threshold-verified/attest-results.ts"
 import { fitBatches } from "../src/journey/5-threshold-verified/fit-batches.ts"
@@ -16,6 +16,7 @@ import { combineShares, type Established } from "./runtime/combine-shares.ts"
 import { orWhatTheChainSays } from "./runtime/or-what-the-chain-says.ts"
 import { outcomeOfFailure } from "./runtime/outcome-of-failure.ts"
 import { stepActor } from "./runtime/step-actor.ts"
+import { placeOf } from "./runtime/supervise.ts"
 
 export interface VerifyOptions {
   readonly concurrency: number
@@ -28,15 +29,36 @@ type Outcomes = ReadonlyMap<RequestId, StepOutcome>
 
 export const thresholdVerifiedActor = (options: VerifyOptions) =>
   stepActor("shares-collected", options.concurrency, (requests) =>
-    Effect.forEach([...Map.groupBy(requests, ({ facts }) => facts.epoch)], ([epoch, ofEpoch]) =>
-      verifyEpoch(epoch, ofEpoch, options).pipe(
-        Effect.catch((error) => Effect.map(outcomeOfFailure(error), (outcome): Outcomes => new Map(ofEpoch.map(({ id }) => [id, outcome]))))
-      )
-    ).pipe(
+    Effect.forEach([...Map.groupBy(requests, ({ facts }) => facts.epoch)], ([epoch, some]) => verifyApart(epoch, some, options)).pipe(
       Effect.map((all) => new Map(all.flatMap((outcomes) => [...outcomes]))),
       Effect.map((outcomes) => requests.map(({ id }) => outcomes.get(id) ?? null))
     )
   )
+
+/** A failure concerns everybody. A defect is our bug: whom it strikes is found by halves and halted, and the others go on. */
+const verifyApart = (
+  epoch: number,
+  requests: ReadonlyArray<StoredRequest>,
+  options: VerifyOptions
+): Effect.Effect<Outcomes, never, Effect.Services<ReturnType<typeof verifyEpoch>>> =>
+  verifyEpoch(epoch, requests, options).pipe(
+    Effect.catch((error) => Effect.map(outcomeOfFailure(error), (outcome) => sameForAll(requests, outcome))),
+    Effect.catchDefect((defect) =>
+      requests.length > 1
+        ? inHalves(requests, (half) => verifyApart(epoch, half, options))
+        : Effect.succeed(sameForAll(requests, { type: "halted", reason: "defect", detail: placeOf(defect) }))
+    )
+  )
+
+const sameForAll = (of: ReadonlyArray<{ readonly id: RequestId }>, outcome: StepOutcome): Outcomes => new Map(of.map(({ id }) => [id, outcome]))
+
+const inHalves = <T, E, R>(all: ReadonlyArray<T>, each: (half: ReadonlyArray<T>) => Effect.Effect<Outcomes, E, R>) => {
+  const middle = Math.ceil(all.length / 2)
+  return Effect.map(
+    Effect.all([each(all.slice(0, middle)), each(all.slice(middle))]),
+    ([first, second]): Outcomes => new Map([...first, ...second])
+  )
+}
 
 const verifyEpoch = Effect.fnUntraced(function* (epoch: number, requests: ReadonlyArray<StoredRequest>, options: VerifyOptions) {
   const committees = yield* Committees
@@ -75,10 +97,7 @@ const attest = (
     : attestAll(committee, results, beliefs).pipe(
         Effect.catch((error) => {
           if (error._tag === "NotAttested" && error.refusals > 0 && results.length > 1) {
-            const half = Math.ceil(results.length / 2)
-            return Effect.all([attest(committee, results.slice(0, half), beliefs), attest(committee, results.slice(half), beliefs)]).pipe(
-              Effect.map(([first, second]): Outcomes => new Map([...first, ...second]))
-            )
+            return inHalves(results, (half) => attest(committee, half, beliefs))
           }
           return Effect.map(
             outcomeOfFailure(error),
@@ -96,16 +115,30 @@ const attestAll = Effect.fnUntraced(function* (committee: Committee, results: Re
   const attested = yield* attestResults({ committee, chainId, gateway, results: results.map(({ toAttest }) => toAttest), ranked })
   for (const liar of attested.liars) beliefs.lied(committee, liar)
   const roots = yield* ledger.keep(attested.batch)
+  const resultOf = yield* standing(attested.batch, roots)
   return new Map(
     results.map(({ toAttest, nodes, liars }): [RequestId, StepOutcome] => [
       toAttest.requestId,
       {
         type: "threshold-verified",
         root: roots.get(toAttest.requestId) ?? attested.batch.attested.root,
-        resultHash: resultHashOf(toAttest.result),
+        resultHash: resultHashOf(resultOf.get(toAttest.requestId) ?? toAttest.result),
         nodes,
         liars
       }
     ])
   ) as Outcomes
+})
+
+/** The results under the roots at which the requests stand: one that was kept before, and whose answer was lost, keeps its first result, and
+ * other shares may have combined to other bytes. */
+const standing = Effect.fnUntraced(function* (batch: AttestedBatch, roots: ReadonlyMap<RequestId, Hex>) {
+  const ledger = yield* ResultLedger
+  const earlier = [...new Set(roots.values())].filter((root) => root !== batch.attested.root)
+  const batches = yield* Effect.forEach(earlier, ledger.batch, { concurrency: 4 })
+  return new Map(
+    [batch, ...batches].flatMap((one) =>
+      (one?.responses ?? []).filter(({ requestId }) => roots.get(requestId) === one?.attested.root).map(({ requestId, result }) => [requestId, result])
+    )
+  )
 })

@@ -7,6 +7,7 @@ import type { Hex } from "../../src/domain/hex.ts"
 import { PUBLIC_CIPHERTEXT_BYTES_MAX } from "../../src/domain/limits.ts"
 import type { StepOutcome } from "../../src/domain/outcome.ts"
 import type { RequestId } from "../../src/domain/request.ts"
+import type { ShareAnswer } from "../../src/domain/share.ts"
 import { CiphertextRegistry } from "../../src/journey/3-ciphertext-fetched/ciphertext-registry.port.ts"
 import { fetchOne } from "../../src/journey/3-ciphertext-fetched/fetch-ciphertext.ts"
 import type { ResultToAttest } from "../../src/journey/4-shares-collected/share-node.port.ts"
@@ -16,7 +17,7 @@ import type { StoredRequest } from "../../src/ledger/stored-request.ts"
 import { Telemetry } from "../../src/telemetry/telemetry.port.ts"
 import { tooFew } from "../4-shares-collected.actor.ts"
 import type { NodeBeliefs } from "../kms-node.actor.ts"
-import { gatherShares, holdings } from "./gather-shares.ts"
+import { gatherShares, holdings, type Holding } from "./gather-shares.ts"
 
 export interface Established {
   readonly toAttest: ResultToAttest
@@ -53,13 +54,14 @@ export const combineShares = Effect.fnUntraced(function* (requests: ReadonlyArra
 
   let open = requests.filter(({ id }) => !outcomes.has(id))
   while (open.length > 0) {
-    const answers = new Map<RequestId, ReadonlyArray<{ readonly nodeId: NodeId; readonly shares: ReadonlyArray<Uint8Array> }>>()
+    const answers = new Map<RequestId, ReadonlyArray<ShareAnswer>>()
     const holdingOf = yield* holdings(open.map(({ id }) => id))
     // Held answers usually suffice; then nobody is asked here.
     yield* Effect.forEach(
       open,
       Effect.fnUntraced(function* (request) {
-        const gathered = yield* gatherShares(request, options.committee, holdingOf(request.id), options.beliefs)
+        const holding = without(liarsOf.get(request.id) ?? [], holdingOf(request.id))
+        const gathered = yield* gatherShares(request, options.committee, holding, options.beliefs)
         if (gathered.isReached) answers.set(request.id, gathered.answers)
         else end(request.id, tooFew(gathered, options.committee))
       }),
@@ -86,14 +88,22 @@ export const combineShares = Effect.fnUntraced(function* (requests: ReadonlyArra
       const liars = "liars" in result ? result.liars : []
       if (liars.length > 0) {
         liarsOf.set(request.id, [...(liarsOf.get(request.id) ?? []), ...liars])
-        yield* expose(request, liars, options)
+        yield* expose(request, liars, answers.get(request.id) ?? [], options)
       }
-      if (result.type === "too-few") again.push(request)
+      // Every further round goes without the liars of this one, so there are at most as many as nodes.
+      if (result.type === "too-few" && liars.length > 0) again.push(request)
+      else if (result.type === "too-few") end(request.id, postponed("shares-do-not-combine"))
       else outcomes.set(request.id, outcomeOf(request, result, ciphertexts.get(request.id) ?? [], liarsOf.get(request.id) ?? []))
     }
     open = again
   }
   return outcomes as ReadonlyMap<RequestId, CombineOutcome>
+})
+
+/** The ledger may not have kept a liar's answer, nor its proof: a request can end at any time. */
+const without = (liars: ReadonlyArray<NodeId>, { held, rejected }: Holding): Holding => ({
+  held: held.filter(({ nodeId }) => !liars.includes(nodeId)),
+  rejected: [...rejected, ...liars]
 })
 
 /** Public requests need the bytes here; for user requests they never leave the store. */
@@ -134,13 +144,17 @@ const outcomeOf = (
 }
 
 /** The answer no longer counts, the signed proof is kept, and the node is asked no more until an operator has looked. */
-const expose = Effect.fnUntraced(function* (request: StoredRequest, liars: ReadonlyArray<NodeId>, options: CombineOptions) {
+const expose = Effect.fnUntraced(function* (
+  request: StoredRequest,
+  liars: ReadonlyArray<NodeId>,
+  answers: ReadonlyArray<ShareAnswer>,
+  options: CombineOptions
+) {
   const ledger = yield* ShareLedger
   const telemetry = yield* Telemetry
   const foundAtMs = yield* Clock.currentTimeMillis
-  const shares = yield* ledger.sharesOf([request.id])
   for (const nodeId of liars) {
-    const answer = shares.get(request.id)?.find((candidate) => candidate.nodeId === nodeId)
+    const answer = answers.find((candidate) => candidate.nodeId === nodeId)
     options.beliefs.lied(options.committee, nodeId)
     telemetry.count("wrong_shares", 1, String(nodeId))
     if (answer === undefined) continue
