@@ -84,7 +84,11 @@ const verifyEpoch = Effect.fnUntraced(function* (epoch: number, requests: Readon
   return outcomes as Outcomes
 })
 
-const costOf = ({ toAttest }: Established) => ({ resultBytes: toAttest.result.length, callbackGas: toAttest.request.callbackGas })
+const costOf = ({ toAttest: { request, result } }: Established) => ({
+  handles: request.handles.length,
+  resultBytes: result.length,
+  callbackGas: request.callbackGas
+})
 
 /** One attestation for all of them. When nodes disagree with a batch, halves are tried, until the one they disagree with stands alone. */
 const attest = (

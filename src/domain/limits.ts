@@ -13,6 +13,9 @@ export const RESULT_BYTES_PER_ATTESTATION_MAX = 96 * 1024
 /** Gas of all callbacks under one attestation: with the rest of the largest batch and a lane's margin it stays below the 2^24 that a
  * transaction may use (EIP-7825). */
 export const CALLBACK_GAS_PER_ATTESTATION_MAX = 8_000_000
+/** Handles under one attestation: a node recomputes each before it signs (a few milliseconds for an encrypted key), and is given seconds. A
+ * batch that takes it longer would be asked for again and again, whole. */
+export const HANDLES_PER_ATTESTATION_MAX = 128
 /** A whole ciphertext. Public plaintexts go on chain and are far smaller; user payloads may be documents. */
 export const CIPHERTEXT_BYTES_MAX = 16 * 1024 * 1024
 /** A public plaintext: it is paid for by the byte on chain and travels inside the attestation request. */
