@@ -3,12 +3,12 @@
 import { Clock, Deferred, Duration, Effect } from "effect"
 import { contextOf } from "../machines/decide.ts"
 import type { Hex } from "../src/domain/hex.ts"
-import { LEASE_MS } from "../src/domain/limits.ts"
+import { LEASE_MS, LEASE_RENEW_MS } from "../src/domain/limits.ts"
 import type { StepOutcome } from "../src/domain/outcome.ts"
 import { ResultContract } from "../src/journey/6-submitted/result-contract.port.ts"
 import { findFulfilment, watchFinality } from "../src/journey/6-submitted/settle-submission.ts"
 import { LaneLedger, type LaneId } from "../src/ledger/lane-ledger.port.ts"
-import { Leases } from "../src/ledger/lease.port.ts"
+import { Leases, type Lease } from "../src/ledger/lease.port.ts"
 import { RequestLedger } from "../src/ledger/request-ledger.port.ts"
 import { ResultLedger } from "../src/ledger/result-ledger.port.ts"
 import type { StoredRequest } from "../src/ledger/stored-request.ts"
@@ -18,9 +18,12 @@ import { publishOutcomes } from "./runtime/publish-outcomes.ts"
 import { stepActor } from "./runtime/step-actor.ts"
 import { supervise } from "./runtime/supervise.ts"
 
-/** A lane looks around this often even when nobody wakes it; more often while something of it is in the mempool. */
+/** A lane looks around this often even when nobody wakes it. */
 const LANE_TICK_MS = 500
-const LANE_TICK_UNMINED_MS = 50
+/** While something of it is in the mempool it looks soon, and then less and less often: a chain that mines at once is not waited for, and one
+ * that takes seconds is not asked a hundred times. */
+const LANE_TICK_UNMINED_FIRST_MS = 4
+const LANE_TICK_UNMINED_LONGEST_MS = 64
 const LANE_RETRY_MS = 1_000
 
 /** Wakes the lanes of this process; others find their work at the next tick. */
@@ -97,13 +100,24 @@ export const finalityActor = (concurrency: number) =>
 export const laneActor = Effect.fnUntraced(function* (lane: LaneId, owner: string, bell: Bell) {
   const leases = yield* Leases
   const name = `lane/${lane.chainId}/${lane.address}`
-  const round = Effect.gen(function* () {
-    const [lease] = yield* leases.claim([name], owner, LEASE_MS)
-    if (lease === undefined) return yield* Effect.sleep(Duration.millis(LANE_RETRY_MS))
-    const rung = bell.listen() // before the round: a ring in the middle of it is heard too
-    const { isWaiting } = yield* laneRound(lane, lease, announce).pipe(Effect.timeout(Duration.millis(LEASE_MS)))
-    yield* Effect.race(rung, Effect.sleep(Duration.millis(isWaiting ? LANE_TICK_UNMINED_MS : LANE_TICK_MS)))
+  let held: { readonly lease: Lease; readonly untilNanos: bigint } | undefined
+  let unminedMs = LANE_TICK_UNMINED_FIRST_MS
+  /** Claimed anew well before anybody else could have it; every write carries its epoch all the same. */
+  const lease = Effect.gen(function* () {
+    const nowNanos = yield* Clock.monotonicTimeNanos
+    if (held !== undefined && nowNanos < held.untilNanos) return held.lease
+    const [claimed] = yield* leases.claim([name], owner, LEASE_MS)
+    held = claimed && { lease: claimed, untilNanos: nowNanos + BigInt(LEASE_RENEW_MS) * 1_000_000n }
+    return claimed
   })
+  const round = Effect.gen(function* () {
+    const mine = yield* lease
+    if (mine === undefined) return yield* Effect.sleep(Duration.millis(LANE_RETRY_MS))
+    const rung = bell.listen() // before the round: a ring in the middle of it is heard too
+    const { isWaiting, hasMoved } = yield* laneRound(lane, mine, announce).pipe(Effect.timeout(Duration.millis(LEASE_MS)))
+    unminedMs = hasMoved ? LANE_TICK_UNMINED_FIRST_MS : Math.min(unminedMs * 2, LANE_TICK_UNMINED_LONGEST_MS)
+    yield* Effect.race(rung, Effect.sleep(Duration.millis(isWaiting ? unminedMs : LANE_TICK_MS)))
+  }).pipe(Effect.tapCause(() => Effect.sync(() => (held = undefined)))) // whatever went wrong, the next round asks who owns the lane
   // Before the rounds begin, so that it runs after they have ended: a round that is still claiming would take the lane back.
   yield* Effect.addFinalizer(() =>
     leases.claim([name], owner, LEASE_MS).pipe(

@@ -23,7 +23,7 @@ export interface MinedBatch {
 }
 
 /** One round over the lane: settle what is open, then send what waits. `announce` hears at once what is newly seen mined, so that nothing that
- * fails later in the round can lose it. Answers whether more is in the mempool. */
+ * fails later in the round can lose it. Answers whether more is in the mempool, and whether anything was sent or mined. */
 export const laneRound = Effect.fnUntraced(function* <E, R>(
   lane: LaneId,
   lease: Lease,
@@ -33,13 +33,16 @@ export const laneRound = Effect.fnUntraced(function* <E, R>(
   const telemetry = yield* Telemetry
   const { nextNonce, slots } = yield* ledger.open(lane)
   telemetry.gauge("lane_open_slots", slots.length, lane.address)
+  let minedNow = 0
   for (const slot of slots) {
     const mined = yield* driveSlot(lane, lease, slot)
-    if (mined !== undefined) yield* announce(mined)
+    if (mined === undefined) continue
+    minedNow += 1
+    yield* announce(mined)
   }
   const unmined = slots.filter(({ snapshot }) => (snapshot as TransactionLaneSnapshot).value !== "mined").length
   const sent = unmined < UNMINED_MAX ? yield* sendWaiting(lane, lease, nextNonce, UNMINED_MAX - unmined) : 0
-  return { isWaiting: unmined + sent > 0 }
+  return { isWaiting: unmined + sent > 0, hasMoved: minedNow + sent > 0 }
 })
 
 const driveSlot = Effect.fnUntraced(function* (lane: LaneId, lease: Lease, slot: Slot) {
