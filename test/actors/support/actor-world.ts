@@ -85,8 +85,9 @@ export const facts = {
 
 const PATH = ["acl-checked", "ciphertext-fetched", "shares-collected", "threshold-verified", "submitted"] as const
 
-/** Brings requests to a milestone, as a coordinator of an earlier life would have. Its outbox rows are settled. */
-export const brought = Effect.fnUntraced(function* (requests: ReadonlyArray<StoredRequest>, to: Milestone) {
+/** Brings requests to a milestone, as a coordinator of an earlier life would have, from wherever they stand. Its outbox rows are settled.
+ * `last` is the event that leads to the milestone itself. */
+export const brought = Effect.fnUntraced(function* (requests: ReadonlyArray<StoredRequest>, to: Milestone, last?: () => RequestEvent) {
   const leases = yield* Leases
   const ledger = yield* RequestLedger
   const names = [...new Set(requests.map(({ partition }) => `partition/${partition}`))]
@@ -94,10 +95,11 @@ export const brought = Effect.fnUntraced(function* (requests: ReadonlyArray<Stor
   assert.equal(held.length, names.length, "nobody owns the partitions yet")
   const epochs = new Map(held.map(({ name, epoch }) => [name, epoch]))
   let now = requests
-  for (const milestone of PATH.slice(0, PATH.indexOf(to as (typeof PATH)[number]) + 1)) {
+  const from = PATH.findIndex((milestone) => milestone === requests[0]?.state) + 1
+  for (const milestone of PATH.slice(from, PATH.findIndex((milestone) => milestone === to) + 1)) {
     const saved = yield* ledger.save(
       now.map((stored) => {
-        const event = facts[milestone]()
+        const event = milestone === to && last !== undefined ? last() : facts[milestone]()
         const decision = decide(stored, event)
         assert(decision.type === "decided")
         return {

@@ -146,6 +146,11 @@ export class SubmissionChain {
     this.elsewhere.set(id, { txHash: random32(), block, isSuccess: true })
   }
 
+  whereFulfilled(id: RequestId): Mined | undefined {
+    const ours = this.mined().find(({ root, isSuccess }) => isSuccess && this.requestsOf.get(root)?.includes(id))
+    return this.elsewhere.get(id) ?? (ours === undefined ? undefined : this.find([ours.hash]))
+  }
+
   private mined(): ReadonlyArray<Transaction & { readonly isSuccess: boolean }> {
     return this.blocks.flatMap(({ transactions }) => transactions)
   }
@@ -218,11 +223,7 @@ export class SubmissionChain {
           if (this.blocks[block.blockNumber]?.ref.blockHash !== block.blockHash) return "gone"
           return block.blockNumber <= this.finalHeight ? "final" : "pending"
         }),
-      fulfilment: (id) =>
-        ask(() => {
-          const ours = this.mined().find(({ root, isSuccess }) => isSuccess && this.requestsOf.get(root)?.includes(id))
-          return this.elsewhere.get(id) ?? (ours === undefined ? undefined : this.find([ours.hash]))
-        })
+      fulfilment: (id) => ask(() => this.whereFulfilled(id))
     })
   }
 }

@@ -1,0 +1,201 @@
+/** The listener does what the block cursor says: every block is stored on the one that it names as its parent, with its requests, or not at all. */
+import { Effect } from "effect"
+import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import { detectedActor } from "../../actors/1-detected.actor.ts"
+import type { DecryptionRequest } from "../../src/domain/request.ts"
+import { requestIdOf, type RequestId } from "../../src/domain/request.ts"
+import { ChainUnavailable, RequestLog, type ReadBlock } from "../../src/journey/1-detected/request-log.port.ts"
+import { DetectionLedger } from "../../src/ledger/detection-ledger.port.ts"
+import { RequestLedger } from "../../src/ledger/request-ledger.port.ts"
+import { aChainId, type LedgerWorld, openLedgerWorld, random32 } from "../support/ledger-world.ts"
+import { aRequest } from "../journey/a-request.ts"
+import type { HeardTelemetry } from "./support/heard-telemetry.ts"
+import { hearWork, inActorWorld, until, withOver } from "./support/actor-world.ts"
+
+let world: LedgerWorld
+beforeAll(async () => void (world = await openLedgerWorld()), 60_000)
+afterAll(() => world.close(), 60_000)
+
+/** Blocks that a test mines and takes back. */
+class Chain {
+  readonly chainId = aChainId()
+  readonly blocks: Array<ReadBlock> = []
+  finalized = 0
+  isUnreachable = false
+  reads = 0
+
+  mine(...facts: ReadonlyArray<DecryptionRequest>): void {
+    const number = this.blocks.length
+    const hash = random32()
+    const requests = facts.map((one, logIndex) => ({ id: requestIdOf(one), facts: one, anchor: { blockNumber: number, blockHash: hash, logIndex } }))
+    this.blocks.push({ number, hash, parentHash: this.blocks.at(-1)?.hash ?? random32(), timestamp: number, requests })
+  }
+
+  takeBack(count: number): void {
+    this.blocks.splice(-count)
+  }
+
+  get log(): RequestLog["Service"] {
+    const ask = <A>(answer: () => A) =>
+      Effect.suspend(() => (this.isUnreachable ? Effect.fail(new ChainUnavailable({ doing: "read", cause: "cut off" })) : Effect.sync(answer)))
+    return {
+      chainId: this.chainId,
+      latest: ask(() => this.blocks.at(-1)!),
+      finalizedNumber: ask(() => this.finalized),
+      readBlock: (number) => ask(() => (this.reads++, this.blocks[number])),
+      headAt: (number) => ask(() => this.blocks[number])
+    }
+  }
+}
+
+const listening = (chain: Chain, worker = "listener") =>
+  detectedActor({ worker, startBlock: 0, pollMs: 5 }).pipe(Effect.provideService(RequestLog, chain.log))
+
+const request = (chain: Chain) => aRequest({ chainId: chain.chainId, deadline: Math.floor(Date.now() / 1_000) + 3_600 })
+const cursorOf = (chain: Chain) => DetectionLedger.use((ledger) => ledger.cursor(chain.chainId))
+const hasRead = (chain: Chain) => Effect.map(cursorOf(chain), (cursor) => cursor?.hash === chain.blocks.at(-1)?.hash)
+const signalsOf = (id: RequestId) =>
+  Effect.promise(() => world.query("SELECT event FROM signal WHERE request_id = $1", [Buffer.from(id.slice(2), "hex")])).pipe(
+    Effect.map((rows) => rows.map((row) => (row["event"] as { type: string }).type))
+  )
+
+/** What was announced as detected, each as often as it was. */
+const detected = ({ facts }: HeardTelemetry) => facts.filter(({ to }) => to === "detected").map(({ requestId }) => requestId).toSorted()
+
+describe("the listener", () => {
+  test("stores each request with its block and announces it once", () => {
+    const chain = new Chain()
+    const asked = [request(chain), request(chain), request(chain)]
+    chain.mine(asked[0]!)
+    chain.mine()
+    chain.mine(asked[1]!)
+    return inActorWorld(world, (telemetry) =>
+      Effect.gen(function* () {
+        const work = yield* hearWork("detected")
+        yield* listening(chain)
+        yield* until("the head is read", hasRead(chain))
+        chain.mine(asked[2]!)
+        yield* until("the new head is read", hasRead(chain))
+        yield* until("all are announced", Effect.sync(() => work.items().length === 3))
+        const ids = asked.map(requestIdOf)
+        expect(work.items().map(({ requestId }) => requestId).toSorted()).toEqual(ids.toSorted())
+        expect(detected(telemetry)).toEqual(ids.toSorted())
+        const stored = yield* RequestLedger.use((ledger) => ledger.load(ids))
+        expect(stored.map(({ version }) => version)).toEqual([1, 1, 1])
+        yield* until("nothing is owed", Effect.map(Effect.promise(() => world.query("SELECT 1 FROM outbox")), ({ length }) => length === 0))
+      })
+    )
+  })
+
+  test("catches up in batches, and reads nothing twice", () => {
+    const chain = new Chain()
+    for (let block = 0; block < 130; block++) chain.mine()
+    return inActorWorld(world, () =>
+      Effect.gen(function* () {
+        yield* listening(chain)
+        yield* until("the head is read", hasRead(chain))
+        expect(chain.reads).toBe(130)
+      })
+    )
+  })
+
+  test("goes on from the ledger after a restart", () => {
+    const chain = new Chain()
+    chain.mine(request(chain))
+    return inActorWorld(world, () =>
+      Effect.gen(function* () {
+        yield* Effect.scoped(Effect.andThen(listening(chain), until("the head is read", hasRead(chain))))
+        chain.mine(request(chain))
+        const reads = chain.reads
+        yield* listening(chain)
+        yield* until("the head is read", hasRead(chain))
+        expect(chain.reads - reads).toBe(1)
+      })
+    )
+  })
+
+  test("walks back to the last common block, tells requests that are gone or elsewhere, and bears new ones", () => {
+    const chain = new Chain()
+    const [stays, gone, moves, comes] = [request(chain), request(chain), request(chain), request(chain)]
+    chain.mine(stays)
+    chain.mine(gone)
+    chain.mine(moves)
+    return inActorWorld(world, (telemetry) =>
+      Effect.gen(function* () {
+        yield* listening(chain)
+        yield* until("the head is read", hasRead(chain))
+        chain.takeBack(2)
+        chain.mine()
+        chain.mine(moves, comes)
+        chain.mine()
+        yield* until("the new head is read", hasRead(chain))
+        expect(yield* signalsOf(requestIdOf(stays))).toEqual([])
+        expect(yield* signalsOf(requestIdOf(gone))).toEqual(["orphaned"])
+        expect(yield* signalsOf(requestIdOf(moves))).toEqual(["moved"])
+        expect(telemetry.counted("reorgs")).toBe(1)
+        expect(detected(telemetry)).toEqual([stays, gone, moves, comes].map(requestIdOf).toSorted())
+      })
+    )
+  })
+
+  test("stops and pages when the chain takes back what it had called final, and stores nothing", () => {
+    const chain = new Chain()
+    for (let block = 0; block < 4; block++) chain.mine()
+    chain.finalized = 3
+    return inActorWorld(world, (telemetry) =>
+      Effect.gen(function* () {
+        yield* listening(chain)
+        yield* until("the head is read", hasRead(chain))
+        const before = yield* cursorOf(chain)
+        chain.takeBack(3)
+        for (let block = 0; block < 5; block++) chain.mine(request(chain))
+        yield* until("somebody is paged", Effect.sync(() => telemetry.errors.length > 0))
+        expect(telemetry.errors).toMatchObject([{ what: "the chain took back final blocks" }])
+        expect(yield* cursorOf(chain)).toEqual(before)
+        expect(telemetry.facts).toEqual([])
+      })
+    )
+  })
+
+  test("lets another listener be faster, and announces nothing that the other has announced", () => {
+    const chain = new Chain()
+    const asked = Array.from({ length: 20 }, () => request(chain))
+    chain.mine(asked[0]!)
+    return inActorWorld(world, (telemetry) =>
+      Effect.gen(function* () {
+        let moved = 0
+        const counting = withOver(DetectionLedger, (real) => ({
+          advance: (step) => real.advance(step).pipe(Effect.tapError((error) => Effect.sync(() => error._tag === "CursorMoved" && moved++)))
+        }))
+        yield* counting(listening(chain, "one"))
+        yield* counting(listening(chain, "other"))
+        for (const one of asked.slice(1)) {
+          chain.mine(one)
+          yield* until("the head is read", hasRead(chain))
+        }
+        yield* until("all are announced", Effect.sync(() => telemetry.facts.length >= asked.length))
+        expect(moved).toBeGreaterThan(0)
+        expect(detected(telemetry)).toEqual(asked.map(requestIdOf).toSorted())
+        expect(telemetry.counted("actor_restarts")).toBe(0)
+      })
+    )
+  })
+
+  test("waits for a chain that cannot be asked, and works out from the ledger where it was", () => {
+    const chain = new Chain()
+    chain.mine()
+    return inActorWorld(world, (telemetry) =>
+      Effect.gen(function* () {
+        yield* listening(chain)
+        yield* until("the head is read", hasRead(chain))
+        chain.isUnreachable = true
+        yield* until("it has noticed", Effect.sync(() => telemetry.counted("actor_restarts") > 0))
+        const asked = request(chain)
+        chain.mine(asked)
+        chain.isUnreachable = false
+        yield* until("the head is read", hasRead(chain))
+        expect(telemetry.facts.map(({ requestId }) => requestId)).toEqual([requestIdOf(asked)])
+      })
+    )
+  })
+})

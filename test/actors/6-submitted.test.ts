@@ -1,0 +1,245 @@
+/** From an attested batch to a final block: queued once, driven by one process at a time, and whatever the chain says was done is done. */
+import { Effect, Exit, Scope } from "effect"
+import assert from "node:assert/strict"
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
+import { type Bell, finalityActor, laneActor, makeBell, submitActor } from "../../actors/6-submitted.actor.ts"
+import { type Milestone, workSubject } from "../../src/domain/journey.ts"
+import type { RequestEvent } from "../../src/domain/outcome.ts"
+import type { AttestedBatch } from "../../src/domain/response.ts"
+import { LaneLedger } from "../../src/ledger/lane-ledger.port.ts"
+import { Leases } from "../../src/ledger/lease.port.ts"
+import { ResultLedger } from "../../src/ledger/result-ledger.port.ts"
+import type { StoredRequest } from "../../src/ledger/stored-request.ts"
+import { Bus } from "../../src/messaging/bus.port.ts"
+import { packWork } from "../../src/messaging/pack.ts"
+import { aChainId, type LedgerWorld, openLedgerWorld, random32, randomAddress } from "../support/ledger-world.ts"
+import { bornRequests, brought, hearOutcomes, inActorWorld, leaveNothingToSweep, until, withOver } from "./support/actor-world.ts"
+import { SubmissionChain } from "./support/submission-chain.ts"
+
+let world: LedgerWorld
+beforeAll(async () => void (world = await openLedgerWorld()), 60_000)
+beforeEach(() => leaveNothingToSweep(world))
+afterAll(() => world.close(), 60_000)
+
+const aChain = () => new SubmissionChain(aChainId())
+const laneOf = (chain: SubmissionChain) => ({ chainId: chain.chainId, address: chain.address })
+
+/** Verified requests that stand under one attested root. */
+const verified = Effect.fnUntraced(function* (chain: SubmissionChain, count: number, deadline?: number) {
+  const requests = yield* Effect.flatMap(bornRequests(count, deadline === undefined ? {} : { deadline }), (all) => brought(all, "threshold-verified"))
+  const batch: AttestedBatch = {
+    attested: { root: random32(), count, epoch: 1, expiry: 2_000_000_000 },
+    chainId: chain.chainId,
+    gateway: randomAddress(),
+    attestation: new Uint8Array(128),
+    responses: requests.map(({ id }) => ({ requestId: id, result: new Uint8Array(32) }))
+  }
+  yield* ResultLedger.use((ledger) => ledger.keep(batch))
+  chain.knows(batch)
+  return { requests, root: batch.attested.root }
+})
+
+const giveOut = Effect.fnUntraced(function* (reached: Milestone, requests: ReadonlyArray<StoredRequest>) {
+  const bus = yield* Bus
+  for (const { body, messageId } of packWork(requests.map(({ id, version }) => ({ requestId: id, version })))) {
+    yield* bus.publish(workSubject(reached), body, messageId)
+  }
+})
+
+const waiting = (chain: SubmissionChain) => LaneLedger.use((ledger) => ledger.waiting(laneOf(chain), 100))
+const holders = Effect.map(Leases.use((leases) => leases.holders), (all) => all.map(({ name, owner }) => `${name} ${owner}`))
+
+describe("the step that submits", () => {
+  test("queues a batch once, however its requests are given out, and rings", () => {
+    const chain = aChain()
+    return inActorWorld(world, () =>
+      Effect.gen(function* () {
+        const { requests, root } = yield* verified(chain, 3)
+        let rings = 0
+        const bell: Bell = { ...makeBell(), ring: () => void rings++ }
+        yield* submitActor(1, bell)
+        yield* giveOut("threshold-verified", requests.slice(0, 2))
+        yield* giveOut("threshold-verified", requests)
+        yield* until("both were worked on", Effect.sync(() => rings === 2))
+        expect((yield* waiting(chain)).map((batch) => batch.root)).toEqual([root])
+      }).pipe(Effect.provide(chain.layer))
+    )
+  })
+
+  test("says nothing while a result is on its way, and says submitted when the chain has it, whoever brought it", () => {
+    const chain = aChain()
+    return inActorWorld(world, () =>
+      Effect.gen(function* () {
+        const { requests } = yield* verified(chain, 2)
+        const outcomes = yield* hearOutcomes
+        yield* submitActor(1, makeBell())
+        chain.fulfilledByOthers(requests[0]!.id)
+        yield* giveOut("threshold-verified", requests)
+        yield* until("one is answered", Effect.sync(() => outcomes.of(requests[0]!.id).length === 1))
+        expect(outcomes.of(requests[0]!.id)).toMatchObject([{ type: "submitted" }])
+        expect(outcomes.of(requests[1]!.id)).toEqual([])
+      }).pipe(Effect.provide(chain.layer))
+    )
+  })
+
+  test("calls a result expired only when the chain's own clock is past the deadline", () => {
+    const chain = aChain()
+    return inActorWorld(world, () =>
+      Effect.gen(function* () {
+        const deadline = Math.floor(Date.now() / 1_000) - 10
+        const { requests } = yield* verified(chain, 1, deadline)
+        const outcomes = yield* hearOutcomes
+        const [request] = requests
+        let rings = 0
+        yield* submitActor(1, { ...makeBell(), ring: () => void rings++ })
+        chain.timestamp = deadline
+        yield* giveOut("threshold-verified", requests)
+        yield* until("it was worked on", Effect.sync(() => rings === 1))
+        chain.timestamp = deadline + 1
+        yield* giveOut("threshold-verified", requests)
+        yield* until("it is answered", Effect.sync(() => outcomes.of(request!.id).length > 0))
+        expect(outcomes.of(request!.id)).toMatchObject([{ type: "expired" }])
+        expect(rings).toBe(2)
+      }).pipe(Effect.provide(chain.layer))
+    )
+  })
+})
+
+describe("a lane's driver", () => {
+  test("tells every request of a mined batch, not only those that queued it", () => {
+    const chain = aChain()
+    return inActorWorld(world, () =>
+      Effect.gen(function* () {
+        const { requests } = yield* verified(chain, 3)
+        const outcomes = yield* hearOutcomes
+        const bell = makeBell()
+        yield* submitActor(1, bell)
+        yield* laneActor(laneOf(chain), "sender", bell)
+        yield* giveOut("threshold-verified", requests.slice(0, 1))
+        yield* until("it is broadcast", Effect.sync(() => chain.broadcasts.length > 0))
+        chain.mine()
+        yield* until("all are told", Effect.sync(() => requests.every(({ id }) => outcomes.of(id).length === 1)))
+        const submitted = requests.flatMap(({ id }) => outcomes.of(id))
+        for (const outcome of submitted) expect(outcome).toMatchObject({ type: "submitted", txHash: chain.broadcasts[0]!.hash })
+      }).pipe(Effect.provide(chain.layer))
+    )
+  })
+
+  test("leaves the lane to whoever holds its lease, and takes over when that one has gone", () => {
+    const chain = aChain()
+    return inActorWorld(world, () =>
+      Effect.gen(function* () {
+        const { requests } = yield* verified(chain, 1)
+        const leases = yield* Leases
+        const held = yield* leases.claim([`lane/${chain.chainId}/${chain.address}`], "somebody else", 60_000)
+        let claims = 0
+        const bell = makeBell()
+        yield* submitActor(1, bell)
+        yield* laneActor(laneOf(chain), "sender", bell).pipe(
+          withOver(Leases, (real) => ({ claim: (...all) => Effect.tap(real.claim(...all), () => Effect.sync(() => claims++)) }))
+        )
+        yield* giveOut("threshold-verified", requests)
+        yield* until("it has asked for the lane", Effect.sync(() => claims > 0))
+        yield* until("the batch waits", Effect.map(waiting(chain), ({ length }) => length === 1))
+        expect(chain.broadcasts).toEqual([])
+        yield* leases.resign(held, "somebody else")
+        yield* until("it is broadcast", Effect.sync(() => chain.broadcasts.length === 1))
+      }).pipe(Effect.provide(chain.layer))
+    )
+  })
+
+  test("gives the lane back when it stops, and does not take it again on the way out", () => {
+    const chain = aChain()
+    return inActorWorld(world, () =>
+      Effect.gen(function* () {
+        const said: Array<string> = []
+        const bell = makeBell()
+        const scope = yield* Scope.make()
+        const noting = withOver(Leases, (real) => ({
+          claim: (...all) => Effect.tap(real.claim(...all), () => Effect.sync(() => said.push("claimed"))),
+          // Somebody rings while the lane is being given back: a round that still ran would claim again.
+          resign: (...all) =>
+            Effect.andThen(
+              real.resign(...all),
+              Effect.sync(() => {
+                said.push("resigned")
+                bell.ring()
+              })
+            ).pipe(Effect.andThen(Effect.sleep("100 millis")))
+        }))
+        yield* Scope.provide(noting(laneActor(laneOf(chain), "sender", bell)), scope)
+        yield* until("it has the lane", Effect.sync(() => said.includes("claimed")))
+        yield* Scope.close(scope, Exit.void)
+        expect(said.at(-1)).toBe("resigned")
+        expect((yield* holders).filter((held) => held.includes(chain.address))).toEqual([])
+      }).pipe(Effect.provide(chain.layer))
+    )
+  })
+})
+
+describe("a bell", () => {
+  test("is heard by everybody who listened before it rang, once", async () => {
+    const bell = makeBell()
+    bell.ring()
+    const [one, other] = [bell.listen(), bell.listen()]
+    bell.ring()
+    await Effect.runPromise(Effect.all([one, other]))
+    const heard = await Effect.runPromise(bell.listen().pipe(Effect.timeoutOption("20 millis")))
+    expect(heard._tag).toBe("None")
+  })
+})
+
+describe("the step that watches for finality", () => {
+  /** A request whose result stands in the newest block. */
+  const submitted = Effect.fnUntraced(function* (chain: SubmissionChain) {
+    const [request] = yield* Effect.flatMap(bornRequests(1), (all) => brought(all, "threshold-verified"))
+    chain.fulfilledByOthers(request!.id)
+    return request!
+  })
+
+  const watched = (chain: SubmissionChain, event: (request: StoredRequest) => Extract<RequestEvent, { type: "submitted" }>) =>
+    Effect.gen(function* () {
+      const request = yield* submitted(chain)
+      const [onChain] = yield* broughtBy([request], event)
+      const outcomes = yield* hearOutcomes
+      yield* finalityActor(1)
+      yield* giveOut("submitted", [onChain!])
+      yield* until("it is answered", Effect.sync(() => outcomes.of(request.id).length > 0))
+      return outcomes.of(request.id)[0]!
+    }).pipe(Effect.scoped, Effect.provide(chain.layer))
+
+  const broughtBy = (requests: ReadonlyArray<StoredRequest>, event: (request: StoredRequest) => RequestEvent) =>
+    Effect.forEach(requests, (request) => Effect.map(brought([request], "submitted", () => event(request)), ([one]) => one))
+
+  const inNewestBlock = (chain: SubmissionChain) => (request: StoredRequest) => {
+    const found = chain.whereFulfilled(request.id)
+    assert(found !== undefined)
+    return { type: "submitted", txHash: found.txHash, block: found.block } as const
+  }
+
+  test("postpones while the block is not final, and finalises when it is", () => {
+    const chain = aChain()
+    return inActorWorld(world, () =>
+      Effect.gen(function* () {
+        expect(yield* watched(chain, inNewestBlock(chain))).toMatchObject({ type: "postponed", reason: "waiting-for-finality" })
+        const isFinal = (request: StoredRequest) => {
+          chain.finalise()
+          return inNewestBlock(chain)(request)
+        }
+        expect(yield* watched(chain, isFinal)).toMatchObject({ type: "finalized" })
+      })
+    )
+  })
+
+  test("follows a result to the block in which it stands now", () => {
+    const chain = aChain()
+    return inActorWorld(world, () =>
+      Effect.gen(function* () {
+        const elsewhere = { blockNumber: 0, blockHash: random32() }
+        const outcome = yield* watched(chain, () => ({ type: "submitted", txHash: random32(), block: elsewhere }))
+        expect(outcome).toMatchObject({ type: "submitted" })
+        expect(outcome).not.toMatchObject({ block: elsewhere })
+      })
+    )
+  })
+})
