@@ -6,34 +6,42 @@
 import { once } from "node:events"
 import * as http from "node:http"
 import * as https from "node:https"
-import { type FetchGetUrlFunc, makeError } from "ethers"
+import { type FetchGetUrlFunc, type FetchRequest, makeError } from "ethers"
 
 /** The receipts of a full block are a few megabytes. */
 const BODY_BYTES_MAX = 64 * 1024 * 1024
 
-export const postWithin =
-  (responseMsMax: number, bodyBytesMax = BODY_BYTES_MAX): FetchGetUrlFunc =>
-  async ({ url, method, headers, body: question }) => {
-    const { request: open } = url.startsWith("https:") ? https : http
+export const postWithin = (responseMsMax: number, bodyBytesMax = BODY_BYTES_MAX): FetchGetUrlFunc => {
+  return async (question) => {
     const signal = AbortSignal.timeout(responseMsMax)
-    const request = open(url, { method, headers: { ...headers, "content-length": question?.length ?? 0 }, signal })
-    // `once` listens for the errors that come before the answer; those after it come out of the answer itself.
-    request.on("error", () => undefined)
-    const answered = once(request, "response") as Promise<[http.IncomingMessage]>
-    request.end(question)
-    const [response] = await answered
-    const chunks: Array<Buffer> = []
-    let bytes = 0
-    for await (const chunk of response as AsyncIterable<Buffer>) {
-      bytes += chunk.length
-      // Leaving the loop destroys the socket.
-      if (bytes > bodyBytesMax) throw makeError(`an answer of more than ${bodyBytesMax} bytes`, "BAD_DATA", { value: undefined })
-      chunks.push(chunk)
-    }
-    return {
-      statusCode: response.statusCode ?? 0,
-      statusMessage: response.statusMessage ?? "",
-      headers: Object.fromEntries(Object.entries(response.headers).map(([name, value]) => [name, String(value)])),
-      body: Buffer.concat(chunks)
+    try {
+      return await post(question, signal, bodyBytesMax)
+    } catch (cause) {
+      throw signal.aborted ? makeError(`no whole answer within ${responseMsMax} ms`, "TIMEOUT") : cause
     }
   }
+}
+
+const post = async ({ url, method, headers, body }: FetchRequest, signal: AbortSignal, bodyBytesMax: number) => {
+  const { request: open } = url.startsWith("https:") ? https : http
+  const request = open(url, { method, headers: { ...headers, "content-length": body?.length ?? 0 }, signal })
+  // `once` listens for the errors that come before the answer; those after it come out of the answer itself.
+  request.on("error", () => undefined)
+  const answered = once(request, "response") as Promise<[http.IncomingMessage]>
+  request.end(body)
+  const [response] = await answered
+  const chunks: Array<Buffer> = []
+  let bytes = 0
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    bytes += chunk.length
+    // Leaving the loop destroys the socket.
+    if (bytes > bodyBytesMax) throw makeError(`an answer of more than ${bodyBytesMax} bytes`, "BAD_DATA", { value: undefined })
+    chunks.push(chunk)
+  }
+  return {
+    statusCode: response.statusCode ?? 0,
+    statusMessage: response.statusMessage ?? "",
+    headers: Object.fromEntries(Object.entries(response.headers).map(([name, value]) => [name, String(value)])),
+    body: Buffer.concat(chunks)
+  }
+}

@@ -1,4 +1,4 @@
-/** One JSON-RPC endpoint of a chain. Every failure of the wire is `ChainUnavailable`; what the chain itself says comes back as data. */
+/** One JSON-RPC endpoint of a chain. Every failure of the wire is `ChainUnavailable`; what the chain says comes back as data. */
 import { Effect, Schema } from "effect"
 import { FetchRequest, isError, type JsonRpcProvider, Network } from "ethers"
 import type { Hex } from "../../domain/hex.ts"
@@ -33,7 +33,7 @@ export interface Rpc {
   readonly ask: <A>(method: string, params: ReadonlyArray<unknown>, form: Schema.Decoder<A>) => Effect.Effect<A, ChainUnavailable>
   /** Undefined when the endpoint has no such block. */
   readonly block: (tag: BlockTag) => Effect.Effect<BlockHeader | undefined, ChainUnavailable>
-  /** eth_call. A block is best named by hash (EIP-1898): an endpoint that does not know it errs instead of answering about another. */
+  /** eth_call. A block is best named by hash (EIP-1898): whoever does not know it errs instead of answering about another. */
   readonly call: (to: Hex, data: string, at: BlockTag) => Effect.Effect<Hex, ChainUnavailable | CallReverted>
   /** Gas that this transaction needs at the latest block. */
   readonly estimate: (tx: Readonly<Record<string, string>>) => Effect.Effect<bigint, ChainUnavailable | CallReverted>
