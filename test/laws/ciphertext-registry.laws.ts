@@ -1,4 +1,4 @@
-/** What every CiphertextRegistry promises `fetch-ciphertext`: what was registered, in the order asked, and nothing for what was not. */
+/** What every CiphertextRegistry promises `fetch-ciphertext`: what was registered, in the order asked, and nothing else. */
 import { randomBytes } from "node:crypto"
 import { Effect } from "effect"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"

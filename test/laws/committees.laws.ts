@@ -37,11 +37,12 @@ export const committeesLaws = (name: string, open: () => Promise<GivenCommittees
       expect(await committee(1)).toEqual({ ...given.first, isRetired: false })
     })
 
-    test.each([
+    const committees = [
       ["bls", 2, 3],
       ["quorum", 1, 1],
       ["bls", 9, 13]
-    ] as const)("a committee that attests by %s, %i of %i, is told so, and is the current one", async (scheme, threshold, nodes) => {
+    ] as const
+    test.each(committees)("one that attests by %s, %i of %i, is told so, and is current", async (scheme, threshold, nodes) => {
       const registered = await given.register(scheme, threshold, nodes)
       expect(await committee(registered.epoch)).toEqual({ ...registered, isRetired: false })
       expect(registered.scheme).toBe(scheme)

@@ -44,6 +44,8 @@ export class EthereumWorld {
   readonly contracts: Contracts
   readonly proxy: RpcProxy
   private readonly scope: Scope.Closeable
+  /** Deriving one from the mnemonic takes milliseconds. */
+  private readonly addresses = new Map<number, Hex>()
 
   static async start(scheme: "bls" | "quorum" = "quorum"): Promise<EthereumWorld> {
     const world = await startWorld(scheme)
@@ -75,7 +77,9 @@ export class EthereumWorld {
   }
 
   address(index: number): Hex {
-    return lower(this.world.chain.address(index))
+    const address = this.addresses.get(index) ?? lower(this.world.chain.address(index))
+    this.addresses.set(index, address)
+    return address
   }
 
   /** A key that the chain has given plenty, for a lane. */

@@ -45,6 +45,9 @@ const told = async (about: Lies, ...names: ReadonlyArray<string>): Promise<Answe
   return askAll(only(questions, ...names))
 }
 
+const withTopic = (logs: ReadonlyArray<RawLog>, index: number, topic: string) =>
+  logs.map((log) => ({ ...log, topics: log.topics.with(index, topic) }))
+
 describe("an endpoint's logs of a block", () => {
   const BLOCK = "a block of requests"
 
@@ -60,8 +63,8 @@ describe("an endpoint's logs of a block", () => {
     ["told twice", (logs) => [...logs, ...logs]],
     ["of another block", (logs) => logs.map((log) => ({ ...log, blockHash: hashOfAnother(staged.open.block.blockHash) }))],
     ["of another contract", (logs) => logs.map((log) => ({ ...log, address: world.contracts.accessList }))],
-    ["of another event", (logs) => logs.map(({ topics, ...log }) => ({ ...log, topics: topics.with(0, hashOfAnother(staged.open.id)) }))],
-    ["of another requester", (logs) => logs.map(({ topics, ...log }) => ({ ...log, topics: topics.with(2, `0x${"00".repeat(31)}01`) }))],
+    ["of another event", (logs) => withTopic(logs, 0, hashOfAnother(staged.open.id))],
+    ["of another requester", (logs) => withTopic(logs, 2, `0x${"00".repeat(31)}01`)],
     ["without contents", (logs) => logs.map((log) => ({ ...log, data: "0x" }))],
     ["null", () => null]
   ])("are caught when they are %s", async (_how, change) => {
@@ -78,8 +81,7 @@ describe("an endpoint's logs of a block", () => {
   })
 
   test("are caught when ids do not follow from the contents, though logs and receipts agree", async () => {
-    const forged = (logs: ReadonlyArray<RawLog>) =>
-      logs.map((log) => ({ ...log, topics: log.topics.with(1, hashOfAnother(staged.open.id)) }))
+    const forged = (logs: ReadonlyArray<RawLog>) => withTopic(logs, 1, hashOfAnother(staged.open.id))
     const answers = await told(
       {
         eth_getLogs: forged,
@@ -157,7 +159,7 @@ describe("an endpoint's word on transactions", () => {
     const names = ["whether a transaction was mined", "a fulfilment", "the permission of a fulfilled request"]
     const about: Lies = {
       eth_getTransactionReceipt: (receipt: object) => ({ ...receipt, transactionHash: another }),
-      eth_getLogs: (logs: ReadonlyArray<RawLog>) => logs.map((log) => ({ ...log, topics: log.topics.with(1, another) }))
+      eth_getLogs: (logs: ReadonlyArray<RawLog>) => withTopic(logs, 1, another)
     }
     expect(await told(about, ...names)).toEqual(Object.fromEntries(names.map((name) => [name, LIE])))
   })

@@ -21,6 +21,8 @@ const everyAnswer = (change: (answer: { readonly id: number | null }) => unknown
   change: (answers) => answers.map(change)
 })
 
+const blockNotFound = { code: -32_000, message: "header not found" }
+
 const FAULTS: Readonly<Record<string, Fault>> = {
   "never answers": { type: "hangs" },
   "answers too late": { type: "delay", ms: RESPONSE_MS_MAX * 2 },
@@ -42,7 +44,7 @@ const FAULTS: Readonly<Record<string, Fault>> = {
   "answers under other ids": everyAnswer((answer) => ({ ...answer, id: Number(answer.id) + 1_000_000 })),
   "answers without a result": everyAnswer(({ id }) => ({ id })),
   "answers every call with a rate limit": everyAnswer(({ id }) => ({ id, error: limitExceeded })),
-  "answers every call with an unknown block": everyAnswer(({ id }) => ({ id, error: { code: -32_000, message: "header not found" } })),
+  "answers every call with an unknown block": everyAnswer(({ id }) => ({ id, error: blockNotFound })),
   "answers every call with an error without words": everyAnswer(({ id }) => ({ id, error: null }))
 }
 
