@@ -63,7 +63,7 @@ export const fetchOne = Effect.fnUntraced(function* (record: CiphertextRecord, b
   if (cached !== undefined) return { type: "fetched", bytes: cached } satisfies Fetched as Fetched
 
   const failures: Array<string> = []
-  for (const [index, location] of record.locations.entries()) {
+  for (const [index, location] of [...new Set(record.locations)].entries()) {
     const answer = yield* Effect.result(download(location, record))
     if (Result.isSuccess(answer) && answer.success !== undefined) {
       yield* cache.put(record.digest, answer.success)
