@@ -48,11 +48,11 @@ const resend = Effect.fnUntraced(function* (coordinator: Coordinator, owned: Rea
   const overdue = yield* ledger.claimOverdue(owned, PAGE, WORK_TIMEOUT_MS)
   const nowMs = yield* Clock.currentTimeMillis
   const late = overdue.filter(isLate(nowMs))
-  const poisoned = overdue.filter((row) => !isLate(nowMs)(row) && row.claims > CLAIMS_MAX && !WAITS_FOR_THE_CHAIN.has(row.state))
+  const poisoned = overdue.filter((row) => !late.includes(row) && row.claims > CLAIMS_MAX && !WAITS_FOR_THE_CHAIN.has(row.state))
   const work = overdue.filter((row) => !late.includes(row) && !poisoned.includes(row) && !isEnd(row.state))
   if (late.length + poisoned.length > 0) {
     yield* coordinator.tell([
-      ...late.map(({ requestId, version, state, lastReason }) => ({ requestId, version, event: endOfTime(state, lastReason) })),
+      ...late.map((row) => ({ requestId: row.requestId, version: row.version, event: expired(row) })),
       ...poisoned.map(({ requestId, version, claims }) => ({
         requestId,
         version,
@@ -73,20 +73,19 @@ const resend = Effect.fnUntraced(function* (coordinator: Coordinator, owned: Rea
   )
 })
 
-/** While a transaction is on its way there is nothing to answer; that may take as long as the chain likes. */
+/** A verified result may be on chain, or on its way there, and that may take as long as the chain likes: only the step that asks the chain can
+ * say how it ends. */
 const WAITS_FOR_THE_CHAIN: ReadonlySet<RequestState> = new Set<RequestState>(["threshold-verified", "submitted"])
 
-/** A verified result may have made it in time: then the chain decides. */
-const endOfTime = (state: RequestState, lastReason: string | null): RequestEvent =>
-  state === "threshold-verified"
-    ? { type: "deadline-passed" }
-    : { type: "expired", detail: lastReason === null ? `in ${state}` : `in ${state}; it was waiting because: ${lastReason}` }
+const expired = ({ state, lastReason }: Overdue): RequestEvent => ({
+  type: "expired",
+  detail: lastReason === null ? `in ${state}` : `in ${state}; it was waiting because: ${lastReason}`
+})
 
-/** In `submitted` the deadline no longer matters: the result is on chain. */
 const isLate =
   (nowMs: number) =>
   ({ deadline, state }: Overdue): boolean =>
-    state !== "submitted" && nowMs > deadline * 1_000 + DEADLINE_SLACK_MS
+    !WAITS_FOR_THE_CHAIN.has(state) && nowMs > deadline * 1_000 + DEADLINE_SLACK_MS
 
 const payOutbox = Effect.fnUntraced(function* (owned: ReadonlyArray<number>) {
   const ledger = yield* RequestLedger

@@ -192,6 +192,21 @@ describe("the step that verifies", () => {
     )
   })
 
+  test("ends a request whose permission was taken back after its shares were given, once so many nodes say no that k cannot say yes", () => {
+    const shares = new ShareWorld(2, 3)
+    return inActorWorld(world, () =>
+      Effect.gen(function* () {
+        const requests = yield* collected(shares, 3)
+        const revoked = { disagreesWith: [requests[1]!.id], because: "not-allowed" }
+        shares.attests[1] = revoked
+        expect((yield* verifying(shares, requests)).map(({ type }) => type), "one no of three").toEqual(Array(3).fill("threshold-verified"))
+        const again = yield* collected(shares, 2)
+        for (const node of [1, 2]) shares.attests[node] = { ...revoked, disagreesWith: [again[1]!.id] }
+        expect(yield* verifying(shares, again)).toMatchObject([{ type: "threshold-verified" }, { type: "refused", reason: "not-allowed" }])
+      })
+    )
+  })
+
   test("does not split a batch because nodes are away", () => {
     const shares = new ShareWorld(2, 2)
     shares.attests[2] = "is away"

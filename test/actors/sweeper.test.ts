@@ -96,17 +96,18 @@ describe("the sweeper", () => {
       })
     ))
 
-  test("lets the chain decide about a verified result whose deadline passed", () =>
+  test("lets the chain decide about a verified result whose deadline passed, as often as it takes, without a word in its history", () =>
     inActorWorld(world, () =>
       Effect.gen(function* () {
         const [request] = yield* brought(yield* bornRequests(1), "threshold-verified")
         yield* passDeadline(request!.id)
         const work = yield* hearWork("threshold-verified")
         yield* sweeping
-        yield* until("the chain is asked", Effect.sync(() => work.items().length > 0))
-        const [now] = yield* reload([request!])
-        expect(work.items()[0]).toEqual({ requestId: request!.id, version: now!.version })
-        expect(now!.state).toBe("threshold-verified")
+        yield* until("the chain is asked", Effect.sync(() => work.items().length === 1))
+        yield* makeOverdue(request!.id, 1) // it could not be asked
+        yield* until("it is asked again", Effect.sync(() => work.items().length === 2))
+        expect(work.items()).toEqual(Array(2).fill({ requestId: request!.id, version: request!.version }))
+        expect(yield* RequestLedger.use((ledger) => ledger.history(request!.id))).toHaveLength(request!.version)
       })
     ))
 

@@ -16,7 +16,7 @@ import { aChainId, randomAddress } from "../../support/ledger-world.ts"
 import { SubmissionChain } from "./submission-chain.ts"
 
 export type ShareBehaviour = "answers" | "lies" | "is away" | "is silent" | "dies" | { readonly refuses: string }
-export type AttestBehaviour = "attests" | "is away" | "refuses" | { readonly disagreesWith: ReadonlyArray<RequestId> }
+export type AttestBehaviour = "attests" | "is away" | "refuses" | { readonly disagreesWith: ReadonlyArray<RequestId>; readonly because?: string }
 
 const GOOD = 1
 const WRONG = 0
@@ -73,8 +73,9 @@ export class ShareWorld {
     const behaviour = this.attests[node] ?? "attests"
     if (behaviour === "is away") return Effect.fail(new NodeUnavailable({ nodeId: node, reason: "timeout", retryAfterMs: 0 }))
     const disagrees = behaviour === "refuses" || (typeof behaviour === "object" && ids.some((id) => behaviour.disagreesWith.includes(id)))
+    const reason = (typeof behaviour === "object" ? behaviour.because : undefined) ?? "result-wrong"
     return disagrees
-      ? Effect.fail(new NodeRefused({ nodeId: node, reason: "result-wrong", detail: "" }))
+      ? Effect.fail(new NodeRefused({ nodeId: node, reason, detail: "" }))
       : Effect.succeed(new Uint8Array(65).fill(node))
   }
 
