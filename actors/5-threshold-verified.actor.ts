@@ -11,6 +11,7 @@ import { attestResults } from "../src/journey/5-threshold-verified/attest-result
 import { fitBatches } from "../src/journey/5-threshold-verified/fit-batches.ts"
 import { ResultLedger } from "../src/ledger/result-ledger.port.ts"
 import type { StoredRequest } from "../src/ledger/stored-request.ts"
+import { tooFew } from "./4-shares-collected.actor.ts"
 import type { NodeBeliefs } from "./kms-node.actor.ts"
 import { combineShares, type Established } from "./runtime/combine-shares.ts"
 import { orWhatTheChainSays } from "./runtime/or-what-the-chain-says.ts"
@@ -103,8 +104,11 @@ const attest = (
           if (error._tag === "NotAttested" && error.refusals > 0 && results.length > 1) {
             return inHalves(results, (half) => attest(committee, half, beliefs))
           }
+          // A permission that was taken back since the shares were given is a no, as it would have been before.
+          const failures = error._tag === "NotAttested" ? error.failures : []
+          const said = tooFew({ isReached: false, answers: [], failures }, committee)
           return Effect.map(
-            outcomeOfFailure(error),
+            said.type === "refused" ? Effect.succeed(said) : outcomeOfFailure(error),
             (outcome): Outcomes => new Map(results.map(({ toAttest }) => [toAttest.requestId, outcome]))
           )
         })

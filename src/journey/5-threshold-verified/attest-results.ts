@@ -5,13 +5,15 @@ import type { Fate } from "../../domain/fate.ts"
 import { fromHex, toHex, type Hex } from "../../domain/hex.ts"
 import { attestationDigest, responseLeaf, resultHashOf, type AttestedBatch, type AttestedRoot } from "../../domain/response.ts"
 import { merkleRoot } from "../../threshold/merkle.ts"
-import { ShareNodes, type NodeError, type ResultToAttest } from "../4-shares-collected/share-node.port.ts"
+import { AnswerInvalid, NodeRefused, NodeUnavailable, ShareNodes, type NodeError, type ResultToAttest } from "../4-shares-collected/share-node.port.ts"
 import { Combiner } from "./combiner.port.ts"
 
 /** Fewer than k nodes attested. `refusals`: nodes that looked and disagreed, so that a batch is worth splitting to find which result. */
 export class NotAttested extends Schema.TaggedError<NotAttested>()("NotAttested", {
   reason: Schema.String,
-  refusals: Schema.Int
+  refusals: Schema.Int,
+  /** What each node said that did not attest. */
+  failures: Schema.Array(Schema.Union([NodeUnavailable, NodeRefused, AnswerInvalid]))
 }) {
   readonly fate: Fate = "retry"
 }
@@ -115,5 +117,5 @@ const notAttested = (failures: ReadonlyArray<NodeError>, liars: ReadonlyArray<No
   const said = failures.map((failure) => `node ${failure.nodeId}: ${failure.reason}`)
   const lied = liars.map((liar) => `node ${liar}: wrong part`)
   const refusals = failures.filter((failure) => failure._tag === "NodeRefused").length
-  return new NotAttested({ reason: [...said, ...lied].join("; ") || "no nodes", refusals })
+  return new NotAttested({ reason: [...said, ...lied].join("; ") || "no nodes", refusals, failures })
 }
