@@ -153,6 +153,31 @@ describe("an endpoint's word on the contracts' state", () => {
   })
 })
 
+describe("an endpoint that lags behind", () => {
+  /** Its newest block is the one before `open`; with `hides`, it shows nothing above it either. */
+  const lagging = async (hides: boolean): Promise<Lies> => {
+    const { blockNumber } = staged.open.block
+    const stale = await world.world.chain.rpc("eth_getBlockByNumber", `0x${(blockNumber - 1).toString(16)}`, false)
+    return {
+      eth_getBlockByNumber: (block: RawBlock, [at]: ReadonlyArray<string>) =>
+        at === "latest" ? stale : hides && Number(at) >= blockNumber ? null : block
+    }
+  }
+
+  test.each([true, false])("says that a block is pending, never that it is gone (hides what is above: %s)", async (hides) => {
+    expect(await told(await lagging(hides), "the finality of a block")).toEqual({ "the finality of a block": "pending" })
+  })
+
+  test("says that a request is not known yet, never that it is denied", async () => {
+    const answers = await told(await lagging(true), "the permission of a request")
+    expect(answers).toMatchObject({ "the permission of a request": { type: "unknown" } })
+  })
+
+  test("has no block yet where others have one", async () => {
+    expect(await told(await lagging(true), "a head")).toEqual({ "a head": undefined })
+  })
+})
+
 describe("an endpoint's word on transactions", () => {
   test("is caught when the receipt or the fulfilment is another's", async () => {
     const another = hashOfAnother(staged.open.id)
