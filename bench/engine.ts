@@ -28,9 +28,9 @@ export interface EngineReport extends EngineFigures {
   readonly stubPortsInProcessBus: EngineFigures
 }
 
-const WARM_UP = 2_000
-const PILE = { steps: 8_000, ports: 4_000 } as const
-const TRIES = 5
+const WARM_UP = 1_000
+const PILE = { steps: 6_000, ports: 3_000 } as const
+const TRIES = 3
 
 export const measureEngineOn = async (stubbed: Stubbed, bus: BusName, seconds: number): Promise<EngineFigures> => {
   const rig = await startEngineRig(stubbed, bus)

@@ -6,7 +6,9 @@
  *
  * Handles are encrypted and registered beforehand. Requests are raised open-loop, many in one transaction.
  */
+import { cpus } from "node:os"
 import { parseArgs } from "node:util"
+import { cpuMsEach, cpuSeconds, type CpuSeconds } from "./support/cpu-time.ts"
 import type { BusName } from "./support/engine-rig.ts"
 import { startJourneyRig } from "./support/journey-rig.ts"
 import { highestHeld, holdRate, saturate, type LoadRun } from "./support/open-loop.ts"
@@ -23,8 +25,10 @@ export interface FullPathFigures {
   readonly states: Readonly<Record<string, Quantiles>>
   /** Working off a pile. */
   readonly saturatedPerSecond: number
-  /** CPU time of the gateway process for each request of the pile, all threads. */
-  readonly gatewayCpuMs: number
+  /** CPU time for each request of the pile, by role: milliseconds, all processes and threads. */
+  readonly cpuMs: CpuSeconds
+  /** What the cores of this machine could carry if they did nothing else: cores * 1000 / sum of the above. */
+  readonly cpuLimitPerSecond: number
   readonly runs: ReadonlyArray<LoadRun>
 }
 
@@ -32,20 +36,21 @@ export interface FullPathReport extends FullPathFigures {
   readonly inProcessBus: FullPathFigures
 }
 
-const WARM_UP = 100
-const PILE = 1_000
-const TRIES = 4
+const WARM_UP = 300
+const PILE = 500
+const TRIES = 3
 /** Each is asked for in turn, and when all were, again: nodes and combiner do the same work for a handle the second time. */
-const HANDLES = 1_500
+const HANDLES = 1_000
 
 export const measureFullPathOn = async (bus: BusName, seconds: number): Promise<FullPathFigures> => {
   const rig = await startJourneyRig({ bus })
   try {
     await rig.client.prepare(HANDLES)
     await saturate(rig, WARM_UP)
-    const cpuBefore = rig.gateway.cpuSeconds()
+    const before = cpuSeconds()
     const saturated = await saturate(rig, PILE)
-    const gatewayCpuMs = rounded(((rig.gateway.cpuSeconds() - cpuBefore) * 1_000) / PILE)
+    const cpuMs = cpuMsEach(before, cpuSeconds(), PILE)
+    const cpuTotalMs = Object.values(cpuMs).reduce((sum, each) => sum + each, 0)
     const windows = new Map<number, number>()
     const hold = (rate: number) => holdRate(rig, rate, seconds, async () => void windows.set(rate, await rig.log.nowMs()))
     const { best, runs } = await highestHeld(Math.max(5, Math.round(saturated * 0.95)), hold, TRIES)
@@ -58,7 +63,8 @@ export const measureFullPathOn = async (bus: BusName, seconds: number): Promise<
       toSubmitted: durations?.toSubmitted ?? { p50: 0, p99: 0 },
       states: durations?.states ?? {},
       saturatedPerSecond: rounded(saturated),
-      gatewayCpuMs,
+      cpuMs,
+      cpuLimitPerSecond: rounded((cpus().length * 1_000) / cpuTotalMs),
       runs
     }
   } finally {

@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: every figure that the project makes a claim about, measured on this machine (docs/benchmarks.md says how).
  *
- *     npm run bench -- [--json] [--only full-path,engine,idle,memory,gas,crypto] [--seconds 20]
+ *     npm run bench -- [--json] [--only full-path,idle,engine,memory,gas,crypto] [--seconds 20]
  *
  * With --json the last line is one JSON object. What was not asked for is null in it.
  */
@@ -16,7 +16,7 @@ import { measureMemory } from "./memory.ts"
 import { describeMachine } from "./support/machine.ts"
 import { tables, type Report } from "./support/report.ts"
 
-const PARTS = ["full-path", "engine", "idle", "memory", "gas", "crypto"] as const
+const PARTS = ["full-path", "idle", "engine", "memory", "gas", "crypto"] as const
 type Part = (typeof PARTS)[number]
 
 const SECONDS_MIN = 3
@@ -49,18 +49,21 @@ const loadAverages: Record<string, number> = {}
 /** One after the other: they would measure each other. */
 const part = async <A>(name: Part, measure: () => Promise<A>): Promise<A | null> => {
   if (!wanted.includes(name)) return null
-  process.stderr.write(`${new Date().toISOString()} ${name}\n`)
   loadAverages[name] = Math.round((loadavg()[0] ?? 0) * 100) / 100
-  return measure()
+  process.stderr.write(`${new Date().toISOString()} ${name}, load average ${loadAverages[name]}\n`)
+  const measured = await measure()
+  // Said at once as well: what comes later may fail, and some of this took minutes.
+  process.stderr.write(`${JSON.stringify(measured)}\n`)
+  return measured
 }
 
 const machine = await describeMachine()
-const crypto = await part("crypto", () => measureCrypto())
-const gas = await part("gas", measureGas)
+const fullPath = await part("full-path", () => measureFullPath(seconds))
 const idleAddedMs = await part("idle", () => measureIdle(IDLE_REQUESTS))
 const engine = await part("engine", () => measureEngine(seconds))
-const fullPath = await part("full-path", () => measureFullPath(seconds))
 const memory = await part("memory", () => measureMemory(IN_FLIGHT, "inProcess"))
+const gas = await part("gas", measureGas)
+const crypto = await part("crypto", () => measureCrypto())
 
 const report: Report = {
   fullPath,

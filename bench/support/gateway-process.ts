@@ -20,12 +20,8 @@ export interface MemoryMiB {
 
 export interface GatewayProcess {
   readonly memory: () => MemoryMiB
-  /** CPU time of the process so far, all threads, seconds. */
-  readonly cpuSeconds: () => number
   readonly stop: () => Promise<void>
 }
-
-const CLOCK_TICKS_PER_SECOND = 100
 
 /** BENCH_PROFILE_DIR: a CPU profile of every thread is written there when it ends. */
 export const startGatewayProcess = async (world: World, settings: Readonly<Record<string, string>> = {}): Promise<GatewayProcess> => {
@@ -59,10 +55,6 @@ export const startGatewayProcess = async (world: World, settings: Readonly<Recor
     Math.round(Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(readFileSync(`/proc/${child.pid}/status`, "utf8"))?.[1] ?? 0) / KIB_PER_MIB)
   return {
     memory: () => ({ rss: status("VmRSS"), peak: status("VmHWM"), anonymous: status("RssAnon") }),
-    cpuSeconds: () => {
-      const fields = readFileSync(`/proc/${child.pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? []
-      return (Number(fields[11]) + Number(fields[12])) / CLOCK_TICKS_PER_SECOND
-    },
     stop: async () => {
       if (child.exitCode === null && child.signalCode === null && child.kill("SIGTERM")) await once(child, "exit")
     }

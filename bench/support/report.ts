@@ -39,7 +39,8 @@ const fullPathRows = ({ inProcessBus, ...nats }: FullPathReport): ReadonlyArray<
   ["detected to finalized, NATS", `p50 ${nats.p50Ms} ms, p99 ${nats.p99Ms} ms`, ""],
   ["detected to submitted, NATS", ms(nats.toSubmitted), ""],
   ...stateRows(nats.states),
-  ["CPU of the gateway process for each request", `${nats.gatewayCpuMs} ms`, ""]
+  ...Object.entries(nats.cpuMs).map(([role, each]): Row => [`    CPU for each request: ${role}`, `${each} ms`, ""]),
+  ["what the cores could carry by that", `${nats.cpuLimitPerSecond}/s`, ">= 100/s"]
 ]
 
 const engineRows = ({ inProcessBus, stubPorts, stubPortsInProcessBus, ...nats }: EngineReport): ReadonlyArray<Row> => [
