@@ -164,10 +164,12 @@ export class EthereumWorld {
     for (const data of calls) {
       const length = (data.length - 2) / 2
       const [size, at] = [toBeHex(length, 2).slice(2), toBeHex(offset, 4).slice(2)]
-      code.push(`61${size}63${at}600039` + `6000600061${size}6000600073${this.contracts.decryptionGateway.slice(2)}5af150`)
+      const copy = `61${size}63${at}600039`
+      const call = `6000600061${size}6000600073${this.contracts.decryptionGateway.slice(2)}5af150`
+      code.push(copy, call)
       offset += length
     }
-    assert(code.every((text) => text.length === CALL_BYTES * 2), "every call has the same length of code")
+    assert(code.join("").length === calls.length * CALL_BYTES * 2, "the data begins where the code says")
     const data = concat([`0x${code.join("")}00`, ...calls])
     const receipt = await this.receipt(() => this.world.chain.account(0).sendTransaction({ data, gasLimit: 5_000_000n }))
     return { caller: lower(receipt.contractAddress!), sent: sentBy(receipt) }
