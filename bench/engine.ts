@@ -1,5 +1,6 @@
 /**
- * How many requests the engine alone carries through its six transitions: real PostgreSQL with fsync, a real bus, one gateway process, and
+ * How many requests the engine alone carries through its six transitions: real PostgreSQL with fsync, a real bus, one gateway
+ * process, and
  * an outside world that answers at once.
  *
  *     node bench/engine.ts [--seconds 20] [--bus nats|inProcess] [--stubbed steps|ports]
@@ -23,7 +24,10 @@ export interface EngineFigures {
 
 export interface EngineReport extends EngineFigures {
   readonly inProcessBus: EngineFigures
-  /** The steps are ours as well: shares, results and lanes go through the ledger, and only the ports behind them answer at once. */
+  /**
+   * The steps are ours as well: shares, results and lanes go through the ledger, and only the ports behind them answer at
+   * once.
+   */
   readonly stubPorts: EngineFigures
   readonly stubPortsInProcessBus: EngineFigures
 }
@@ -64,7 +68,12 @@ export const measureEngine = async (seconds: number): Promise<EngineReport> => (
 
 if (import.meta.main) {
   const { values } = parseArgs({
-    options: { seconds: { type: "string", default: "20" }, bus: { type: "string", default: "nats" }, stubbed: { type: "string", default: "steps" } }
+    options: {
+      seconds: { type: "string", default: "20" },
+      bus: { type: "string", default: "nats" },
+      stubbed: { type: "string", default: "steps" }
+    }
   })
-  console.log(JSON.stringify(await measureEngineOn(values.stubbed as Stubbed, values.bus as BusName, Number(values.seconds)), undefined, 2))
+  const figures = await measureEngineOn(values.stubbed as Stubbed, values.bus as BusName, Number(values.seconds))
+  console.log(JSON.stringify(figures, undefined, 2))
 }

@@ -1,5 +1,6 @@
 /**
- * How many public decryptions one machine carries from a contract's request to a final block, everything real: PostgreSQL with fsync, a bus,
+ * How many public decryptions one machine carries from a contract's request to a final block, everything real: PostgreSQL
+ * with fsync, a bus,
  * an EVM chain, three KMS processes (2 of 3) over mutual TLS, ciphertexts in a store, and the client on the same cores.
  *
  *     node bench/full-path.ts [--seconds 20] [--bus nats|inProcess]
@@ -78,6 +79,8 @@ export const measureFullPath = async (seconds: number): Promise<FullPathReport> 
 })
 
 if (import.meta.main) {
-  const { values } = parseArgs({ options: { seconds: { type: "string", default: "20" }, bus: { type: "string", default: "nats" } } })
+  const { values } = parseArgs({
+    options: { seconds: { type: "string", default: "20" }, bus: { type: "string", default: "nats" } }
+  })
   console.log(JSON.stringify(await measureFullPathOn(values.bus as BusName, Number(values.seconds)), undefined, 2))
 }

@@ -1,6 +1,8 @@
 /**
- * What the gateway adds to a request when nothing else is going on: from detection to finalized, without the time inside ports towards chain
- * and KMS nodes, and without the time that a transaction waits to be mined. Everything is real; one request at a time; the chain mines at
+ * What the gateway adds to a request when nothing else is going on: from detection to finalized, without the time inside
+ * ports towards chain
+ * and KMS nodes, and without the time that a transaction waits to be mined. Everything is real; one request at a time; the
+ * chain mines at
  * once, and the newest block counts as final, so that no time passes that an operator's policy asks for.
  *
  *     node bench/idle.ts [--requests 120] [--bus nats|inProcess] [--states]
@@ -52,7 +54,10 @@ interface Reached extends FactReached {
 }
 
 /** Ports towards chain and KMS nodes, timed. */
-const timedPorts = <R>(context: Context.Context<R | AccessList | CiphertextRegistry | Committees | ShareNodes | ResultContract>, clock: PortClock) =>
+const timedPorts = <R>(
+  context: Context.Context<R | AccessList | CiphertextRegistry | Committees | ShareNodes | ResultContract>,
+  clock: PortClock
+) =>
   context.pipe(
     Context.add(AccessList, clock.timed("AccessList", Context.get(context, AccessList))),
     Context.add(CiphertextRegistry, clock.timed("CiphertextRegistry", Context.get(context, CiphertextRegistry))),
@@ -131,7 +136,10 @@ const judge = (facts: ReadonlyArray<Reached>, spans: ReadonlyArray<Span>, blocks
 const inMempool = (spans: ReadonlyArray<Span>, blocksMs: ReadonlyArray<number>): ReadonlyArray<Span> =>
   spans
     .filter(({ port }) => port === "ResultContract.broadcast")
-    .flatMap(({ fromMs }) => blocksMs.filter((block) => block > fromMs).slice(0, 1).map((toMs) => ({ port: "mempool", fromMs, toMs })))
+    .flatMap(({ fromMs }) => {
+      const toMs = blocksMs.find((block) => block > fromMs)
+      return toMs === undefined ? [] : [{ port: "mempool", fromMs, toMs }]
+    })
 
 const reportOf = (measured: ReadonlyArray<Measured>): IdleFigures => ({
   ...quantiles(measured.map(({ added }) => added)),
@@ -146,6 +154,8 @@ export const measureIdle = async (requests: number): Promise<IdleReport> => ({
 })
 
 if (import.meta.main) {
-  const { values } = parseArgs({ options: { requests: { type: "string", default: "120" }, bus: { type: "string", default: "nats" } } })
+  const { values } = parseArgs({
+    options: { requests: { type: "string", default: "120" }, bus: { type: "string", default: "nats" } }
+  })
   console.log(JSON.stringify(await measureIdleOn(values.bus as BusName, Number(values.requests)), undefined, 2))
 }

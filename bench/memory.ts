@@ -1,5 +1,6 @@
 /**
- * The memory of one gateway process with 10,000 requests in flight: all three KMS nodes are silent, so every request gets as far as its
+ * The memory of one gateway process with 10,000 requests in flight: all three KMS nodes are silent, so every request gets as
+ * far as its
  * ciphertext and stays there, being asked for again and again.
  *
  *     node bench/memory.ts [--requests 10000] [--bus nats|inProcess]
@@ -50,6 +51,8 @@ export const measureMemory = async (requests: number, bus: BusName): Promise<Mem
 }
 
 if (import.meta.main) {
-  const { values } = parseArgs({ options: { requests: { type: "string", default: "10000" }, bus: { type: "string", default: "inProcess" } } })
+  const { values } = parseArgs({
+    options: { requests: { type: "string", default: "10000" }, bus: { type: "string", default: "inProcess" } }
+  })
   console.log(JSON.stringify(await measureMemory(Number(values.requests), values.bus as BusName), undefined, 2))
 }

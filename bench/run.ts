@@ -31,7 +31,11 @@ const refuse = (sentence: string): never => {
 const read = () => {
   try {
     return parseArgs({
-      options: { json: { type: "boolean", default: false }, only: { type: "string", default: PARTS.join(",") }, seconds: { type: "string", default: "20" } }
+      options: {
+        json: { type: "boolean", default: false },
+        only: { type: "string", default: PARTS.join(",") },
+        seconds: { type: "string", default: "20" }
+      }
     }).values
   } catch (error) {
     return refuse(error instanceof Error ? error.message : "these options cannot be read")

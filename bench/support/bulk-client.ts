@@ -33,11 +33,21 @@ export interface BulkClient {
   readonly raise: (count: number) => Promise<void>
 }
 
+interface Compiled {
+  readonly abi: InterfaceAbi
+  readonly evm: { readonly bytecode: { readonly object: string } }
+}
+
 const compile = () => {
   const content = readFileSync(new URL(`./${SOURCE}`, import.meta.url), "utf8")
-  const settings = { evmVersion: "prague", optimizer: { enabled: true }, outputSelection: { "*": { "*": ["abi", "evm.bytecode.object"] } } }
-  const output = JSON.parse(solc.compile(JSON.stringify({ language: "Solidity", sources: { [SOURCE]: { content } }, settings }))) as {
-    readonly contracts?: Record<string, Record<string, { readonly abi: InterfaceAbi; readonly evm: { readonly bytecode: { readonly object: string } } }>>
+  const settings = {
+    evmVersion: "prague",
+    optimizer: { enabled: true },
+    outputSelection: { "*": { "*": ["abi", "evm.bytecode.object"] } }
+  }
+  const input = { language: "Solidity", sources: { [SOURCE]: { content } }, settings }
+  const output = JSON.parse(solc.compile(JSON.stringify(input))) as {
+    readonly contracts?: Record<string, Record<string, Compiled>>
   }
   const compiled = output.contracts?.[SOURCE]?.["BenchRequester"]
   assert(compiled !== undefined, JSON.stringify(output))
@@ -46,7 +56,8 @@ const compile = () => {
 
 export const bulkClient = async (world: World): Promise<BulkClient> => {
   const { contracts, provider, committee } = world
-  const wallet = Wallet.fromPhrase(ANVIL_MNEMONIC).connect(provider) // the account that has deployed and does nothing else any more
+  // The account that has deployed, and does nothing else any more.
+  const wallet = Wallet.fromPhrase(ANVIL_MNEMONIC).connect(provider)
   const { abi, evm } = compile()
   const requester = (await (await new ContractFactory(abi, evm.bytecode.object, wallet).deploy()).waitForDeployment()) as Contract
   const owner = lower(await requester.getAddress())
@@ -59,7 +70,8 @@ export const bulkClient = async (world: World): Promise<BulkClient> => {
 
   const send = async (name: string, gasLimit: bigint, ...values: ReadonlyArray<unknown>) => {
     const data = requester.interface.encodeFunctionData(name, [...values])
-    const signed = await wallet.signTransaction({ type: 2, chainId: contracts.chainId, nonce: nonce++, to: owner, data, gasLimit, ...FEES })
+    const of = { type: 2, chainId: contracts.chainId, nonce: nonce++, to: owner, data, gasLimit, ...FEES }
+    const signed = await wallet.signTransaction(of)
     return (await provider.send("eth_sendRawTransaction", [signed])) as string
   }
 
@@ -73,7 +85,8 @@ export const bulkClient = async (world: World): Promise<BulkClient> => {
   const one = async () => {
     const salt = toHex(randomBytes(32))
     const handle = handleOf({ chainId: contracts.chainId, registry: contracts.ciphertextRegistry, owner, salt })
-    const identity = identityBytes({ chainId: contracts.chainId, registry: fromHex(contracts.ciphertextRegistry), handle: fromHex(handle) })
+    const registry = fromHex(contracts.ciphertextRegistry)
+    const identity = identityBytes({ chainId: contracts.chainId, registry, handle: fromHex(handle) })
     const bytes = sealCiphertext(engine, { publicKey, epoch: committee.epoch, identity }, randomBytes(VALUE_BYTES))
     const digest = toHex(createHash("sha256").update(bytes).digest())
     return { handle, salt, digest, size: bytes.length, location: await upload.put(digest, bytes) }

@@ -1,5 +1,7 @@
-/** CPU time by role of process: who does the work. On a machine that others use as well this says more than a rate, because it does not grow
- * while somebody else is served. */
+/**
+ * CPU time by role of process: who does the work. On a machine that others use as well this says more than a rate, because it
+ * does not grow while somebody else is served.
+ */
 import { readdirSync, readFileSync } from "node:fs"
 
 export type CpuSeconds = Readonly<Record<string, number>>

@@ -1,4 +1,7 @@
-/** A gateway whose outside world answers at once: real PostgreSQL, a real bus, every actor of ours. What is left is what the engine costs. */
+/**
+ * A gateway whose outside world answers at once: real PostgreSQL, a real bus, every actor of ours. What is left is what the
+ * engine costs.
+ */
 import { randomBytes } from "node:crypto"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
@@ -30,8 +33,10 @@ import { CHAIN_ID, StubChain } from "./stub-chain.ts"
 import { stubPorts } from "./stub-ports.ts"
 import { openTransitionLog, type TransitionLog } from "./transition-log.ts"
 
-/** `steps`: the six steps answer at once and do nothing. `ports`: the steps are ours, with shares, results and lanes in the ledger; only the
- * ports behind them answer at once. */
+/**
+ * `steps`: the six steps answer at once and do nothing. `ports`: the steps are ours, with shares, results and lanes in the
+ * ledger; only the ports behind them answer at once.
+ */
 export type Stubbed = "steps" | "ports"
 export type BusName = "nats" | "inProcess"
 
@@ -76,7 +81,14 @@ const optionsOf = (chain: StubChain, wallets: ReadonlyArray<Wallet>, bus: "embed
   workConcurrency: CONCURRENCY,
   chain: {
     rpcUrl: "",
-    contracts: { chainId: CHAIN_ID, startBlock: 0, decryptionGateway: ZERO, accessList: ZERO, ciphertextRegistry: ZERO, committeeRegistry: ZERO },
+    contracts: {
+      chainId: CHAIN_ID,
+      startBlock: 0,
+      decryptionGateway: ZERO,
+      accessList: ZERO,
+      ciphertextRegistry: ZERO,
+      committeeRegistry: ZERO
+    },
     aclFinality: { type: "latest" },
     resultFinality: { type: "latest" },
     pollMs: POLL_MS,
@@ -110,7 +122,12 @@ export const startEngineRig = async (stubbed: Stubbed, busName: BusName): Promis
       Layer.provideMerge(databaseLayer({ connection: postgres.address, applicationName: "portcullis-bench" }))
     ),
     bus === "embedded" ? inProcessBus : natsBus(bus),
-    telemetryLayer({ level: "silent", to: "stderr", worker: options.worker, onFact: ({ to }) => void (finished += to === "finalized" ? 1 : 0) })
+    telemetryLayer({
+      level: "silent",
+      to: "stderr",
+      worker: options.worker,
+      onFact: ({ to }) => void (finished += to === "finalized" ? 1 : 0)
+    })
   )
   await Effect.runPromise(
     Scope.provide(

@@ -24,7 +24,10 @@ export interface GatewayProcess {
 }
 
 /** BENCH_PROFILE_DIR: a CPU profile of every thread is written there when it ends. */
-export const startGatewayProcess = async (world: World, settings: Readonly<Record<string, string>> = {}): Promise<GatewayProcess> => {
+export const startGatewayProcess = async (
+  world: World,
+  settings: Readonly<Record<string, string>> = {}
+): Promise<GatewayProcess> => {
   const profiles = process.env["BENCH_PROFILE_DIR"]
   const child = spawn(process.execPath, [CLI, "gateway"], {
     stdio: ["ignore", "pipe", "pipe"],
@@ -51,8 +54,10 @@ export const startGatewayProcess = async (world: World, settings: Readonly<Recor
       resolve()
     })
   })
-  const status = (name: string): number =>
-    Math.round(Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(readFileSync(`/proc/${child.pid}/status`, "utf8"))?.[1] ?? 0) / KIB_PER_MIB)
+  const status = (name: string): number => {
+    const found = new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(readFileSync(`/proc/${child.pid}/status`, "utf8"))
+    return Math.round(Number(found?.[1] ?? 0) / KIB_PER_MIB)
+  }
   return {
     memory: () => ({ rss: status("VmRSS"), peak: status("VmHWM"), anonymous: status("RssAnon") }),
     stop: async () => {

@@ -1,5 +1,7 @@
-/** The whole path for a bench: PostgreSQL with fsync, a chain with blocks every quarter of a second, three KMS processes, an object store, and
- * one gateway process on either bus. */
+/**
+ * The whole path for a bench: PostgreSQL with fsync, a chain with blocks every quarter of a second, three KMS processes, an
+ * object store, and one gateway process on either bus.
+ */
 import { Effect, Exit, Scope } from "effect"
 import { startWorld, type World, type WorldOptions } from "../../bin/dev-world.ts"
 import { NatsServer } from "../../test/support/nats-server.ts"
@@ -30,7 +32,10 @@ export const startJourneyRig = async ({ bus, world: over, settings }: JourneyRig
   const scope = await Effect.runPromise(Scope.make())
   const nats = bus === "nats" ? await NatsServer.start() : undefined
   const world = await Effect.runPromise(
-    Scope.provide(startWorld({ nodes: 3, threshold: 2, lanes: LANES, anvil: { blockTimeSeconds: BLOCK_SECONDS }, ...over }), scope)
+    Scope.provide(
+      startWorld({ nodes: 3, threshold: 2, lanes: LANES, anvil: { blockTimeSeconds: BLOCK_SECONDS }, ...over }),
+      scope
+    )
   )
   const client = await bulkClient(world)
   const gateway = await startGatewayProcess(world, {

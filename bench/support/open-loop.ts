@@ -1,7 +1,9 @@
-/** Open-loop load: requests are raised at a given rate whether or not those before have ended, so that waiting shows as waiting. A rate is
- * held when, over the whole measured time, the number under way does not grow. */
+/**
+ * Open-loop load: requests are raised at a given rate whether or not those before have ended, so that waiting shows as
+ * waiting. A rate is held when, over the whole measured time, the number under way does not grow.
+ */
 import { setTimeout as pause } from "node:timers/promises"
-import { mean } from "./statistics.ts"
+import { mean, rounded } from "./statistics.ts"
 
 export interface Rig {
   /** Raises so many now; the answer may come before they are detected. */
@@ -56,7 +58,9 @@ export const holdRate = async (rig: Rig, rate: number, seconds: number, onMeasur
   }
   const [first, last] = [samples[0], samples.at(-1)]
   const finishedPerSecond =
-    first === undefined || last === undefined ? 0 : ((last.finished - first.finished) * 1_000) / Math.max(1, last.atMs - first.atMs)
+    first === undefined || last === undefined
+      ? 0
+      : rounded(((last.finished - first.finished) * 1_000) / Math.max(1, last.atMs - first.atMs))
   const isHeld = drainMs !== undefined && underWay.last <= underWay.first * 1.25 + rate * GROWTH_SECONDS * 0.5
   return { rate, isHeld, finishedPerSecond, underWay, drainMs }
 }
@@ -70,8 +74,10 @@ const drained = async (rig: Rig, target: number): Promise<number | undefined> =>
   return undefined
 }
 
-/** How fast a pile of `count` is worked off, requests per second from the first raised to the last finished: the beginning and the end, where
- * not every part is busy, make it a little less than can be held. */
+/**
+ * How fast a pile of `count` is worked off, requests per second from the first raised to the last finished: the beginning and
+ * the end, where not every part is busy, make it a little less than can be held.
+ */
 export const saturate = async (rig: Rig, count: number): Promise<number> => {
   const target = (await rig.finished()) + count
   const startMs = performance.now()
@@ -80,7 +86,9 @@ export const saturate = async (rig: Rig, count: number): Promise<number> => {
   return drainMs === undefined ? 0 : (count * 1_000) / (performance.now() - startMs)
 }
 
-/** Tries `first` and then less, or a little more, until a rate is held that the next step would not hold. At most `tries` runs. */
+/**
+ * Tries `first` and then less, or a little more, until a rate is held that the next step would not hold. At most `tries` runs.
+ */
 export const highestHeld = async (
   first: number,
   hold: (rate: number) => Promise<LoadRun>,

@@ -1,4 +1,6 @@
-/** Notes when ports are at work: every effect of a service is replaced by one that writes down when it began and when it ended. */
+/**
+ * Notes when ports are at work: every effect of a service is replaced by one that writes down when it began and when it ended.
+ */
 import { Effect } from "effect"
 
 export interface Span {

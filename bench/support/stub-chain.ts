@@ -1,8 +1,10 @@
-/** A chain of plain objects: blocks that the bench pours, and a contract that fulfils at once. Stands in for an EVM where the engine alone is
- * measured; it answers as soon as it is asked and must cost as little as possible. */
+/**
+ * A chain of plain objects: blocks that the bench pours, and a contract that fulfils at once. Stands in for an EVM where the
+ * engine alone is measured; it answers as soon as it is asked and must cost as little as possible.
+ */
 import { createHash, randomBytes } from "node:crypto"
 import { Effect, Layer } from "effect"
-import { lower, toHex, type Hex } from "../../src/domain/hex.ts"
+import { fromHex, lower, toHex, type Hex } from "../../src/domain/hex.ts"
 import { ZERO_ADDRESS, type DecryptionRequest, type RequestId } from "../../src/domain/request.ts"
 import { RequestLog, type BlockHead, type ReadBlock } from "../../src/journey/1-detected/request-log.port.ts"
 import { AccessList } from "../../src/journey/2-acl-checked/access-list.port.ts"
@@ -12,12 +14,18 @@ export const CHAIN_ID = 31_337n
 const GATEWAY = toHex(randomBytes(20))
 const LIFETIME_SECONDS = 3_600
 
+interface Sent {
+  readonly ids: ReadonlyArray<RequestId>
+  readonly nonce: number
+  mined: Mined | undefined
+}
+
 export class StubChain {
   /** Sending accounts, lower case. */
   readonly lanes: ReadonlyArray<Hex>
   private readonly blocks: Array<ReadBlock> = []
   private readonly fulfilled = new Map<RequestId, Mined>()
-  private readonly transactions = new Map<Hex, { readonly ids: ReadonlyArray<RequestId>; readonly nonce: number; mined: Mined | undefined }>()
+  private readonly transactions = new Map<Hex, Sent>()
   private readonly nonces = new Map<Hex, number>()
 
   constructor(lanes: ReadonlyArray<string>) {
@@ -68,7 +76,8 @@ export class StubChain {
       estimate: () => Effect.succeed(500_000n),
       sign: (address, batch, { nonce }) =>
         Effect.sync(() => {
-          const rawTx = toHex(Buffer.concat([Buffer.from(address.slice(2), "hex"), randomBytes(32), ...batch.responses.map(({ result }) => result)]))
+          const results = batch.responses.map(({ result }) => result)
+          const rawTx = toHex(Buffer.concat([fromHex(address), randomBytes(32), ...results]))
           const txHash = toHex(createHash("sha256").update(rawTx).digest())
           this.transactions.set(txHash, { ids: batch.responses.map(({ requestId }) => requestId), nonce, mined: undefined })
           return { rawTx, txHash }

@@ -1,4 +1,7 @@
-/** Ports that answer at once with values of the right form and size: ciphertexts, committee, shares, combinations. Nothing here computes. */
+/**
+ * Ports that answer at once with values of the right form and size: ciphertexts, committee, shares, combinations. Nothing here
+ * computes.
+ */
 import { randomBytes } from "node:crypto"
 import { Effect, Layer, Stream } from "effect"
 import { keccakText } from "../../src/domain/abi-words.ts"
@@ -16,6 +19,7 @@ const DIGEST = hex(32)
 const OWNER = hex(20)
 /** As large as a ciphertext of 32 bytes. */
 const CIPHERTEXT = new Uint8Array(randomBytes(240))
+const RECORD = { owner: OWNER, digest: DIGEST, sizeBytes: CIPHERTEXT.length, epoch: 1, locations: [] }
 const RESULT = new Uint8Array(randomBytes(160))
 const SIGMA = new Uint8Array(randomBytes(32))
 const SHARE = new Uint8Array(randomBytes(48))
@@ -26,7 +30,13 @@ export const committee: Committee = {
   epoch: 1,
   suiteId: keccakText("portcullis/native/bls12-381/v1"),
   threshold: 2,
-  nodes: [1, 2, 3].map((id) => ({ id, identity: hex(20), endpoint: `stub-${id}:1`, decryptionKey: hex(96), attestationKey: hex(96) })),
+  nodes: [1, 2, 3].map((id) => ({
+    id,
+    identity: hex(20),
+    endpoint: `stub-${id}:1`,
+    decryptionKey: hex(96),
+    attestationKey: hex(96)
+  })),
   decryptionKey: hex(96),
   attestationKey: hex(96),
   scheme: "bls",
@@ -36,7 +46,7 @@ export const committee: Committee = {
 export const stubPorts = Layer.mergeAll(
   Layer.succeed(CiphertextRegistry, {
     records: (handles) =>
-      Effect.succeed(handles.map((handle) => ({ handle, owner: OWNER, digest: DIGEST, sizeBytes: CIPHERTEXT.length, epoch: 1, locations: [] })))
+      Effect.succeed(handles.map((handle) => ({ handle, ...RECORD })))
   }),
   Layer.succeed(CiphertextCache, { get: () => Effect.succeed(CIPHERTEXT), put: () => Effect.void }),
   Layer.succeed(CiphertextStore, { read: () => Stream.make(CIPHERTEXT), write: () => Effect.succeed("store://stub/0") }),

@@ -36,7 +36,8 @@ step AS (
   FROM transition t JOIN chosen c USING (request_id)
 )
 SELECT to_state AS state,
-       percentile_cont(0.5) WITHIN GROUP (ORDER BY ms)::float8 AS p50, percentile_cont(0.99) WITHIN GROUP (ORDER BY ms)::float8 AS p99,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY ms)::float8 AS p50,
+       percentile_cont(0.99) WITHIN GROUP (ORDER BY ms)::float8 AS p99,
        percentile_cont(0.5) WITHIN GROUP (ORDER BY since_ms)::float8 AS since50,
        percentile_cont(0.99) WITHIN GROUP (ORDER BY since_ms)::float8 AS since99
 FROM step WHERE ms IS NOT NULL GROUP BY to_state ORDER BY min(since_ms)`
@@ -56,12 +57,18 @@ export const openTransitionLog = async (address: PostgresAddress): Promise<Trans
     (await client.query<Row>(text, [...values])).rows
   return {
     query,
-    finished: async () => Number((await query<{ n: string }>("SELECT count(*) AS n FROM transition WHERE to_state = 'finalized'"))[0]?.n ?? 0),
+    finished: async () => {
+      const [row] = await query<{ n: string }>("SELECT count(*) AS n FROM transition WHERE to_state = 'finalized'")
+      return Number(row?.n ?? 0)
+    },
     counts: async () => {
       const rows = await query<{ state: string; n: string }>("SELECT state, count(*) AS n FROM request GROUP BY state")
       return Object.fromEntries(rows.map(({ state, n }) => [state, Number(n)]))
     },
-    nowMs: async () => SECONDS * Number((await query<{ now: number }>("SELECT extract(epoch FROM clock_timestamp())::float8 AS now"))[0]?.now),
+    nowMs: async () => {
+      const [row] = await query<{ now: number }>("SELECT extract(epoch FROM clock_timestamp())::float8 AS now")
+      return (row?.now ?? 0) * SECONDS
+    },
     durations: async (fromMs, toMs) => {
       const rows = await query<StateRow>(BETWEEN, [fromMs, toMs])
       const since = (state: string): Quantiles => {

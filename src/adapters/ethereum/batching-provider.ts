@@ -1,7 +1,10 @@
-/** ethers' JSON-RPC provider, which collects the calls of one turn of the event loop, with a plain way to the wire: its own decodes every
- * answer character by character in JavaScript and copies it twice, a twentieth of what the gateway's main thread does. */
-import { type FetchGetUrlFunc, type FetchRequest, JsonRpcProvider, type JsonRpcPayload, type JsonRpcResult, makeError, type Networkish } from "ethers"
-import type { JsonRpcApiProviderOptions } from "ethers"
+/**
+ * ethers' JSON-RPC provider, which collects the calls of one turn of the event loop, with a plain way to the wire: its own
+ * decodes every answer character by character in JavaScript and copies it twice, a twentieth of what the gateway's main thread
+ * does.
+ */
+import { JsonRpcProvider, makeError } from "ethers"
+import type { FetchGetUrlFunc, FetchRequest, JsonRpcApiProviderOptions, JsonRpcPayload, JsonRpcResult, Networkish } from "ethers"
 
 type Answer = JsonRpcResult | Array<JsonRpcResult>
 
@@ -21,7 +24,8 @@ export class BatchingProvider extends JsonRpcProvider {
     question.setHeader("content-type", "application/json")
     const { statusCode, statusMessage, body } = await this.#post(question)
     if (statusCode < 200 || statusCode >= 300) {
-      throw makeError(`server response ${statusCode} ${statusMessage}`, "SERVER_ERROR", { request: question, info: { statusCode } })
+      const of = { request: question, info: { statusCode } }
+      throw makeError(`server response ${statusCode} ${statusMessage}`, "SERVER_ERROR", of)
     }
     const answer = JSON.parse(Buffer.from(body ?? []).toString("utf8")) as Answer
     return Array.isArray(answer) ? answer : [answer]

@@ -1,7 +1,7 @@
 /**
- * `DecryptionGateway.inspect`, encoded and decoded by hand. It is asked five times for each public request (by the gateway once, by two nodes
- * twice), and ethers' general coder, which builds its parts anew for every call, took a quarter of a node's time. A test holds both to the
- * same bytes. Contract ABI specification, "Formal Specification of the Encoding".
+ * `DecryptionGateway.inspect`, encoded and decoded by hand. It is asked five times for each public request (by the gateway
+ * once, by two nodes twice), and ethers' general coder, which builds its parts anew for every call, took a quarter of a node's
+ * time. A test holds both to the same bytes. Contract ABI specification, "Formal Specification of the Encoding".
  */
 import { id } from "ethers"
 import type { Hex } from "../../domain/hex.ts"
