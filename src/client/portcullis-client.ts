@@ -117,10 +117,14 @@ export class PortcullisClient {
     return this.#deployment.addresses
   }
 
-  /** The committee of an epoch; of the latest when none is named. Records never change, but for being retired. */
+  /** The committee of an epoch; of the newest that is not retired when none is named. Records never change, but for being retired. */
   async committee(epoch?: number): Promise<Committee> {
-    const [latest] = epoch === undefined ? await ask(this.#deployment.committees, "latestEpoch") : [epoch]
-    return readCommittee(this.#deployment, Number(latest))
+    if (epoch !== undefined) return readCommittee(this.#deployment, epoch)
+    const { committees } = this.#deployment
+    const [current] = await ask(committees, "currentEpoch")
+    // Where all are retired the newest is still the one to say so.
+    const [newest] = Number(current) === 0 ? await ask(committees, "latestEpoch") : [current]
+    return readCommittee(this.#deployment, Number(newest))
   }
 
   /**

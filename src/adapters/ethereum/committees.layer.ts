@@ -63,8 +63,8 @@ export const committeesLayer = (rpc: Rpc, contracts: Contracts) => {
 }
 
 const currentEpoch = (rpc: Rpc, contracts: Contracts) =>
-  rpc.call(contracts.committeeRegistry, registryInterface.encodeFunctionData("latestEpoch"), "latest").pipe(
-    Effect.flatMap((answer) => decode(() => Number(registryInterface.decodeFunctionResult("latestEpoch", answer)[0]))),
+  rpc.call(contracts.committeeRegistry, registryInterface.encodeFunctionData("currentEpoch"), "latest").pipe(
+    Effect.flatMap((answer) => decode(() => Number(registryInterface.decodeFunctionResult("currentEpoch", answer)[0]))),
     Effect.catchTag("CallReverted", (cause) => Effect.fail(new ChainUnavailable({ doing: "currentEpoch", cause })))
   )
 
