@@ -1,5 +1,6 @@
-/** shares-collected -> threshold-verified, for up to 32 requests at once: combine and verify, decrypt or combine encrypted, have the committee
- * attest what came out, and keep the attested results sealed in the ledger. Results never leave by the bus. */
+/** shares-collected -> threshold-verified, for up to 32 requests at once: combine and verify, decrypt or combine encrypted,
+ * have the committee attest what came out, and keep the attested results sealed in the ledger. Results never leave by the
+ * bus. */
 import { Effect } from "effect"
 import type { Committee } from "../src/domain/committee.ts"
 import type { Hex } from "../src/domain/hex.ts"
@@ -51,7 +52,8 @@ const verifyApart = (
     )
   )
 
-const sameForAll = (of: ReadonlyArray<{ readonly id: RequestId }>, outcome: StepOutcome): Outcomes => new Map(of.map(({ id }) => [id, outcome]))
+const sameForAll = (of: ReadonlyArray<{ readonly id: RequestId }>, outcome: StepOutcome): Outcomes =>
+  new Map(of.map(({ id }) => [id, outcome]))
 
 const inHalves = <T, E, R>(all: ReadonlyArray<T>, each: (half: ReadonlyArray<T>) => Effect.Effect<Outcomes, E, R>) => {
   const middle = Math.ceil(all.length / 2)
@@ -91,7 +93,8 @@ const costOf = ({ toAttest: { request, result } }: Established) => ({
   callbackGas: request.callbackGas
 })
 
-/** One attestation for all of them. When nodes disagree with a batch, halves are tried, until the one they disagree with stands alone. */
+/** One attestation for all of them. When nodes disagree with a batch, halves are tried, until the one they disagree with
+ * stands alone. */
 const attest = (
   committee: Committee,
   results: ReadonlyArray<Established>,
@@ -138,15 +141,15 @@ const attestAll = Effect.fnUntraced(function* (committee: Committee, results: Re
   ) as Outcomes
 })
 
-/** The results under the roots at which the requests stand: one that was kept before, and whose answer was lost, keeps its first result, and
- * other shares may have combined to other bytes. */
+/** The results under the roots at which the requests stand: one that was kept before, and whose answer was lost, keeps its
+ * first result, and other shares may have combined to other bytes. */
 const standing = Effect.fnUntraced(function* (batch: AttestedBatch, roots: ReadonlyMap<RequestId, Hex>) {
   const ledger = yield* ResultLedger
   const earlier = [...new Set(roots.values())].filter((root) => root !== batch.attested.root)
   const batches = yield* Effect.forEach(earlier, ledger.batch, { concurrency: 4 })
   return new Map(
-    [batch, ...batches].flatMap((one) =>
-      (one?.responses ?? []).filter(({ requestId }) => roots.get(requestId) === one?.attested.root).map(({ requestId, result }) => [requestId, result])
-    )
+    [batch, ...batches]
+      .flatMap((one) => (one?.responses ?? []).filter(({ requestId }) => roots.get(requestId) === one?.attested.root))
+      .map(({ requestId, result }) => [requestId, result])
   )
 })

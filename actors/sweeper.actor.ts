@@ -1,5 +1,5 @@
-/** The liveness guarantee: whatever was lost on the way (a message, a worker, the bus and its store) is noticed here, in the ledger, and
- * sent out again. It decides nothing itself: deadlines and signals are told to the coordinator. */
+/** The liveness guarantee: whatever was lost on the way (a message, a worker, the bus and its store) is noticed here, in the
+ * ledger, and sent out again. It decides nothing itself: deadlines and signals are told to the coordinator. */
 import { Clock, Duration, Effect } from "effect"
 import { isEnd, type Milestone, type RequestState } from "../src/domain/journey.ts"
 import { CLAIMS_MAX, SWEEP_PERIOD_MS, WORK_TIMEOUT_MS } from "../src/domain/limits.ts"
@@ -73,8 +73,8 @@ const resend = Effect.fnUntraced(function* (coordinator: Coordinator, owned: Rea
   )
 })
 
-/** A verified result may be on chain, or on its way there, and that may take as long as the chain likes: only the step that asks the chain can
- * say how it ends. */
+/** A verified result may be on chain, or on its way there, and that may take as long as the chain likes: only the step that
+ * asks the chain can say how it ends. */
 const WAITS_FOR_THE_CHAIN: ReadonlySet<RequestState> = new Set<RequestState>(["threshold-verified", "submitted"])
 
 const expired = ({ state, lastReason }: Overdue): RequestEvent => ({

@@ -1,5 +1,5 @@
-/** Combines the shares of several requests of one committee, in one job. Nodes that lied are named, leave evidence, and are replaced by others,
- * until every request has its result or can have none. */
+/** Combines the shares of several requests of one committee, in one job. Nodes that lied are named, leave evidence, and are
+ * replaced by others, until every request has its result or can have none. */
 import { Clock, Effect } from "effect"
 import type { Committee, NodeId } from "../../src/domain/committee.ts"
 import { wrongShareEvidence } from "../../src/domain/evidence.ts"

@@ -1,4 +1,5 @@
-/** The listener does what the block cursor says: every block is stored on the one that it names as its parent, with its requests, or not at all. */
+/** The listener does what the block cursor says: every block is stored on the one that it names as its parent, with its
+ * requests, or not at all. */
 import { Effect } from "effect"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { detectedActor } from "../../actors/1-detected.actor.ts"
@@ -27,7 +28,8 @@ class Chain {
   mine(...facts: ReadonlyArray<DecryptionRequest>): void {
     const number = this.blocks.length
     const hash = random32()
-    const requests = facts.map((one, logIndex) => ({ id: requestIdOf(one), facts: one, anchor: { blockNumber: number, blockHash: hash, logIndex } }))
+    const anchor = (logIndex: number) => ({ blockNumber: number, blockHash: hash, logIndex })
+    const requests = facts.map((one, logIndex) => ({ id: requestIdOf(one), facts: one, anchor: anchor(logIndex) }))
     this.blocks.push({ number, hash, parentHash: this.blocks.at(-1)?.hash ?? random32(), timestamp: number, requests })
   }
 
@@ -36,8 +38,8 @@ class Chain {
   }
 
   get log(): RequestLog["Service"] {
-    const ask = <A>(answer: () => A) =>
-      Effect.suspend(() => (this.isUnreachable ? Effect.fail(new ChainUnavailable({ doing: "read", cause: "cut off" })) : Effect.sync(answer)))
+    const cutOff = new ChainUnavailable({ doing: "read", cause: "cut off" })
+    const ask = <A>(answer: () => A) => Effect.suspend(() => (this.isUnreachable ? Effect.fail(cutOff) : Effect.sync(answer)))
     return {
       chainId: this.chainId,
       latest: ask(() => this.blocks.at(-1)!),
@@ -60,7 +62,8 @@ const signalsOf = (id: RequestId) =>
   )
 
 /** What was announced as detected, each as often as it was. */
-const detected = ({ facts }: HeardTelemetry) => facts.filter(({ to }) => to === "detected").map(({ requestId }) => requestId).toSorted()
+const detected = ({ facts }: HeardTelemetry) =>
+  facts.filter(({ to }) => to === "detected").map(({ requestId }) => requestId).toSorted()
 
 describe("the listener", () => {
   test("stores each request with its block and announces it once", () => {
@@ -82,7 +85,8 @@ describe("the listener", () => {
         expect(detected(telemetry)).toEqual(ids.toSorted())
         const stored = yield* RequestLedger.use((ledger) => ledger.load(ids))
         expect(stored.map(({ version }) => version)).toEqual([1, 1, 1])
-        yield* until("nothing is owed", Effect.map(Effect.promise(() => world.query("SELECT 1 FROM outbox")), ({ length }) => length === 0))
+        const outbox = Effect.promise(() => world.query("SELECT 1 FROM outbox"))
+        yield* until("nothing is owed", Effect.map(outbox, ({ length }) => length === 0))
       })
     )
   })
@@ -165,7 +169,8 @@ describe("the listener", () => {
       Effect.gen(function* () {
         let moved = 0
         const counting = withOver(DetectionLedger, (real) => ({
-          advance: (step) => real.advance(step).pipe(Effect.tapError((error) => Effect.sync(() => error._tag === "CursorMoved" && moved++)))
+          advance: (step) =>
+            Effect.tapError(real.advance(step), (error) => Effect.sync(() => error._tag === "CursorMoved" && moved++))
         }))
         yield* counting(listening(chain, "one"))
         yield* counting(listening(chain, "other"))

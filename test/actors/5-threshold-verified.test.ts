@@ -1,4 +1,5 @@
-/** Shares become results, and results one attested batch: liars are named and replaced, and nobody's trouble becomes a neighbour's. */
+/** Shares become results, and results one attested batch: liars are named and replaced, and nobody's trouble becomes a
+ * neighbour's. */
 import { Effect } from "effect"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { thresholdVerifiedActor } from "../../actors/5-threshold-verified.actor.ts"
@@ -59,8 +60,11 @@ const verifying = (shares: ShareWorld, requests: ReadonlyArray<StoredRequest>) =
 const rootOf = (outcome: StepOutcome | undefined) => (outcome?.type === "threshold-verified" ? outcome.root : outcome?.type)
 
 const evidenceAbout = (id: RequestId) =>
-  Effect.promise(() => world.query("SELECT node_id FROM evidence WHERE request_id = $1 ORDER BY node_id", [Buffer.from(id.slice(2), "hex")])).pipe(
-    Effect.map((rows) => rows.map((row) => row["node_id"]))
+  Effect.map(
+    Effect.promise(() =>
+      world.query("SELECT node_id FROM evidence WHERE request_id = $1 ORDER BY node_id", [Buffer.from(id.slice(2), "hex")])
+    ),
+    (rows) => rows.map((row) => row["node_id"])
   )
 
 describe("the step that verifies", () => {

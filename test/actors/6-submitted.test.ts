@@ -1,4 +1,5 @@
-/** From an attested batch to a final block: queued once, driven by one process at a time, and whatever the chain says was done is done. */
+/** From an attested batch to a final block: queued once, driven by one process at a time, and whatever the chain says was
+ * done is done. */
 import { Effect, Exit, Scope } from "effect"
 import assert from "node:assert/strict"
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
@@ -26,7 +27,8 @@ const laneOf = (chain: SubmissionChain) => ({ chainId: chain.chainId, address: c
 
 /** Verified requests that stand under one attested root. */
 const verified = Effect.fnUntraced(function* (chain: SubmissionChain, count: number, deadline?: number) {
-  const requests = yield* Effect.flatMap(bornRequests(count, deadline === undefined ? {} : { deadline }), (all) => brought(all, "threshold-verified"))
+  const born = yield* bornRequests(count, deadline === undefined ? {} : { deadline })
+  const requests = yield* brought(born, "threshold-verified")
   const batch: AttestedBatch = {
     attested: { root: random32(), count, epoch: 1, expiry: 2_000_000_000 },
     chainId: chain.chainId,

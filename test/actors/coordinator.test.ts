@@ -1,4 +1,5 @@
-/** Decide, save, dispatch: in this order, whatever is lost, doubled or late, and whoever else believes to own the same partition. */
+/** Decide, save, dispatch: in this order, whatever is lost, doubled or late, and whoever else believes to own the same
+ * partition. */
 import { Deferred, Effect, Fiber } from "effect"
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { coordinator, hearOutcomes as consumeOutcomes, type Coordinator, type Told } from "../../actors/coordinator.actor.ts"
@@ -16,7 +17,8 @@ import { Bus, BusUnavailable } from "../../src/messaging/bus.port.ts"
 import { packOutcomes } from "../../src/messaging/pack.ts"
 import { ParkedMessages } from "../../src/messaging/parked-messages.port.ts"
 import { type LedgerWorld, openLedgerWorld, random32 } from "../support/ledger-world.ts"
-import { bornRequests, brought, facts, hearWork, inActorWorld, leaveNothingToSweep, reload, until, withOver } from "./support/actor-world.ts"
+import { bornRequests, brought, facts, hearWork, inActorWorld, leaveNothingToSweep } from "./support/actor-world.ts"
+import { reload, until, withOver } from "./support/actor-world.ts"
 
 let world: LedgerWorld
 beforeAll(async () => void (world = await openLedgerWorld()), 60_000)
@@ -26,7 +28,9 @@ afterAll(() => world.close())
 const bytea = (id: RequestId): Buffer => Buffer.from(id.slice(2), "hex")
 const ask = (text: string, values: ReadonlyArray<unknown> = []) => Effect.promise(() => world.query(text, values))
 const owedAbout = (id: RequestId) =>
-  Effect.map(ask("SELECT reached FROM outbox WHERE request_id = $1 ORDER BY outbox_id", [bytea(id)]), (rows) => rows.map((row) => row["reached"]))
+  Effect.map(ask("SELECT reached FROM outbox WHERE request_id = $1 ORDER BY outbox_id", [bytea(id)]), (rows) =>
+    rows.map((row) => row["reached"])
+  )
 const settleAll = ask("DELETE FROM outbox")
 
 const owning = (worker: string) => Effect.flatMap(ownPartitions(worker), (partitions) => coordinator(worker, partitions))
@@ -57,13 +61,12 @@ describe("a coordinator", () => {
         const [request] = yield* bornRequests(1)
         yield* settleAll
         const stateWhenPublished: Array<unknown> = []
+        const noteState = Effect.map(ask("SELECT state FROM request WHERE request_id = $1", [bytea(request!.id)]), ([row]) =>
+          stateWhenPublished.push(row?.["state"])
+        )
         const decides = yield* owning("a").pipe(
           withOver(Bus, (real) => ({
-            publish: (...message) =>
-              Effect.andThen(
-                Effect.map(ask("SELECT state FROM request WHERE request_id = $1", [bytea(request!.id)]), ([row]) => stateWhenPublished.push(row?.["state"])),
-                real.publish(...message)
-              )
+            publish: (...message) => Effect.andThen(noteState, real.publish(...message))
           }))
         )
         const work = yield* hearWork("acl-checked")
@@ -86,7 +89,8 @@ describe("a coordinator", () => {
         const decides = yield* owning("a").pipe(
           withOver(Bus, (real) => ({ publish: (subject, ...rest) => (published.push(subject), real.publish(subject, ...rest)) })),
           withOver(RequestLedger, (real) => ({
-            save: (...all) => Effect.andThen(Effect.andThen(Deferred.succeed(isAsked, undefined), Deferred.await(mayCommit)), real.save(...all))
+            save: (...all) =>
+              Effect.andThen(Deferred.succeed(isAsked, undefined), Effect.andThen(Deferred.await(mayCommit), real.save(...all)))
           }))
         )
         const told = yield* Effect.forkChild(decides.tell([about(request!, facts["acl-checked"]())]))
@@ -176,7 +180,9 @@ describe("a coordinator", () => {
       return Effect.gen(function* () {
         const [request] = yield* bornRequests(1)
         const decides = yield* owning("a").pipe(
-          withOver(RequestLedger, (real) => ({ save: (...all) => Effect.suspend(() => (failures-- > 0 ? Effect.fail(away) : real.save(...all))) }))
+          withOver(RequestLedger, (real) => ({
+            save: (...all) => Effect.suspend(() => (failures-- > 0 ? Effect.fail(away) : real.save(...all)))
+          }))
         )
         yield* consumeOutcomes(decides, 0)
         yield* sayOn(0, [item(request!, facts["acl-checked"]())])
@@ -202,7 +208,8 @@ describe("a coordinator", () => {
         isCut = false
         yield* decides.tell([fetched])
         yield* decides.tell([{ requestId: request!.id, version: 3, event: facts["shares-collected"]() }])
-        expect((yield* historyOf(request!.id)).map(({ to }) => to)).toEqual(["detected", "acl-checked", "ciphertext-fetched", "shares-collected"])
+        const history = yield* historyOf(request!.id)
+        expect(history.map(({ to }) => to)).toEqual(["detected", "acl-checked", "ciphertext-fetched", "shares-collected"])
       })
     }))
 

@@ -1,4 +1,5 @@
-/** What this process believes of each node, from its own experience: it orders whom to ask and never decides whether an answer is right. */
+/** What this process believes of each node, from its own experience: it orders whom to ask and never decides whether an
+ * answer is right. */
 import { Clock, Effect } from "effect"
 import { describe, expect, test } from "vitest"
 import { nodeBeliefs, type NodeBeliefs } from "../../actors/kms-node.actor.ts"

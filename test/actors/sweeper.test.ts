@@ -1,4 +1,5 @@
-/** Whatever was lost on the way is noticed in the ledger and sent out again; what nobody can help any more is ended, and nothing else is. */
+/** Whatever was lost on the way is noticed in the ledger and sent out again; what nobody can help any more is ended, and
+ * nothing else is. */
 import { Effect } from "effect"
 import assert from "node:assert/strict"
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
@@ -26,12 +27,11 @@ const settleAll = ask("DELETE FROM outbox")
 const makeOverdue = (id: RequestId, claims = 0) =>
   ask("UPDATE wake SET due = now() - interval '1 second', claims = $2 WHERE request_id = $1", [bytea(id), claims])
 const passDeadline = (id: RequestId) =>
-  ask("WITH w AS (UPDATE wake SET deadline = extract(epoch FROM now())::bigint - 5, due = now() WHERE request_id = $1) UPDATE request SET deadline = extract(epoch FROM now())::bigint - 5 WHERE request_id = $1", [
-    bytea(id)
-  ])
+  ask("UPDATE wake SET deadline = extract(epoch FROM now())::bigint - 5, due = now() WHERE request_id = $1", [bytea(id)])
 const ageOutbox = ask("UPDATE outbox SET written_at = now() - interval '3 seconds'")
 const outboxOf = Effect.fnUntraced(function* (id: RequestId) {
-  return (yield* ask("SELECT outbox_id, reached FROM outbox WHERE request_id = $1 ORDER BY outbox_id", [bytea(id)])).map((row) => row["reached"])
+  const rows = yield* ask("SELECT reached FROM outbox WHERE request_id = $1 ORDER BY outbox_id", [bytea(id)])
+  return rows.map((row) => row["reached"])
 })
 const signalsLeft = Effect.map(ask("SELECT count(*)::int AS n FROM signal"), ([row]) => row?.["n"] as number)
 const stateOf = (id: RequestId) => Effect.map(reload([{ id }]), ([request]) => request!.state)
@@ -87,7 +87,8 @@ describe("the sweeper", () => {
     inActorWorld(world, () =>
       Effect.gen(function* () {
         const [request] = yield* bornRequests(1)
-        yield* RequestLedger.use((ledger) => ledger.postpone([{ requestId: request!.id, version: 1, afterMs: 60_000, reason: "no ciphertext" }]))
+        const { id: requestId } = request!
+        yield* RequestLedger.use((ledger) => ledger.postpone([{ requestId, version: 1, afterMs: 60_000, reason: "no ciphertext" }]))
         yield* passDeadline(request!.id)
         yield* sweeping
         yield* until("it has ended", Effect.map(stateOf(request!.id), (state) => state === "expired"))
@@ -96,7 +97,7 @@ describe("the sweeper", () => {
       })
     ))
 
-  test("lets the chain decide about a verified result whose deadline passed, as often as it takes, without a word in its history", () =>
+  test("asks the chain about a verified result past its deadline, as often as it takes, without a word in its history", () =>
     inActorWorld(world, () =>
       Effect.gen(function* () {
         const [request] = yield* brought(yield* bornRequests(1), "threshold-verified")
@@ -215,6 +216,9 @@ describe("the sweeper", () => {
 })
 
 describe("dispatch", () => {
+  const owed = (requestId: RequestId, deadline: number) =>
+    ({ requestId, version: 1, reached: "detected", outboxId: null, deadline, claim: 0 }) as const
+
   test("settles what the bus has confirmed, and only that, also when several messages about one request are owed", () =>
     inActorWorld(world, () =>
       Effect.gen(function* () {
@@ -225,11 +229,12 @@ describe("dispatch", () => {
         yield* decides.tell([{ requestId: request!.id, version: 1, event: facts["acl-checked"]() }])
         expect(yield* outboxOf(request!.id)).toEqual(["detected", "acl-checked"])
         yield* ageOutbox
-        const owed = yield* RequestLedger.use((ledger) => ledger.owed([0], 0, 10))
-        assert.equal(owed.length, 2)
-        yield* dispatch(owed.map(({ id, ...work }) => ({ ...work, outboxId: id, claim: 0 }))).pipe(
+        const rows = yield* RequestLedger.use((ledger) => ledger.owed([0], 0, 10))
+        assert.equal(rows.length, 2)
+        yield* dispatch(rows.map(({ id, ...work }) => ({ ...work, outboxId: id, claim: 0 }))).pipe(
           withOver(Bus, (real) => ({
-            publish: (subject, body, id) => (subject === workSubject("acl-checked") ? Effect.fail(noBus) : real.publish(subject, body, id))
+            publish: (subject, ...rest) =>
+              subject === workSubject("acl-checked") ? Effect.fail(noBus) : real.publish(subject, ...rest)
           }))
         )
         expect(yield* outboxOf(request!.id)).toEqual(["acl-checked"])
@@ -241,8 +246,6 @@ describe("dispatch", () => {
       Effect.gen(function* () {
         const work = yield* hearWork("detected")
         const ids = [random32(), random32()]
-        const owed = (requestId: RequestId, deadline: number) =>
-          ({ requestId, version: 1, reached: "detected", outboxId: null, deadline, claim: 0 }) as const
         yield* dispatch([owed(ids[0]!, 100), owed(ids[1]!, 200)])
         yield* dispatch([owed(ids[0]!, 100)])
         yield* dispatch([])
@@ -258,7 +261,7 @@ describe("dispatch", () => {
       Effect.gen(function* () {
         const work = yield* hearWork("detected")
         const ids = Array.from({ length: 70 }, random32)
-        yield* dispatch(ids.map((requestId) => ({ requestId, version: 1, reached: "detected", outboxId: null, deadline: 100, claim: 0 })))
+        yield* dispatch(ids.map((requestId) => owed(requestId, 100)))
         yield* until("all are there", Effect.sync(() => work.items().length === 70))
         expect(work.envelopes.map(({ items }) => items.length)).toEqual([32, 32, 6])
       })

@@ -1,4 +1,5 @@
-/** Exactly k nodes are asked at first; another one only for one that fails or is slow, never more than the ledger grants; what came is kept. */
+/** Exactly k nodes are asked at first; another one only for one that fails or is slow, never more than the ledger grants;
+ * what came is kept. */
 import { Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
@@ -34,17 +35,20 @@ const gather = Effect.fnUntraced(function* (shares: ShareWorld, request: StoredR
   return yield* gatherShares(request, shares.committee, holding, yield* orderly)
 })
 
-const aRequest = Effect.map(Effect.flatMap(bornRequests(1, { kind: "user" }), (requests) => brought(requests, "ciphertext-fetched")), ([one]) => one!)
+const aRequest = Effect.gen(function* () {
+  const [request] = yield* brought(yield* bornRequests(1, { kind: "user" }), "ciphertext-fetched")
+  return request!
+})
 
 const heldFor = (request: StoredRequest) =>
-  Effect.map(ShareLedger.use((ledger) => ledger.sharesOf([request.id])), (all) => (all.get(request.id) ?? []).map(({ nodeId }) => nodeId))
-
-const playing = <A, E>(shares: ShareWorld, program: Parameters<typeof inActorWorld<A, E>>[1]) => inActorWorld<A, E>(world, program)
+  Effect.map(ShareLedger.use((ledger) => ledger.sharesOf([request.id])), (all) =>
+    (all.get(request.id) ?? []).map(({ nodeId }) => nodeId)
+  )
 
 describe("gathering shares", () => {
   test("asks exactly k nodes when they answer, and keeps their answers", () => {
     const shares = new ShareWorld(3, 5)
-    return playing(shares, () =>
+    return inActorWorld(world, () =>
       Effect.gen(function* () {
         const request = yield* aRequest
         const gathered = yield* gather(shares, request)
@@ -57,7 +61,7 @@ describe("gathering shares", () => {
 
   test("asks nobody whose answer is held already, and nobody at all when k are", () => {
     const shares = new ShareWorld(2, 4)
-    return playing(shares, () =>
+    return inActorWorld(world, () =>
       Effect.gen(function* () {
         const request = yield* aRequest
         yield* ShareLedger.use((ledger) => ledger.keep([shares.answer(3, request.id)]))
@@ -73,7 +77,7 @@ describe("gathering shares", () => {
     const shares = new ShareWorld(2, 4)
     shares.shares[1] = "is away"
     shares.shares[3] = { refuses: "not-allowed" }
-    return playing(shares, () =>
+    return inActorWorld(world, () =>
       Effect.gen(function* () {
         const request = yield* aRequest
         const gathered = yield* gather(shares, request)
@@ -88,7 +92,7 @@ describe("gathering shares", () => {
     const shares = new ShareWorld(2, 5)
     shares.shares[1] = "is silent"
     shares.shares[3] = "is silent"
-    return playing(shares, (telemetry) =>
+    return inActorWorld(world, (telemetry) =>
       Effect.gen(function* () {
         const request = yield* aRequest
         const gathering = yield* Effect.forkChild(gather(shares, request))
@@ -108,10 +112,10 @@ describe("gathering shares", () => {
 
   test("asks nobody beyond the budget that the ledger grants, whoever spent it", () => {
     const shares = new ShareWorld(2, 4)
-    return playing(shares, () =>
+    return inActorWorld(world, () =>
       Effect.gen(function* () {
         const request = yield* aRequest
-        // An earlier life, with a smaller committee's budget in mind, has asked as many nodes as may ever be asked, but other ones.
+        // An earlier life has asked as many nodes as may ever be asked, but other ones.
         yield* ShareLedger.use((ledger) => ledger.intend([{ requestId: request.id, nodes: [5, 6, 7, 3], budget: 4 }]))
         const gathered = yield* gather(shares, request)
         expect(shares.askedOf(request.id)).toEqual([3])
@@ -122,7 +126,7 @@ describe("gathering shares", () => {
 
   test("has the intent in the ledger before anybody is asked", () => {
     const shares = new ShareWorld(2, 3)
-    return playing(shares, () =>
+    return inActorWorld(world, () =>
       Effect.gen(function* () {
         const request = yield* aRequest
         shares.shares[1] = "is silent"
@@ -141,7 +145,7 @@ describe("gathering shares", () => {
     const shares = new ShareWorld(3, 4)
     shares.shares[2] = "is away"
     shares.shares[3] = { refuses: "unknown-request" }
-    return playing(shares, () =>
+    return inActorWorld(world, () =>
       Effect.gen(function* () {
         const request = yield* aRequest
         expect((yield* gather(shares, request)).isReached).toBe(false)
@@ -156,7 +160,7 @@ describe("gathering shares", () => {
 
   test("never asks a node again that lied about this request", () => {
     const shares = new ShareWorld(2, 3)
-    return playing(shares, () =>
+    return inActorWorld(world, () =>
       Effect.gen(function* () {
         const request = yield* aRequest
         yield* ShareLedger.use((ledger) => ledger.reject(request.id, 1, { proof: "of something" }))
@@ -169,7 +173,7 @@ describe("gathering shares", () => {
   test("asks another node when handling an answer dies, and pages somebody about it", () => {
     const shares = new ShareWorld(2, 3)
     shares.shares[1] = "dies"
-    return playing(shares, (telemetry) =>
+    return inActorWorld(world, (telemetry) =>
       Effect.gen(function* () {
         const request = yield* aRequest
         const gathered = yield* gather(shares, request)
@@ -185,7 +189,14 @@ describe("gathering shares", () => {
 describe("too few shares", () => {
   const committee = aCommitteeRecord(2, 4)
   const refusing = (...nodes: ReadonlyArray<readonly [number, string]>) =>
-    tooFew({ isReached: false, answers: [], failures: nodes.map(([nodeId, reason]) => new NodeRefused({ nodeId, reason, detail: "" })) }, committee)
+    tooFew(
+      {
+        isReached: false,
+        answers: [],
+        failures: nodes.map(([nodeId, reason]) => new NodeRefused({ nodeId, reason, detail: "" }))
+      },
+      committee
+    )
 
   test("is a no when so many nodes say the same no that k others cannot be found", () => {
     const outcome = refusing([1, "not-allowed"], [2, "not-allowed"], [3, "not-allowed"])
@@ -224,7 +235,7 @@ describe("the step that collects shares", () => {
 
   test("names the nodes whose shares are held", () => {
     const shares = new ShareWorld(2, 3)
-    return playing(shares, () =>
+    return inActorWorld(world, () =>
       Effect.gen(function* () {
         expect(yield* collecting(shares, [yield* aRequest])).toEqual([{ type: "shares-collected", nodes: [1, 2] }])
       })
@@ -234,7 +245,7 @@ describe("the step that collects shares", () => {
   test("asks the chain when nodes will not help: somebody else may have fulfilled the request", () => {
     const shares = new ShareWorld(2, 2)
     shares.shares[1] = { refuses: "unknown-request" }
-    return playing(shares, () =>
+    return inActorWorld(world, () =>
       Effect.gen(function* () {
         const request = yield* aRequest
         yield* Effect.sync(() => shares.chain.fulfilledByOthers(request.id))
@@ -246,7 +257,7 @@ describe("the step that collects shares", () => {
   test("halts a request whose committee is misconfigured, and postpones one whose nodes are away", () => {
     const shares = new ShareWorld(2, 2)
     shares.shares[1] = "is away"
-    return playing(shares, () =>
+    return inActorWorld(world, () =>
       Effect.gen(function* () {
         expect(yield* collecting(shares, [yield* aRequest])).toMatchObject([{ type: "postponed", retryAfterMs: 1_000 }])
         shares.isEpochUnusable = true

@@ -1,5 +1,5 @@
-/** One sending account: signed bytes are stored before anybody sees them, any attempt may be the one that is mined, and a nonce carries one
- * batch for ever, whatever endpoints answer and wherever the process dies. */
+/** One sending account: signed bytes are stored before anybody sees them, any attempt may be the one that is mined, and a
+ * nonce carries one batch for ever, whatever endpoints answer and wherever the process dies. */
 import { Clock, Effect, Exit } from "effect"
 import fc from "fast-check"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
@@ -198,7 +198,7 @@ describe("a lane", () => {
     expect(lane.chain.broadcasts.at(-1)).toMatchObject({ nonce: 1, root })
   })
 
-  test("spends no nonce on a batch that is fulfilled already, that nobody holds any more, or that the contract would reject", async () => {
+  test("spends no nonce on a batch that is fulfilled, that nobody holds any more, or that the contract would reject", async () => {
     const lane = new LaneWorld(world)
     const [done, gone, bad, good] = await lane.queue(4)
     lane.chain.fulfilledByOthers(lane.batches.get(done!)!.responses[0]!.requestId)
@@ -290,7 +290,8 @@ const happening: fc.Arbitrary<Happening> = fc.oneof(
       ms: fc.constantFrom(500, rebroadcastAfterMs, bumpAfterMs, foreignAfterMs)
     })
   },
-  fc.record({ type: fc.constantFrom("taken back" as const, "foreign" as const, "pool lost" as const, "final" as const, "unreachable" as const) }),
+  fc.record({ type: fc.constantFrom("taken back" as const, "foreign" as const, "pool lost" as const) }),
+  fc.record({ type: fc.constantFrom("final" as const, "unreachable" as const) }),
   fc.record({ type: fc.constant("death" as const), death: fc.constantFrom<Death>("after take", "after save") }),
   fc.record({ type: fc.constant("faults" as const), faults: fc.array(fault, { minLength: 1, maxLength: 3 }) })
 )

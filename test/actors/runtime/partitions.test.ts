@@ -1,4 +1,5 @@
-/** Who may write to a partition: one process at a time by the ledger's epoch, and nobody who cannot be sure of its lease any more. */
+/** Who may write to a partition: one process at a time by the ledger's epoch, and nobody who cannot be sure of its lease any
+ * more. */
 import { Clock, Effect, Exit, Scope } from "effect"
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { coordinator, type Coordinator } from "../../../actors/coordinator.actor.ts"
@@ -27,7 +28,8 @@ const expireAll = ask("UPDATE lease SET until = now() - interval '1 millisecond'
 const holders = Effect.map(Leases.use((leases) => leases.holders), (all) => [...new Set(all.map(({ owner }) => owner))].toSorted())
 const everything = Array.from({ length: PARTITIONS }, (_, partition) => partition)
 
-/** Claims once and then hears nothing from the database any more, without an error: a half-open connection, or a process that is paused. */
+/** Claims once and then hears nothing from the database any more, without an error: a half-open connection, or a process that
+ * is paused. */
 const cutOffAfterFirstClaim = () => {
   let claims = 0
   return withOver(Leases, (real) => ({ claim: (...all) => (claims++ === 0 ? real.claim(...all) : Effect.never) }))
@@ -109,7 +111,9 @@ describe("owning partitions", () => {
       return Effect.gen(function* () {
         const { value: owned } = yield* started(
           ownPartitions("patient").pipe(
-            withOver(Leases, (real) => ({ claim: (...all) => Effect.suspend(() => (claims++ === 1 ? Effect.fail(away) : real.claim(...all))) }))
+            withOver(Leases, (real) => ({
+              claim: (...all) => Effect.suspend(() => (claims++ === 1 ? Effect.fail(away) : real.claim(...all)))
+            }))
           )
         )
         const epoch = owned.epochOf(0)

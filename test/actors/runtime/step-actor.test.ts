@@ -34,7 +34,8 @@ const noting = (answer: (request: StoredRequest) => StepOutcome | null = fact) =
   return { asked, perform }
 }
 
-const itemsOf = (requests: ReadonlyArray<StoredRequest>): ReadonlyArray<WorkItem> => requests.map(({ id, version }) => ({ requestId: id, version }))
+const itemsOf = (requests: ReadonlyArray<StoredRequest>): ReadonlyArray<WorkItem> =>
+  requests.map(({ id, version }) => ({ requestId: id, version }))
 
 const hint = Effect.fnUntraced(function* (reached: Milestone, items: ReadonlyArray<WorkItem>, deadlineMs?: number) {
   const bus = yield* Bus
@@ -122,7 +123,9 @@ describe("a step actor", () => {
         const outcomes = yield* hearOutcomes
         const { asked, perform } = noting()
         yield* stepActor("detected", 1, perform).pipe(
-          withOver(RequestLedger, (real) => ({ load: (ids) => Effect.suspend(() => (failures-- > 0 ? Effect.fail(later) : real.load(ids))) }))
+          withOver(RequestLedger, (real) => ({
+            load: (ids) => Effect.suspend(() => (failures-- > 0 ? Effect.fail(later) : real.load(ids)))
+          }))
         )
         yield* hint("detected", itemsOf([request!]))
         yield* until("it is answered", Effect.sync(() => outcomes.of(request!.id).length === 1))

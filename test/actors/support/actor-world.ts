@@ -1,4 +1,5 @@
-/** What actors stand on: a real ledger, the real in-process bus, and telemetry that remembers. Services can be made to fail for one test. */
+/** What actors stand on: a real ledger, the real in-process bus, and telemetry that remembers. Services can be made to fail
+ * for one test. */
 import assert from "node:assert/strict"
 import { type Context, Effect, type Scope } from "effect"
 import { setTimeout as pause } from "node:timers/promises"
@@ -44,7 +45,11 @@ export const until = Effect.fnUntraced(function* <E, R>(what: string, look: Effe
 /** Requests on a chain of their own, as a listener would have stored them. */
 export const bornRequests = Effect.fnUntraced(function* (
   count: number,
-  given: Partial<DecryptionRequest> & { readonly partition?: number; readonly snapshot?: unknown; readonly machineVersion?: number } = {}
+  given: Partial<DecryptionRequest> & {
+    readonly partition?: number
+    readonly snapshot?: unknown
+    readonly machineVersion?: number
+  } = {}
 ) {
   const { snapshot, machineVersion = MACHINE_VERSION, ...facts } = given
   const chainId = aChainId()
@@ -85,9 +90,13 @@ export const facts = {
 
 const PATH = ["acl-checked", "ciphertext-fetched", "shares-collected", "threshold-verified", "submitted"] as const
 
-/** Brings requests to a milestone, as a coordinator of an earlier life would have, from wherever they stand. Its outbox rows are settled.
- * `last` is the event that leads to the milestone itself. */
-export const brought = Effect.fnUntraced(function* (requests: ReadonlyArray<StoredRequest>, to: Milestone, last?: () => RequestEvent) {
+/** Brings requests to a milestone, as a coordinator of an earlier life would have, from wherever they stand. Its outbox rows
+ * are settled. `last` is the event that leads to the milestone itself. */
+export const brought = Effect.fnUntraced(function* (
+  requests: ReadonlyArray<StoredRequest>,
+  to: Milestone,
+  last?: () => RequestEvent
+) {
   const leases = yield* Leases
   const ledger = yield* RequestLedger
   const names = [...new Set(requests.map(({ partition }) => `partition/${partition}`))]

@@ -1,4 +1,5 @@
-/** A sending account on a real lane ledger and a chain in memory, driven round by round, whose process may die after any write. */
+/** A sending account on a real lane ledger and a chain in memory, driven round by round, whose process may die after any
+ * write. */
 import { Cause, Clock, Effect, Exit, Layer } from "effect"
 import assert from "node:assert/strict"
 import { laneRound, type MinedBatch } from "../../../actors/runtime/lane.ts"
@@ -73,7 +74,8 @@ export class LaneWorld {
   }
 
   enqueue({ attested, responses }: AttestedBatch): Promise<unknown> {
-    return this.run(LaneLedger.use((ledger) => ledger.enqueue(this.lane, attested.root, responses.map(({ requestId }) => requestId))))
+    const ids = responses.map(({ requestId }) => requestId)
+    return this.run(LaneLedger.use((ledger) => ledger.enqueue(this.lane, attested.root, ids)))
   }
 
   claim(owner = "sender"): Promise<Lease> {
@@ -87,10 +89,16 @@ export class LaneWorld {
     )
   }
 
-  /** One round, as whoever has the lease would do it. A death is noticed by the supervisor, and the next round starts from the ledger. */
+  /** One round, as whoever has the lease would do it. A death is noticed by the supervisor, and the next round starts from
+   * the ledger. */
   async round(): Promise<Exit.Exit<unknown, unknown>> {
     const lease = await this.claim()
-    const dies = (at: Death) => Effect.suspend(() => (this.death === at ? ((this.death = undefined), Effect.fail(died)) : Effect.void))
+    const dies = (at: Death) =>
+      Effect.suspend(() => {
+        if (this.death !== at) return Effect.void
+        this.death = undefined
+        return Effect.fail(died)
+      })
     const watched = withOver(LaneLedger, (real) => ({
       take: (lane, held, slot) =>
         Effect.tap(real.take(lane, held, slot), (isTaken) => {

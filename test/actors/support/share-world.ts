@@ -9,7 +9,13 @@ import { CiphertextCache } from "../../../src/journey/3-ciphertext-fetched/ciphe
 import { CiphertextRegistry } from "../../../src/journey/3-ciphertext-fetched/ciphertext-registry.port.ts"
 import { CiphertextStore } from "../../../src/journey/3-ciphertext-fetched/ciphertext-store.port.ts"
 import { Committees, EpochUnusable } from "../../../src/journey/4-shares-collected/committee.port.ts"
-import { type NodeError, NodeRefused, NodeUnavailable, type ResultToAttest, ShareNodes } from "../../../src/journey/4-shares-collected/share-node.port.ts"
+import {
+  type NodeError,
+  NodeRefused,
+  NodeUnavailable,
+  type ResultToAttest,
+  ShareNodes
+} from "../../../src/journey/4-shares-collected/share-node.port.ts"
 import { type Combined, Combiner, type CombineTask } from "../../../src/journey/5-threshold-verified/combiner.port.ts"
 import { aCommitteeRecord } from "../../journey/a-request.ts"
 import { aChainId, randomAddress } from "../../support/ledger-world.ts"

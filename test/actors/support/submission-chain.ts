@@ -1,5 +1,5 @@
-/** A chain as a lane sees it, in memory: one account's nonces, a mempool that takes replacements, blocks, reorganisations and finality.
- * Answers can be made wrong or lost, as an endpoint's are. */
+/** A chain as a lane sees it, in memory: one account's nonces, a mempool that takes replacements, blocks, reorganisations and
+ * finality. Answers can be made wrong or lost, as an endpoint's are. */
 import { createHash } from "node:crypto"
 import { Effect, Layer } from "effect"
 import { type Hex, toHex } from "../../../src/domain/hex.ts"
@@ -29,7 +29,8 @@ interface Block {
   readonly transactions: ReadonlyArray<Transaction & { readonly isSuccess: boolean }>
 }
 
-/** What an endpoint does with a broadcast: the truth; take it and lose the answer; say so and forget it; or fail before anything happened. */
+/** What an endpoint does with a broadcast: the truth; take it and lose the answer; say so and forget it; or fail before
+ * anything happened. */
 export type Fault = "truth" | "answer lost" | "forgotten" | "unreachable"
 
 const FOREIGN: Hex = `0x${"f0".repeat(32)}`
@@ -46,7 +47,7 @@ export class SubmissionChain {
   readonly chainId: bigint
   readonly address = randomAddress()
   /** Every broadcast that was attempted, in order. */
-  readonly broadcasts: Array<{ readonly rawTx: Hex; readonly nonce: number; readonly root: Hex; readonly hash: Hex; readonly fee: bigint }> = []
+  readonly broadcasts: Array<Transaction & { readonly rawTx: Hex }> = []
   market: Fees = { maxFeePerGas: 1_000n, maxPriorityFeePerGas: 100n }
   /** Consumed one by one by broadcasts; afterwards all are the truth. */
   faults: Array<Fault> = []
@@ -198,7 +199,9 @@ export class SubmissionChain {
       fees: ask(() => this.market),
       estimate: (_address, { attested }) =>
         asked((): Effect.Effect<bigint, SubmissionRejected> =>
-          this.rejected.has(attested.root) ? Effect.fail(new SubmissionRejected({ reason: "AttestationInvalid" })) : Effect.succeed(200_000n)
+          this.rejected.has(attested.root)
+            ? Effect.fail(new SubmissionRejected({ reason: "AttestationInvalid" }))
+            : Effect.succeed(200_000n)
         ),
       sign: (_address, { attested }, { nonce, fees }) =>
         Effect.sync(() => {
