@@ -107,7 +107,8 @@ describe("the sweeper", () => {
         yield* until("the chain is asked", Effect.sync(() => work.items().length === 1))
         yield* makeOverdue(request!.id, 1) // it could not be asked
         yield* until("it is asked again", Effect.sync(() => work.items().length === 2))
-        expect(work.items()).toEqual(Array(2).fill({ requestId: request!.id, version: request!.version }))
+        const again = { requestId: request!.id, version: request!.version }
+        expect(work.items()).toEqual([again, again])
         expect(yield* RequestLedger.use((ledger) => ledger.history(request!.id))).toHaveLength(request!.version)
       })
     ))
