@@ -1,5 +1,6 @@
-/** `portcullis evidence verify`: the judge of an evidence file, on any machine. Without a chain it judges under the committee record in the file,
- * and says that nobody vouches for that record; with a chain (or a record kept elsewhere) the file has to agree with that one. */
+/** `portcullis evidence verify`: the judge of an evidence file, on any machine. With a chain, the file has to agree with the committee record
+ * there. Without one it judges under the record in the file, and that proves nothing to anybody: whoever forges a record with keys of his own,
+ * and leaves an honest node's identity in it, makes that node's honest answers look wrong. */
 import { Effect, type Scope } from "effect"
 import { readCommittee } from "../../src/adapters/ethereum/committees.layer.ts"
 import { startEngine } from "../../src/adapters/worker-threads/engine-choice.ts"
@@ -29,8 +30,8 @@ const verifyAnswer = Effect.fnUntraced(function* (file: string, flags: VerifyFla
   const trust = vouchedBy === "chain" ? `the committee registry of chain ${anchor.chainId}` : "the record in the file: give --rpc and --deployment for the chain's"
   return {
     json: { ...verdict, vouchedBy, foundAtMs: evidence.foundAtMs },
-    lines: [...verdictLines(verdict), `record     ${trust}`],
-    exitCode: verdict.type === "proved" ? 0 : 1
+    lines: [...verdictLines(verdict, vouchedBy), `record     ${trust}`],
+    exitCode: verdict.type === "proved" && vouchedBy === "chain" ? 0 : 1
   }
 })
 
@@ -76,11 +77,11 @@ const WHY_NOT: Readonly<Record<NotProved, string>> = {
   "shares-right": "the shares are right: the node told the truth"
 }
 
-const verdictLines = (verdict: EvidenceVerdict): ReadonlyArray<string> =>
+const verdictLines = (verdict: EvidenceVerdict, vouchedBy: Anchored["vouchedBy"]): ReadonlyArray<string> =>
   verdict.type === "not-proved"
     ? [`NOT PROVED ${WHY_NOT[verdict.reason]}`]
     : [
-        `PROVED     node ${verdict.nodeId} (${verdict.identity}) signed ${wrongIn(verdict.wrong)}`,
+        `${vouchedBy === "chain" ? "PROVED    " : "UNVOUCHED "} node ${verdict.nodeId} (${verdict.identity}) signed ${wrongIn(verdict.wrong)}`,
         `request    ${verdict.requestId}`
       ]
 

@@ -326,10 +326,10 @@ describe("evidence against a lying node", () => {
     assert.match((await well(["request", "show", request])).output, /^liar {7}node 1: portcullis evidence export /m)
   })
 
-  test("is proved offline, with a word on who vouches for the record", async () => {
+  test("is read offline, but proves nothing to anybody as long as nobody vouches for the record", async () => {
     const { code, output } = await portcullis(["evidence", "verify", file])
-    assert.equal(code, 0)
-    assert.match(output, /^PROVED {5}node 1 \(0x[0-9a-f]{40}\) signed a wrong share for handle 1/)
+    assert.equal(code, 1)
+    assert.match(output, /^UNVOUCHED {2}node 1 \(0x[0-9a-f]{40}\) signed a wrong share for handle 1/)
     assert.match(output, /^record {5}the record in the file: give --rpc/m)
   })
 
