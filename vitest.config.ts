@@ -9,14 +9,14 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/architecture/**", "test/system/**", "test/contracts/**", "test/laws/**", "test/adapters/**", "test/client/**"],
+          exclude: ["test/architecture/**", "test/system/**", "test/contracts/**", "test/laws/**", "test/adapters/**", "test/client/**", "test/actors/**"],
           testTimeout: 60_000
         }
       },
       {
         test: {
           name: "servers",
-          include: ["contracts", "laws", "adapters", "client"].map((folder) => `test/${folder}/**/*.test.ts`),
+          include: ["contracts", "laws", "adapters", "client", "actors"].map((folder) => `test/${folder}/**/*.test.ts`),
           testTimeout: 120_000,
           hookTimeout: 120_000
         }

@@ -13,6 +13,8 @@ import { Telemetry } from "../../src/telemetry/telemetry.port.ts"
 
 /** geth keeps at most 64 executable transactions of an account; half of that leaves room for replacements. */
 const UNMINED_MAX = 32
+/** Mined slots whose finality is asked for at once. */
+const MINED_AT_ONCE = 8
 /** A slot that keeps asking for one thing after the other is left for the next round. */
 const STEPS_PER_ROUND_MAX = 8
 
@@ -33,16 +35,20 @@ export const laneRound = Effect.fnUntraced(function* <E, R>(
   const telemetry = yield* Telemetry
   const { nextNonce, slots } = yield* ledger.open(lane)
   telemetry.gauge("lane_open_slots", slots.length, lane.address)
+  const { mined = [], unmined = [] } = Object.groupBy(slots, ({ snapshot }) =>
+    isMined(snapshot as TransactionLaneSnapshot) ? "mined" : "unmined"
+  )
   let minedNow = 0
-  for (const slot of slots) {
-    const mined = yield* driveSlot(lane, lease, slot)
-    if (mined === undefined) continue
+  for (const slot of unmined) {
+    const seen = yield* driveSlot(lane, lease, slot)
+    if (seen === undefined) continue
     minedNow += 1
-    yield* announce(mined)
+    yield* announce(seen)
   }
-  const unmined = slots.filter(({ snapshot }) => (snapshot as TransactionLaneSnapshot).value !== "mined").length
-  const sent = unmined < UNMINED_MAX ? yield* sendWaiting(lane, lease, nextNonce, UNMINED_MAX - unmined) : 0
-  return { isWaiting: unmined + sent > 0, hasMoved: minedNow + sent > 0 }
+  const sent = unmined.length < UNMINED_MAX ? yield* sendWaiting(lane, lease, nextNonce, UNMINED_MAX - unmined.length) : 0
+  // Last, for where finality is slow there are many of them and nobody waits for them here.
+  yield* Effect.forEach(mined, (slot) => driveSlot(lane, lease, slot), { concurrency: MINED_AT_ONCE, discard: true })
+  return { isWaiting: unmined.length + sent > 0, hasMoved: minedNow + sent > 0 }
 })
 
 const driveSlot = Effect.fnUntraced(function* (lane: LaneId, lease: Lease, slot: Slot) {
