@@ -4,7 +4,7 @@
 import { assign, setup } from "xstate"
 import type { Hex } from "../src/domain/hex.ts"
 import type { BlockRef } from "../src/domain/outcome.ts"
-import { begin, walk, type Kept } from "./walk.ts"
+import { begin, fromInput, walk, type Kept } from "./walk.ts"
 
 export interface LinkedBlock {
   readonly number: number
@@ -176,7 +176,7 @@ export const blockCursorMachine = setup({
 }).createMachine({
   id: "block-cursor",
   description: "The listener's place on the chain.",
-  context: ({ input }) => ({
+  context: fromInput((input: CursorStart) => ({
     ...input,
     base: input.cursor,
     head: input.startBlock - 1,
@@ -184,7 +184,7 @@ export const blockCursorMachine = setup({
     settled: -1,
     height: -1,
     storing: null
-  }),
+  })),
   initial: "following",
   states: {
     choosing: {

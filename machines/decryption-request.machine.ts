@@ -7,7 +7,7 @@ import type { Hex } from "../src/domain/hex.ts"
 import type { Milestone } from "../src/domain/journey.ts"
 import type { BlockRef, RequestEvent } from "../src/domain/outcome.ts"
 import type { Anchor } from "../src/domain/request.ts"
-import { named } from "./walk.ts"
+import { fromInput, named } from "./walk.ts"
 
 /** What has been established, each fact with the evidence it rests on; and, at an end, why. */
 export interface Known {
@@ -126,7 +126,7 @@ export const decryptionRequestMachine = setup({
 }).createMachine({
   id: "decryption-request",
   description: "One request from the block that asked to the transaction that answered.",
-  context: ({ input }) => ({ anchor: input.anchor, known: {} }),
+  context: fromInput((input: { readonly anchor: Anchor }) => ({ anchor: input.anchor, known: {} })),
   initial: "detected",
   states: {
     detected: {

@@ -3,7 +3,7 @@
 import { assign, setup } from "xstate"
 import type { Hex } from "../src/domain/hex.ts"
 import type { BlockRef } from "../src/domain/outcome.ts"
-import { begin, named, walk, type Kept, type Walked } from "./walk.ts"
+import { begin, fromInput, named, walk, type Kept, type Walked } from "./walk.ts"
 
 /** Each event but `foreign` says when it was seen, in milliseconds of one clock. */
 export type SlotEvent =
@@ -184,7 +184,7 @@ export const transactionLaneMachine = setup({
 }).createMachine({
   id: "transaction-lane",
   description: "One nonce of one sending account, and the one batch of results that it carries.",
-  context: ({ input }) => ({
+  context: fromInput((input: SlotStart) => ({
     nonce: input.nonce,
     root: input.root,
     patience: input.patience ?? LANE_PATIENCE,
@@ -194,7 +194,7 @@ export const transactionLaneMachine = setup({
     lastBroadcastMs: input.now,
     nonceUsedSinceMs: null,
     mined: null
-  }),
+  })),
   initial: "signed",
   states: {
     signed: {
@@ -204,7 +204,8 @@ export const transactionLaneMachine = setup({
       entry: BROADCAST,
       on: {
         ...UNSETTLED,
-        tick: { actions: BROADCAST },
+        // No endpoint takes these bytes: a wrong estimate, a cap. The same nonce is tried with new ones, for nothing above it can be mined.
+        tick: [{ guard: "isStuck", target: "bumping" }, { actions: BROADCAST }],
         accepted: { target: "broadcast", actions: "noteBroadcast" },
         underpriced: [{ guard: "mayBump", target: "bumping" }, { target: "broadcast", actions: "noteBroadcast" }]
       }

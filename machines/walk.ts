@@ -40,6 +40,13 @@ export const walk = <M extends AnyStateMachine>(machine: M, kept: KeptOf<M>, eve
   return { kept: { value: snapshot.value, context: snapshot.context } as KeptOf<M>, effects }
 }
 
+/** The context of a fresh machine. For every transition XState also makes an actor without input and throws it away; a context
+ * that fails on that would cost more than the transition, for the failure's stack. */
+export const fromInput =
+  <Input, Context>(make: (input: Input) => Context) =>
+  ({ input }: { readonly input: Input | undefined }): Context =>
+    input === undefined ? ({} as Context) : make(input)
+
 /** An action that does nothing here: its name and parameters are what `walk` answers, and the caller carries them out. */
 export const named =
   <Params>() =>
