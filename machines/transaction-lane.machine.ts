@@ -204,8 +204,12 @@ export const transactionLaneMachine = setup({
       entry: BROADCAST,
       on: {
         ...UNSETTLED,
-        // No endpoint takes these bytes: a wrong estimate, a cap. The same nonce is tried with new ones, for nothing above it can be mined.
-        tick: [{ guard: "isStuck", target: "bumping" }, { actions: BROADCAST }],
+        tick: [
+          { guard: "isQuiet", actions: ["noteBroadcast", BROADCAST] }, // also the first look after a crash: the same bytes, whatever the time
+          // No endpoint takes these bytes: a wrong estimate, a cap. The nonce gets new ones, for nothing above it can be mined.
+          { guard: "isStuck", target: "bumping" },
+          { actions: BROADCAST }
+        ],
         accepted: { target: "broadcast", actions: "noteBroadcast" },
         underpriced: [{ guard: "mayBump", target: "bumping" }, { target: "broadcast", actions: "noteBroadcast" }]
       }

@@ -13,6 +13,8 @@ import { Telemetry } from "../../src/telemetry/telemetry.port.ts"
 
 /** geth keeps at most 64 executable transactions of an account; half of that leaves room for replacements. */
 const UNMINED_MAX = 32
+/** Nonces that somebody else may have used without anybody being paged: an operator's own transfer or two. */
+const STRANGE_NONCES_MAX = 4
 /** Mined slots whose finality is asked for at once. */
 const MINED_AT_ONCE = 8
 /** A slot that keeps asking for one thing after the other is left for the next round. */
@@ -176,8 +178,8 @@ const sendWaiting = Effect.fnUntraced(function* (lane: LaneId, lease: Lease, nex
   const contract = yield* ResultContract
   const waiting = yield* ledger.waiting(lane, room)
   if (waiting.length === 0) return 0
-  // Whoever else used this account on chain took nonces that the ledger does not know of.
-  const first = Math.max(nextNonce ?? 0, yield* contract.nonceOf(lane.address))
+  const first = yield* firstNonce(lane, nextNonce)
+  if (first === undefined) return 0
   let nonce = first
   for (const { root, requestIds } of waiting) {
     const batch = yield* ResultLedger.use((results) => results.batch(root))
@@ -191,6 +193,17 @@ const sendWaiting = Effect.fnUntraced(function* (lane: LaneId, lease: Lease, nex
     if (isSent === "sent") nonce += 1
   }
   return nonce - first
+})
+
+/** Whoever else used this account on chain took nonces that the ledger does not know of. A few are believed; a leap is either a key in strange
+ * hands or an endpoint that lies, and sending above it could block the lane for ever. Undefined: somebody has been paged. */
+const firstNonce = Effect.fnUntraced(function* (lane: LaneId, nextNonce: number | undefined) {
+  const onChain = yield* ResultContract.use((contract) => contract.nonceOf(lane.address))
+  if (nextNonce === undefined || onChain <= nextNonce) return nextNonce ?? onChain
+  if (onChain - nextNonce <= STRANGE_NONCES_MAX) return onChain
+  const telemetry = yield* Telemetry
+  telemetry.error("a lane's nonce leapt ahead", { lane: lane.address, nextNonce, onChain, runbook: "docs/runbooks/submitted.md" })
+  return undefined
 })
 
 const send = Effect.fnUntraced(function* (lane: LaneId, lease: Lease, batch: AttestedBatch, nonce: number) {

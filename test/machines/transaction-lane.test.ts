@@ -59,6 +59,12 @@ describe("the life of a slot", () => {
     expect(step).toMatchObject({ isFinal: true, snapshot: { value: "final" } })
   })
 
+  test("bytes that no endpoint takes are signed anew at the same nonce, after they were tried again", () => {
+    const tried = run(openSlot(OPEN), tick(50_000))
+    expect(tried.effect).toEqual({ type: "broadcast", attemptNo: 0 })
+    expect(run(tried, tick(50_001)).effect).toEqual({ type: "sign", attemptNo: 1 })
+  })
+
   test("after a crash before the broadcast the same bytes go out again", () => {
     expect(run(openSlot(OPEN), tick(50_000)).effect).toEqual({ type: "broadcast", attemptNo: 0 })
   })
