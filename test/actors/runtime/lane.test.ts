@@ -182,6 +182,23 @@ describe("a lane", () => {
     expect(lane.chain.broadcasts).toMatchObject([{ nonce: 2 }])
   })
 
+  test("believes a few nonces used by others, but no leap: it sends nothing and pages", async () => {
+    const lane = new LaneWorld(world)
+    await lane.queue()
+    succeeded(await lane.round())
+    lane.chain.mine()
+    for (let used = 0; used < 3; used++) lane.chain.mineForeign()
+    await lane.queue()
+    succeeded(await lane.round())
+    expect(lane.chain.broadcasts).toMatchObject([{ nonce: 0 }, { nonce: 4 }])
+    lane.chain.mine()
+    for (let used = 0; used < 10; used++) lane.chain.mineForeign()
+    await lane.queue()
+    succeeded(await lane.round())
+    expect(lane.chain.broadcasts).toHaveLength(2)
+    expect(lane.telemetry.errors).toMatchObject([{ what: "a lane's nonce leapt ahead", data: { nextNonce: 5, onChain: 15 } }])
+  })
+
   test("pages about a transaction that reverted, and queues its batch again once that is final", async () => {
     const lane = new LaneWorld(world)
     const [root] = await lane.queue()
