@@ -15,8 +15,8 @@ import {
 import type { Contracts } from "./addresses.ts"
 import { Count, Quantity, Receipt } from "./answers.ts"
 import { finalityOf } from "./finality.ts"
-import { findFulfilment } from "./fulfilment.ts"
-import { gatewayInterface, statusFrom } from "./inspection.ts"
+import { findFulfilment, statusOf } from "./fulfilment.ts"
+import { gatewayInterface } from "./inspection.ts"
 import { requireBlock, unavailable, type Rpc } from "./rpc.ts"
 
 /** Two full blocks of rising base fee before the transaction waits. */
@@ -86,21 +86,7 @@ export const resultContractLayer = (
           }
         )
       }),
-    statuses: (ids) =>
-      Effect.forEach(
-        ids,
-        (id) =>
-          rpc.call(to, gatewayInterface.encodeFunctionData("statusOf", [id]), "latest").pipe(
-            Effect.flatMap((answer) =>
-              Effect.try({
-                try: () => statusFrom(gatewayInterface.decodeFunctionResult("statusOf", answer)[0]),
-                catch: (cause) => new ChainUnavailable({ doing: "statusOf: decode", cause })
-              })
-            ),
-            Effect.catchTag("CallReverted", (cause) => Effect.fail(new ChainUnavailable({ doing: "statusOf", cause })))
-          ),
-        { concurrency: "unbounded" }
-      ),
+    statuses: (ids) => Effect.forEach(ids, (id) => statusOf(rpc, contracts, id), { concurrency: "unbounded" }),
     finality: finalityOf(rpc, policy).of,
     fulfilment: (id) => Effect.map(findFulfilment(rpc, contracts, id), (found) => found && { ...found, isSuccess: true })
   })
