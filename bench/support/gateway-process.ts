@@ -8,6 +8,8 @@ import type { World } from "../../bin/dev-world.ts"
 
 const CLI = fileURLToPath(new URL("../../bin/portcullis.js", import.meta.url))
 const KIB_PER_MIB = 1024
+/** What has not drained by now is ended: it was measured already. */
+const DRAIN_MS_MAX = 20_000
 
 export interface MemoryMiB {
   /** Resident, as the kernel counts it: all threads, code and shared libraries included. */
@@ -61,7 +63,10 @@ export const startGatewayProcess = async (
   return {
     memory: () => ({ rss: status("VmRSS"), peak: status("VmHWM"), anonymous: status("RssAnon") }),
     stop: async () => {
-      if (child.exitCode === null && child.signalCode === null && child.kill("SIGTERM")) await once(child, "exit")
+      if (child.exitCode !== null || child.signalCode !== null) return
+      const impatient = setTimeout(() => child.kill("SIGKILL"), DRAIN_MS_MAX)
+      if (child.kill("SIGTERM")) await once(child, "exit")
+      clearTimeout(impatient)
     }
   }
 }
