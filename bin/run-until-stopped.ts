@@ -1,6 +1,9 @@
 /** Runs a program with a scope until it ends or somebody stops it: the first Ctrl-C or SIGTERM drains, the second ends at once. */
 import { Cause, Effect, Exit, Fiber, type Scope } from "effect"
 
+/** Longer than any call may take; shorter than what supervisors wait before they kill (Kubernetes: 30 s). */
+const DRAIN_MS_MAX = 25_000
+
 /** Resolves with the exit code; by then every finalizer has run. */
 export const runUntilStopped = async <E>(program: Effect.Effect<number, E, Scope.Scope>): Promise<void> => {
   const fiber = Effect.runFork(Effect.scoped(program))
@@ -9,6 +12,10 @@ export const runUntilStopped = async <E>(program: Effect.Effect<number, E, Scope
     if (isStopping) process.exit(130)
     isStopping = true
     Effect.runFork(Fiber.interrupt(fiber))
+    setTimeout(() => {
+      process.stderr.write("portcullis: draining took too long; what was under way is in the ledger and is given out again\n")
+      process.exit(1)
+    }, DRAIN_MS_MAX).unref()
   }
   process.on("SIGINT", stop)
   process.on("SIGTERM", stop)

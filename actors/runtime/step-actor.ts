@@ -19,18 +19,22 @@ export const stepActor = <R>(reached: Milestone, concurrency: number, perform: P
   Effect.gen(function* () {
     const bus = yield* Bus
     const context = yield* Effect.context<R | RequestLedger | Telemetry | Bus>()
+    const underWay = new Set<string>()
     yield* bus.consume(workSubject(reached), { concurrency }, (delivery) =>
-      Effect.provideContext(handle(reached, perform, delivery), context)
+      Effect.provideContext(handle(reached, perform, delivery, underWay), context)
     )
   })
 
-const handle = <R>(reached: Milestone, perform: Perform<R>, delivery: Delivery) =>
+/** `underWay`: what this actor is working on. The sweeper gives slow work out again; doing it twice at once would only make it slower. */
+const handle = <R>(reached: Milestone, perform: Perform<R>, delivery: Delivery, underWay: Set<string>) =>
   Effect.gen(function* () {
     const telemetry = yield* Telemetry
     const envelope = yield* decodeWork(delivery.body)
     if (isTooLate(reached, envelope.deadlineMs, yield* Clock.currentTimeMillis)) return ACK
-    const requests = yield* current(reached, envelope.items)
+    const requests = (yield* current(reached, envelope.items)).filter((request) => !underWay.has(workOf(request)))
     if (requests.length === 0) return ACK
+    for (const request of requests) underWay.add(workOf(request))
+    yield* Effect.addFinalizer(() => Effect.sync(() => requests.forEach((request) => underWay.delete(workOf(request)))))
     const startedMs = yield* Clock.currentTimeMillis
     const outcomes = yield* perform(requests)
     const seconds = ((yield* Clock.currentTimeMillis) - startedMs) / 1_000
@@ -43,6 +47,7 @@ const handle = <R>(reached: Milestone, perform: Perform<R>, delivery: Delivery) 
     )
     return ACK
   }).pipe(
+    Effect.scoped,
     Effect.catchTag("EnvelopeMalformed", (malformed) => Effect.succeed<Verdict>({ type: "park", reason: malformed.reason })),
     // Ledger or bus: nothing was decided, so the hint may simply come again.
     Effect.catch(() => Effect.succeed<Verdict>({ type: "nak", delayMs: RETRY_FIRST_MS }))
@@ -51,6 +56,8 @@ const handle = <R>(reached: Milestone, perform: Perform<R>, delivery: Delivery) 
 /** Before anything is verified, work after the deadline helps nobody: the sweeper ends the request. Later the chain has to be asked. */
 const isTooLate = (reached: Milestone, deadlineMs: number | undefined, nowMs: number): boolean =>
   deadlineMs !== undefined && nowMs > deadlineMs && reached !== "threshold-verified" && reached !== "submitted"
+
+const workOf = ({ id, version }: StoredRequest): string => `${id}:${version}`
 
 const ACK: Verdict = { type: "ack" }
 

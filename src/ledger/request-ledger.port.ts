@@ -59,7 +59,8 @@ export class RequestLedger extends Context.Service<
     readonly postpone: (
       items: ReadonlyArray<{ readonly requestId: RequestId; readonly version: number; readonly afterMs: number; readonly reason: string }>
     ) => Effect.Effect<void, LedgerUnavailable>
-    /** Claims overdue requests of these partitions: counts the claim and moves the wake-up time `againAfterMs` ahead, in one statement. */
+    /** Claims overdue requests of these partitions: counts the claim and moves the wake-up time `againAfterMs` ahead (twice, four, eight times that far
+     * with every further claim), in one statement. */
     readonly claimOverdue: (
       partitions: ReadonlyArray<number>,
       limit: number,

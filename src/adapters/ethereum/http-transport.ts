@@ -22,14 +22,21 @@ export const postWithin = (responseMsMax: number, bodyBytesMax = BODY_BYTES_MAX)
   }
 }
 
-const post = async ({ url, method, headers, body }: FetchRequest, signal: AbortSignal, bodyBytesMax: number) => {
+const post = async (question: FetchRequest, signal: AbortSignal, bodyBytesMax: number): ReturnType<FetchGetUrlFunc> => {
+  const { url, method, headers, body } = question
   const { request: open } = url.startsWith("https:") ? https : http
   const request = open(url, { method, headers: { ...headers, "content-length": body?.length ?? 0 }, signal })
   // `once` listens for the errors that come before the answer; those after it come out of the answer itself.
   request.on("error", () => undefined)
   const answered = once(request, "response") as Promise<[http.IncomingMessage]>
   request.end(body)
-  const [response] = await answered
+  const answer = await answered.catch((cause: unknown) => {
+    // A kept socket that the other side had just closed: nothing was heard, so the question is asked once more on a new one (Node's docs).
+    if (request.reusedSocket && (cause as { readonly code?: unknown }).code === "ECONNRESET") return undefined
+    throw cause
+  })
+  if (answer === undefined) return post(question, signal, bodyBytesMax)
+  const [response] = answer
   const chunks: Array<Buffer> = []
   let bytes = 0
   for await (const chunk of response as AsyncIterable<Buffer>) {

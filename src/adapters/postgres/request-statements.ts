@@ -78,7 +78,8 @@ FROM unnest($1::bytea[], $2::integer[], $3::bigint[], $4::text[]) AS c(request_i
 WHERE w.request_id = c.request_id AND w.version = c.version`
 }
 
-/** P7: the update's answer is the truth about what was claimed. */
+/** P7: the update's answer is the truth about what was claimed. The pause doubles, up to eightfold: what is only queued somewhere is not given
+ * out faster than it can be done. */
 export const CLAIM_OVERDUE: Prepared = {
   name: "claim-overdue",
   text: `
@@ -86,7 +87,7 @@ WITH overdue AS MATERIALIZED (
   SELECT request_id FROM wake WHERE due <= now() AND partition = ANY ($1::smallint[]) ORDER BY due LIMIT $2 FOR UPDATE SKIP LOCKED
 ),
 claimed AS (
-  UPDATE wake w SET claims = w.claims + 1, due = next_due($3, w.deadline) FROM overdue o WHERE w.request_id = o.request_id
+  UPDATE wake w SET claims = w.claims + 1, due = next_due($3 * (1 << least(w.claims, 3)), w.deadline) FROM overdue o WHERE w.request_id = o.request_id
   RETURNING w.request_id, w.version, w.claims, w.deadline, w.reason
 )
 SELECT c.request_id, c.version, c.claims, c.deadline, c.reason, r.state FROM claimed c JOIN request r USING (request_id)`
