@@ -1,5 +1,5 @@
 /** The project's TypeScript as data: each file's path, text and imports. Read once, so that the rules take milliseconds. */
-import { readdirSync, readFileSync } from "node:fs"
+import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { join, posix } from "node:path"
 
 export const ROOT = join(import.meta.dirname, "../..")
@@ -54,9 +54,9 @@ export const withoutComments = (text: string): string =>
     piece.startsWith("/") ? piece.replace(/[^\n]/g, " ") : piece
   )
 
-/** All that is written by hand or generated, except installed packages. */
+/** All that is written by hand or generated, except installed packages. A folder of the tree may not have its first file yet. */
 export const readSources = (): ReadonlyArray<SourceFile> =>
-  FOLDERS.flatMap(filesIn).map((path) => sourceFile(path, readFileSync(join(ROOT, path), "utf8")))
+  FOLDERS.filter((folder) => existsSync(join(ROOT, folder))).flatMap(filesIn).map((path) => sourceFile(path, readFileSync(join(ROOT, path), "utf8")))
 
 const filesIn = (folder: string): ReadonlyArray<string> =>
   readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })
