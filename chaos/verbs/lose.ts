@@ -1,0 +1,15 @@
+/** Swallows messages that NATS delivers to a gateway. */
+import { BOTH_RIGS, defineVerb } from "../verb.ts"
+
+export const lose = defineVerb({
+  name: "lose",
+  does: "Swallows messages that NATS delivers to a gateway.",
+  targets: ["gateway"],
+  parameters: {
+    share: { unit: "share", least: 0, most: 1, usual: 0.3, says: "of the messages" }
+  },
+  rigs: BOTH_RIGS,
+  duration: "lasts",
+  ends: "Messages are delivered as NATS sends them.",
+  apply: (levers, target, { share }) => levers.messages(target, { type: "lose", share })
+})

@@ -1,0 +1,15 @@
+/** Delivers messages of NATS to a gateway later than the one that came after them. */
+import { BOTH_RIGS, defineVerb } from "../verb.ts"
+
+export const reorder = defineVerb({
+  name: "reorder",
+  does: "Delivers messages of NATS to a gateway later than the one that came after them.",
+  targets: ["gateway"],
+  parameters: {
+    share: { unit: "share", least: 0, most: 1, usual: 0.3, says: "of the messages" }
+  },
+  rigs: BOTH_RIGS,
+  duration: "lasts",
+  ends: "Messages are delivered as NATS sends them.",
+  apply: (levers, target, { share }) => levers.messages(target, { type: "reorder", share })
+})

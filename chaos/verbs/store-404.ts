@@ -1,0 +1,15 @@
+/** The store answers 404. */
+import { BOTH_RIGS, defineVerb } from "../verb.ts"
+
+export const store404 = defineVerb({
+  name: "store-404",
+  does: "The store answers 404.",
+  targets: ["store"],
+  parameters: {
+    share: { unit: "share", least: 0, most: 1, usual: 0.7, says: "of the answers" }
+  },
+  rigs: BOTH_RIGS,
+  duration: "lasts",
+  ends: "It answers with what was put there.",
+  apply: (levers, _target, { share }) => levers.store({ type: "status", status: 404, share })
+})
