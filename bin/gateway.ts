@@ -30,6 +30,7 @@ import { effectLoggerLayer } from "../src/adapters/pino/effect-logger.ts"
 import { telemetryLayer } from "../src/adapters/prometheus/telemetry.layer.ts"
 import { layer as combinerLayer } from "../src/adapters/worker-threads/combiner.layer.ts"
 import { lower } from "../src/domain/hex.ts"
+import { guardsLayer } from "../src/resilience/guards.ts"
 import { MetricsPage } from "../src/telemetry/metrics-page.port.ts"
 import { healthChecks } from "./gateway-health.ts"
 import type { GatewayOptions } from "./gateway-options.ts"
@@ -66,7 +67,7 @@ export const gatewayLayer = (options: GatewayOptions) => {
     ciphertextStoreLayer(options.stores),
     ciphertextCacheLayer({ directory: options.cache.directory, bytesMax: options.cache.bytesMax }),
     combinerLayer({ engine: options.engine.name, workers: options.engine.workers, queueMax: COMBINER_QUEUE_MAX })
-  ).pipe(Layer.provideMerge(effectLoggerLayer), Layer.provideMerge(telemetry))
+  ).pipe(Layer.provideMerge(guardsLayer), Layer.provideMerge(effectLoggerLayer), Layer.provideMerge(telemetry))
 }
 
 /** Starts what the roles call for; answers where metrics and health are served. Everything stops when the scope closes. */

@@ -37,7 +37,8 @@ export const ACCESS_REASONS = ["not-allowed", "not-public", "not-delegated"]
 const LABEL_RULES: Readonly<Record<(typeof LABELS)[keyof typeof LABELS], LabelRule>> = {
   node: NODES,
   lane: { form: /^0x[0-9a-fA-F]{40}$/, differentMax: 64 },
-  actor: { form: /^[a-z0-9][a-z0-9-]{0,39}$/, differentMax: 64 }
+  actor: { form: /^[a-z0-9][a-z0-9-]{0,39}$/, differentMax: 64 },
+  dependency: { form: /^[a-z][a-z0-9-]{0,19}$/, differentMax: 16 }
 }
 
 const labelsOf = (name: CounterName | GaugeName): Metric["labels"] => {
@@ -123,12 +124,18 @@ const BECAUSE: Readonly<Record<CounterName | GaugeName, string>> = {
   fee_bumps: "The chain asks for more than the fee policy offers.",
   reorgs: "Normal in small numbers on chains with late finality; many mean a bad RPC endpoint.",
   actor_restarts: "Defects of ours. Should be zero; the error log has the cause.",
+  wire_attempts: "What the work really costs the others; wire_failures divided by it is how well they are.",
+  wire_failures: "The first to rise when something outside fails; `GET /resilience` says which target and method.",
+  calls_refused: "Calls that were spared a target that could not have answered; rising for minutes: see breakers_not_closed.",
+  retries_spent: "Stays below a tenth of the successes by construction; near it something fails now and then, all the time.",
+  retries_denied: "An outage: repeating would only add to it. The work itself comes back by the sweeper.",
   telemetry_dropped: "Should be zero: something is said that must not be written, or the log's disk or reader is stuck.",
   oldest_overdue_seconds: "Says that requests are not moving while every process looks well; page beyond 30.",
   owned_partitions: "Summed over all coordinators it is the number of partitions; less means that requests wait for an owner.",
   cursor_block: "chain_head_block minus this is how far behind the listener is.",
   chain_head_block: "Standing still: the chain or the RPC endpoint has stopped.",
-  lane_open_slots: "Rising: transactions are not mined, because of fees, nonces or an empty account."
+  lane_open_slots: "Rising: transactions are not mined, because of fees, nonces or an empty account.",
+  breakers_not_closed: "Zero at rest. Above zero for more than a minute: that dependency is down; docs/resilience.md."
 }
 
 const declare = (name: CounterName | GaugeName, of: Pick<Metric, "type" | "name" | "help">): Metric => ({

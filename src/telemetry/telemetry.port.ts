@@ -34,6 +34,11 @@ export const COUNTERS = {
   fee_bumps: "Transactions replaced with a higher fee",
   reorgs: "Reorganisations walked back by the listener",
   actor_restarts: "Actors restarted by their supervisor",
+  wire_attempts: "Attempts sent to what lies outside of this process, repetitions and hedges included",
+  wire_failures: "Attempts that failed by no connection, no answer in time, or an answer that says overloaded or broken",
+  calls_refused: "Calls not sent: their target rests after too many failures, or has too many under way",
+  retries_spent: "Attempts repeated, paid from the retry budget",
+  retries_denied: "Attempts not repeated, because the retry budget was empty",
   telemetry_dropped: "Values, labels and lines that were not written: a mistake of ours, or a log that cannot be written to"
 } as const
 export type CounterName = keyof typeof COUNTERS
@@ -43,7 +48,8 @@ export const GAUGES = {
   owned_partitions: "Partitions this coordinator owns",
   cursor_block: "Newest block read by the listener",
   chain_head_block: "Newest block the chain has announced",
-  lane_open_slots: "Transactions of a lane that are not final yet"
+  lane_open_slots: "Transactions of a lane that are not final yet",
+  breakers_not_closed: "Circuit breakers that rest or are probing"
 } as const
 export type GaugeName = keyof typeof GAUGES
 
@@ -52,7 +58,13 @@ export const LABELS = {
   wrong_shares: "node",
   fee_bumps: "lane",
   lane_open_slots: "lane",
-  actor_restarts: "actor"
+  actor_restarts: "actor",
+  wire_attempts: "dependency",
+  wire_failures: "dependency",
+  calls_refused: "dependency",
+  retries_spent: "dependency",
+  retries_denied: "dependency",
+  breakers_not_closed: "dependency"
 } as const satisfies Partial<Record<CounterName | GaugeName, string>>
 
 export class Telemetry extends Context.Service<
