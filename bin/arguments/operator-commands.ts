@@ -1,7 +1,7 @@
 /** Commands for those who run gateways and nodes: keys, health, evidence. */
 import { type Command, Option } from "commander"
 import { COMMITTEE_NODES_MAX } from "../../src/domain/limits.ts"
-import { endpoints, whole, withCommonOptions } from "./read-argument.ts"
+import { endpoints, nodeFile, whole, withCommonOptions } from "./read-argument.ts"
 
 const EPOCH_MAX = 4_294_967_295
 
@@ -9,6 +9,14 @@ export const addOperatorCommands = (program: Command): void => {
   withCommonOptions(program.command("doctor"))
     .description("Look at everything a gateway or a KMS node stands on, and say what to do about what is not well. Changes nothing.")
     .action(async (options) => (await import("../commands/doctor.ts")).doctor(options))
+
+  withCommonOptions(program.command("verify"))
+    .description("Hold a live cluster to the checks C1..C7: chain, ledger and the KMS nodes' own logs against each other. Changes nothing.")
+    .option("--blocks <n>", "how many final blocks of the chain are read", whole(1, 1_000_000), 10_000)
+    .option("--newest <n>", "how many of the newest requests are looked at, beside all that are open", whole(1, 100_000), 5_000)
+    .option("--kms-log <node=file>", "a KMS node's own answer log; may be repeated, and C4 needs one from every node", nodeFile, [])
+    .option("--every <seconds>", "look again and again until something is violated", whole(1, 86_400))
+    .action(async (options) => (await import("../commands/verify.ts")).verify(options))
 
   addKeysCommands(program.command("keys").description("Keys and certificates of a committee, FOR DEVELOPMENT."))
   addEvidenceCommands(program.command("evidence").description("Proofs that a KMS node has lied."))

@@ -1,5 +1,6 @@
 /** From the text of an option to its value, or the end of its sentence "option ... is invalid.". */
 import { type Command, InvalidArgumentError, Option } from "commander"
+import { COMMITTEE_NODES_MAX } from "../../src/domain/limits.ts"
 
 export const whole =
   (least: number, most: number) =>
@@ -33,6 +34,18 @@ export const reason = (text: string): string => {
 export const stores = (text: string, earlier: ReadonlyArray<string> = []): ReadonlyArray<string> => {
   if (!/^[a-z0-9-]+=[^,]+$/.test(text)) throw new InvalidArgumentError("It takes name=/directory or name=https://base.")
   return [...earlier, text]
+}
+
+/** A file that belongs to one node of the committee. */
+export const nodeFile = (
+  text: string,
+  earlier: ReadonlyArray<{ readonly node: number; readonly path: string }> = []
+): ReadonlyArray<{ readonly node: number; readonly path: string }> => {
+  const [, node, path] = /^(\d{1,2})=(.+)$/.exec(text) ?? []
+  if (node === undefined || path === undefined || Number(node) < 1 || Number(node) > COMMITTEE_NODES_MAX) {
+    throw new InvalidArgumentError("It takes node=file, e.g. 1=/var/log/portcullis/answers.jsonl.")
+  }
+  return [...earlier, { node: Number(node), path }]
 }
 
 /** Every command has these two. */

@@ -110,6 +110,26 @@ describe("a value that everybody may learn", () => {
     assert.deepEqual(history.map(({ to }) => to), [...JOURNEY, "finalized"])
   })
 
+  test("violates nothing, say chain, ledger and the nodes' own logs together, as long as nobody touches it", async () => {
+    const logs = [1, 2, 3].flatMap((node) => ["--kms-log", `${node}=${world.world.kms.answerLog(node)}`])
+    interface Verified {
+      readonly ok: boolean
+      readonly checks: Readonly<Record<string, { readonly result: string; readonly looked: number; readonly violations: ReadonlyArray<unknown> }>>
+    }
+    await eventually("the block that fulfilled it is final", async () => {
+      const said = jsonOf<Verified>(await run(["verify", "--json", ...logs]))
+      assert.deepEqual([said.ok, ...Object.values(said.checks).flatMap(({ violations }) => violations)], [true])
+      return Object.values(said.checks).every(({ looked }) => looked > 0)
+    })
+    const { output } = await well(["verify"])
+    assert.match(output, /^C1 {2}holds /m)
+    assert.match(output, /^C4 {2}not checked .*no KMS node's own log was given\)$/m)
+    assert.match(output, /^no violation; \d+ requests looked at$/m)
+    const { code, errors } = await run(["verify", "--kms-log", "1=/nowhere/answers.jsonl"])
+    assert.equal(code, 1)
+    assert.match(errors, /the answer log \/nowhere\/answers.jsonl cannot be read \(ENOENT\)/)
+  })
+
   test("has a history that nobody alters unseen: show names the row and ends with 1", async () => {
     // The table refuses changes, unless its owner says otherwise.
     await world.query("ALTER TABLE transition DISABLE TRIGGER append_only")
@@ -118,6 +138,9 @@ describe("a value that everybody may learn", () => {
     const { code, output } = await run(["request", "show", request])
     assert.equal(code, 1)
     assert.match(output, /^history {4}TAMPERED: row 3 does not follow from the rows before it$/m)
+    const verified = await run(["verify"])
+    assert.equal(verified.code, 1)
+    assert.match(verified.output, new RegExp(`^ {4}C3 {2}${request} {2}its history is broken at transition 3$`, "m"))
   })
 
   test("is listed under its state and under no other", async () => {

@@ -1,6 +1,7 @@
 /** The whole ledger on one PostgreSQL: migrated first, then every port on the same connections. */
 import { Effect, Layer } from "effect"
 import type { KeyEncryptionKey } from "../../keys/key-encryption-key.port.ts"
+import type { AuditLedger } from "../../ledger/audit-ledger.port.ts"
 import type { DetectionLedger } from "../../ledger/detection-ledger.port.ts"
 import type { LaneLedger } from "../../ledger/lane-ledger.port.ts"
 import type { Leases } from "../../ledger/lease.port.ts"
@@ -9,6 +10,7 @@ import type { RequestLedger } from "../../ledger/request-ledger.port.ts"
 import type { ResultLedger } from "../../ledger/result-ledger.port.ts"
 import type { Sealer } from "../../ledger/sealer.port.ts"
 import type { ShareLedger } from "../../ledger/share-ledger.port.ts"
+import { auditLedgerLayer } from "./audit-ledger.layer.ts"
 import { detectionLedgerLayer } from "./detection-ledger.layer.ts"
 import { laneLedgerLayer } from "./lane-ledger.layer.ts"
 import { leasesLayer } from "./leases.layer.ts"
@@ -19,7 +21,7 @@ import { resultLedgerLayer } from "./result-ledger.layer.ts"
 import { sealerLayer } from "./sealer.ts"
 import { shareLedgerLayer } from "./share-ledger.layer.ts"
 
-export type Ledger = RequestLedger | DetectionLedger | Leases | ShareLedger | ResultLedger | LaneLedger
+export type Ledger = RequestLedger | DetectionLedger | Leases | ShareLedger | ResultLedger | LaneLedger | AuditLedger
 
 const migrated = Layer.effectDiscard(Effect.flatMap(Database, (database) => migrate(database.kysely)))
 
@@ -33,7 +35,8 @@ export const ledgerSealedBy = <E, R>(
     leasesLayer,
     shareLedgerLayer,
     resultLedgerLayer,
-    laneLedgerLayer
+    laneLedgerLayer,
+    auditLedgerLayer
   ).pipe(Layer.provide(migrated), Layer.provide(sealer))
 
 /** Sealed under the process's one key-encryption key. */

@@ -1,0 +1,32 @@
+/** What the checks look at: the chain's word, the ledger's, and what the KMS nodes wrote down themselves. Plain values, so that the same
+ * checks judge a live cluster, a chaos run on real processes and a simulated one. */
+import type { NodeId } from "../../src/domain/committee.ts"
+import type { Hex } from "../../src/domain/hex.ts"
+import type { RequestId } from "../../src/domain/request.ts"
+import type { AuditedLane, AuditedRequest } from "../../src/ledger/audit-ledger.port.ts"
+
+export interface ChainRecords {
+  /** Requests in final blocks that the listener has passed. */
+  readonly requested: ReadonlyArray<{ readonly requestId: RequestId; readonly blockNumber: number }>
+  /** `DecryptionFulfilled` in final blocks. */
+  readonly fulfilled: ReadonlyArray<{ readonly requestId: RequestId; readonly txHash: Hex; readonly blockNumber: number }>
+  readonly finalBlock: number
+  /** The newest block that the listener has read; null before the first. */
+  readonly cursorBlock: number | null
+}
+
+/** What one KMS node says it gave out: its own answer log, never ours. */
+export interface NodeRecords {
+  readonly node: NodeId
+  readonly answers: ReadonlyArray<{ readonly requestId: RequestId; readonly atMs: number }>
+}
+
+export interface Records {
+  readonly chain: ChainRecords
+  readonly requests: ReadonlyArray<AuditedRequest>
+  readonly lanes: ReadonlyArray<AuditedLane>
+  /** Null where nobody handed the nodes' logs over: then C4 says so instead of passing. */
+  readonly nodes: ReadonlyArray<NodeRecords> | null
+  /** k of each epoch. */
+  readonly thresholds: ReadonlyMap<number, number>
+}
