@@ -91,7 +91,7 @@ const advance = Effect.fnUntraced(function* (
   const { chainId } = yield* RequestLog
   const ledger = yield* DetectionLedger
   const stored = yield* ledger
-    .advance({ chainId, expected, ancestor, keepFrom, worker, blocks, requests: blocks.flatMap(requestsIn) })
+    .advance({ chainId, expected, ancestor, keepFrom, worker, blocks, requests: blocks.flatMap(requestsIn), lease: null })
     .pipe(
       Effect.map((advanced) => ({ type: "advanced", ...advanced }) as const),
       Effect.catchTag("CursorMoved", () => Effect.succeed({ type: "moved" } as const))

@@ -1,6 +1,7 @@
 /** The liveness guarantee: whatever was lost on the way (a message, a worker, the bus and its store) is noticed here, in the
  * ledger, and sent out again. It decides nothing itself: deadlines and signals are told to the coordinator. */
 import { Clock, Duration, Effect } from "effect"
+import { KNOWN_MACHINE_VERSIONS } from "../machines/decide.ts"
 import { isEnd, type Milestone, type RequestState } from "../src/domain/journey.ts"
 import { CLAIMS_MAX, SWEEP_PERIOD_MS, WORK_TIMEOUT_MS } from "../src/domain/limits.ts"
 import type { RequestEvent } from "../src/domain/outcome.ts"
@@ -45,7 +46,7 @@ const deliverSignals = Effect.fnUntraced(function* (coordinator: Coordinator, ow
 const resend = Effect.fnUntraced(function* (coordinator: Coordinator, owned: ReadonlyArray<number>) {
   const ledger = yield* RequestLedger
   const telemetry = yield* Telemetry
-  const overdue = yield* ledger.claimOverdue(owned, PAGE, WORK_TIMEOUT_MS)
+  const overdue = yield* ledger.claimOverdue(owned, PAGE, WORK_TIMEOUT_MS, KNOWN_MACHINE_VERSIONS)
   const nowMs = yield* Clock.currentTimeMillis
   const late = overdue.filter(isLate(nowMs))
   const poisoned = overdue.filter((row) => !late.includes(row) && row.claims > CLAIMS_MAX && !WAITS_FOR_THE_CHAIN.has(row.state))

@@ -84,7 +84,8 @@ const bear = (count: number, number: number, parent: Hex) =>
       blocks: [block],
       requests,
       keepFrom: 0,
-      worker: "bench"
+      worker: "bench",
+      lease: null
     })
     return { hash: block.hash, live: requests.map(({ id, partition }): Live => ({ id, partition, version: 1, step: 0 })) }
   })

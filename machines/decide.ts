@@ -53,6 +53,11 @@ export const birth = (anchor: Anchor): { readonly snapshot: unknown } => {
 /** True when this build can read snapshots of `version`; others are left to builds that can. */
 export const knowsMachineVersion = (version: number): boolean => canMigrate(version, MACHINE_VERSION, MIGRATIONS)
 
+/** All of them. */
+export const KNOWN_MACHINE_VERSIONS: ReadonlyArray<number> = Array.from({ length: MACHINE_VERSION }, (_, index) => index + 1).filter(
+  knowsMachineVersion
+)
+
 export const decide = (stored: StoredDecision, event: RequestEvent): Decision => {
   const { value: from, context } = readSnapshot(migrate(stored))
   const restored = decryptionRequestMachine.resolveState({ value: from, context })

@@ -43,6 +43,11 @@ export const RETRY_LONGEST_MS = 15_000
 /** A lease: long enough for a garbage collection and a slow disk, short enough for a takeover that users hardly notice. */
 export const LEASE_MS = 10_000
 export const LEASE_RENEW_MS = 2_500
+/** We stop trusting a lease this long before the database would give it away: room for clocks that run at different speeds. */
+export const LEASE_SAFETY_MS = 1_000
+/** An event loop that shows no sign of life for this long is taken for dead: its leases are renewed no more, although its thread could. Far
+ * longer than any computation of ours, short enough that its partitions do not wait for a human. */
+export const LOOP_SILENT_MS_MAX = 30_000
 
-assert(LEASE_RENEW_MS * 3 < LEASE_MS, "three renewals may fail before a lease is lost")
+assert(LEASE_RENEW_MS * 3 < LEASE_MS - LEASE_SAFETY_MS, "three renewals may fail before a lease is lost")
 assert(SWEEP_PERIOD_MS < WORK_TIMEOUT_MS, "overdue work is noticed sooner than it becomes overdue again")

@@ -3,6 +3,7 @@ import { Context, type Effect, Schema } from "effect"
 import type { Fate } from "../domain/fate.ts"
 import type { Hex } from "../domain/hex.ts"
 import type { Anchor, DecryptionRequest, RequestId } from "../domain/request.ts"
+import type { Lease, LeaseLost } from "./lease.port.ts"
 import type { LedgerUnavailable } from "./ledger-unavailable.ts"
 
 export interface SeenBlock {
@@ -44,7 +45,8 @@ export class DetectionLedger extends Context.Service<
      * One transaction: every block above `ancestor` stops being canonical and its requests get the signal `orphaned`; `blocks` (in
      * order) become canonical and the last of them the cursor; unknown requests are born in `detected` (transition, wake-up and outbox
      * rows included); a known request that stands elsewhere now gets the signal `moved` instead of `orphaned`. `expected` is the cursor's
-     * hash when the caller read it (null before the first block).
+     * hash when the caller read it (null before the first block). `lease` is the caller's leadership of the chain: under an epoch that is
+     * not the current one nothing is written. null: a listener without election, whom only the cursor holds back.
      */
     readonly advance: (step: {
       readonly chainId: bigint
@@ -56,6 +58,7 @@ export class DetectionLedger extends Context.Service<
       /** Blocks below this height are forgotten: they are final. */
       readonly keepFrom: number
       readonly worker: string
-    }) => Effect.Effect<Advanced, LedgerUnavailable | CursorMoved>
+      readonly lease: Lease | null
+    }) => Effect.Effect<Advanced, LedgerUnavailable | CursorMoved | LeaseLost>
   }
 >()("portcullis/ledger/DetectionLedger") {}

@@ -59,13 +59,20 @@ export class RequestLedger extends Context.Service<
     readonly postpone: (
       items: ReadonlyArray<{ readonly requestId: RequestId; readonly version: number; readonly afterMs: number; readonly reason: string }>
     ) => Effect.Effect<void, LedgerUnavailable>
-    /** Claims overdue requests of these partitions: counts the claim and moves the wake-up time `againAfterMs` ahead (twice, four, eight times that far
+    /** Claims overdue requests of these partitions that stand under one of these machine versions (one that the caller cannot read is left alone, so
+     * that it never counts as poisoned): counts the claim and moves the wake-up time `againAfterMs` ahead (twice, four, eight times that far
      * with every further claim), in one statement. */
     readonly claimOverdue: (
       partitions: ReadonlyArray<number>,
       limit: number,
-      againAfterMs: number
+      againAfterMs: number,
+      machineVersions: ReadonlyArray<number>
     ) => Effect.Effect<ReadonlyArray<Overdue>, LedgerUnavailable>
+    /** Overdue requests of these partitions that stand under none of these machine versions: they wait for a build that can read them. */
+    readonly unreadable: (
+      partitions: ReadonlyArray<number>,
+      machineVersions: ReadonlyArray<number>
+    ) => Effect.Effect<number, LedgerUnavailable>
     /** Outbox rows older than `olderThanMs` (younger ones are on their way from the dispatcher that wrote them). */
     readonly owed: (
       partitions: ReadonlyArray<number>,

@@ -28,6 +28,7 @@ test("a lane is given back after the round that was claiming it has ended", asyn
         }),
       resign: () => Effect.sync(() => void said.push("resigned")),
       renew: () => Effect.succeed([lease]),
+      forget: () => Effect.void,
       holders: Effect.succeed([])
     }),
     Layer.succeed(LaneLedger, unused<LaneLedger["Service"]>()),

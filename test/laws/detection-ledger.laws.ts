@@ -4,6 +4,7 @@ import assert from "node:assert/strict"
 import { test } from "vitest"
 import type { Ledger } from "../../src/adapters/postgres/ledger.layer.ts"
 import { CursorMoved, DetectionLedger, type SeenBlock, type SeenRequest } from "../../src/ledger/detection-ledger.port.ts"
+import { type Lease, LeaseLost, Leases } from "../../src/ledger/lease.port.ts"
 import { RequestLedger } from "../../src/ledger/request-ledger.port.ts"
 import { aBlock, aChainId, anEnd, aSeenRequest, type LedgerWorld, ownPartition } from "../support/ledger-world.ts"
 import { aPartition } from "./request-ledger.laws.ts"
@@ -22,8 +23,9 @@ export const detectionLedgerLaws = (world: () => LedgerWorld): void => {
       ancestor: number,
       blocks: ReadonlyArray<SeenBlock>,
       requests: ReadonlyArray<SeenRequest> = [],
-      keepFrom = 0
-    ) => detection.advance({ chainId, expected: expected?.hash ?? null, ancestor, blocks, requests, keepFrom, worker: "listener" })
+      keepFrom = 0,
+      lease: Lease | null = null
+    ) => detection.advance({ chainId, expected: expected?.hash ?? null, ancestor, blocks, requests, keepFrom, worker: "listener", lease })
     const first = aBlock(10)
     const second = aBlock(11, first)
     const request = aSeenRequest(second, { chainId, partition })
@@ -49,7 +51,7 @@ export const detectionLedgerLaws = (world: () => LedgerWorld): void => {
     const [detected] = yield* ledger.history(request.id)
     assert.deepEqual(detected?.event, { type: "detected", anchor: request.anchor })
     yield* ledger.postpone([{ requestId: request.id, version: 1, afterMs: 0, reason: "now" }])
-    assert.equal((yield* ledger.claimOverdue([partition], 10, 1_000)).length, 1)
+    assert.equal((yield* ledger.claimOverdue([partition], 10, 1_000, [1])).length, 1)
   }))
 
   law("knows no cursor before the first block", Effect.gen(function*() {
@@ -66,6 +68,31 @@ export const detectionLedgerLaws = (world: () => LedgerWorld): void => {
     assert.deepEqual(yield* detection.cursor(chainId), second)
     assert.deepEqual(yield* ledger.load([late.id]), [])
     assert((yield* Effect.flip(read(null, 9, [first]))) instanceof CursorMoved)
+  }))
+
+  law("writes nothing under an epoch of leadership that is not the current one, and says whose it was", Effect.gen(function*() {
+    const { chainId, detection, ledger, read, second } = yield* given()
+    const leases = yield* Leases
+    const name = `listener/${chainId}`
+    const [lease] = yield* leases.claim([name], "first", 60_000)
+    assert(lease !== undefined)
+    const third = aBlock(12, second)
+    yield* read(second, 11, [third], [], 0, lease)
+    assert.deepEqual(yield* detection.cursor(chainId), third)
+
+    yield* leases.resign([lease], "first")
+    const [newer] = yield* leases.claim([name], "second", 60_000)
+    assert(newer !== undefined)
+    const fourth = aBlock(13, third)
+    const late = aSeenRequest(fourth, { chainId })
+    const refused = yield* Effect.flip(read(third, 12, [fourth], [late], 0, lease))
+    assert(refused instanceof LeaseLost)
+    assert.deepEqual({ name: refused.name, epoch: refused.epoch }, { name, epoch: String(lease.epoch) })
+    assert.deepEqual(yield* detection.cursor(chainId), third)
+    assert.deepEqual(yield* ledger.load([late.id]), [])
+    assert((yield* Effect.flip(read(third, 12, [fourth], [], 0, { name: `${name}/never-claimed`, epoch: 1n }))) instanceof LeaseLost)
+    yield* read(third, 12, [fourth], [late], 0, newer)
+    assert.deepEqual(yield* detection.cursor(chainId), fourth)
   }))
 
   law("lets exactly one of several listeners advance", Effect.gen(function*() {

@@ -60,6 +60,21 @@ export const leasesLaws = (world: () => LedgerWorld): void => {
     assert.deepEqual(yield* leases.renew([second], "b", 60_000), [second])
   }))
 
+  law("forgets leases that ended long ago, those of the asked prefix only, and none that is held", Effect.gen(function*() {
+    const leases = yield* Leases
+    const prefix = `test/${random32()}/`
+    const names = [`${prefix}ended`, `${prefix}held`, `other/${prefix}ended`]
+    const held = yield* leases.claim(names, "a", 60_000)
+    yield* leases.resign(held.filter(({ name }) => name.endsWith("ended")), "a")
+    yield* leases.forget(prefix, 60_000)
+    const again = yield* leases.claim(names, "a", 60_000)
+    assert.deepEqual(again.map(({ name, epoch }) => [name, epoch]).toSorted(), [[names[0], 2n], [names[1], 1n], [names[2], 2n]].toSorted())
+    yield* leases.resign(again.filter(({ name }) => name.endsWith("ended")), "a")
+    yield* leases.forget(prefix, 0)
+    const last = yield* leases.claim(names, "a", 60_000)
+    assert.deepEqual(last.map(({ name, epoch }) => [name, epoch]).toSorted(), [[names[0], 1n], [names[1], 1n], [names[2], 3n]].toSorted())
+  }))
+
   law("has one winner for each lease among many claimers", Effect.gen(function*() {
     const leases = yield* Leases
     for (let round = 0; round < 10; round += 1) {

@@ -169,7 +169,7 @@ const claim = (limit: number): Command => ({
   check: () => true,
   toString: () => `claim(${limit})`,
   run: async (model, real) => {
-    const claimed = await real.run(Effect.flatMap(RequestLedger, (ledger) => ledger.claimOverdue([model.partition], limit, 600_000)))
+    const claimed = await real.run(Effect.flatMap(RequestLedger, (ledger) => ledger.claimOverdue([model.partition], limit, 600_000, [1])))
     const overdue = model.requests.filter((request) => request.isOverdue)
     assert.equal(claimed.length, Math.min(limit, overdue.length))
     for (const row of claimed) {

@@ -147,7 +147,7 @@ export const requestLedgerLaws = (world: () => LedgerWorld): void => {
       yield* ledger.postpone([{ requestId: request.id, version: 1, afterMs: 0, reason: "now" }])
       const saved = oneOf(yield* ledger.save([anEnd(request, lease)], "worker-1"))
       assert(saved.type === "saved" && saved.outboxId === null)
-      assert.deepEqual(yield* ledger.claimOverdue([partition], 10, 1_000), [])
+      assert.deepEqual(yield* ledger.claimOverdue([partition], 10, 1_000, [1]), [])
     }))
 
     law("can be left again by a decision, and then has a wake-up again", Effect.gen(function*() {
@@ -155,7 +155,7 @@ export const requestLedgerLaws = (world: () => LedgerWorld): void => {
       yield* ledger.save([anEnd(request, lease, { to: "orphaned" })], "worker-1")
       const ended = oneOf(yield* ledger.load([request.id]))
       yield* ledger.save([aChange(ended, lease, { to: "detected", dispatch: "detected", wakeAfterMs: 0 })], "worker-1")
-      assert.equal(oneOf(yield* ledger.claimOverdue([partition], 10, 1_000)).state, "detected")
+      assert.equal(oneOf(yield* ledger.claimOverdue([partition], 10, 1_000, [1])).state, "detected")
       const listed = (yield* ledger.list({ limit: 50 })).find((summary) => summary.id === request.id)
       assert.equal(listed?.endedAtMs, null)
     }))
@@ -164,20 +164,30 @@ export const requestLedgerLaws = (world: () => LedgerWorld): void => {
   describe("waking up", () => {
     law("comes when it is due, counts claims, and moves on in the same step", Effect.gen(function*() {
       const { lease, request, ledger, partition } = yield* given()
-      assert.deepEqual(yield* ledger.claimOverdue([partition], 10, 60_000), [])
+      assert.deepEqual(yield* ledger.claimOverdue([partition], 10, 60_000, [1]), [])
       yield* ledger.save([aChange(request, lease, { wakeAfterMs: 0 })], "worker-1")
       const expected = { requestId: request.id, version: 2, state: "acl-checked", deadline: request.facts.deadline, lastReason: null }
-      assert.deepEqual(yield* ledger.claimOverdue([partition], 10, 0), [{ ...expected, claims: 1 }])
-      assert.deepEqual(yield* ledger.claimOverdue([partition], 10, 60_000), [{ ...expected, claims: 2 }])
-      assert.deepEqual(yield* ledger.claimOverdue([partition], 10, 60_000), [])
+      assert.deepEqual(yield* ledger.claimOverdue([partition], 10, 0, [1]), [{ ...expected, claims: 1 }])
+      assert.deepEqual(yield* ledger.claimOverdue([partition], 10, 60_000, [1]), [{ ...expected, claims: 2 }])
+      assert.deepEqual(yield* ledger.claimOverdue([partition], 10, 60_000, [1]), [])
     }))
 
     law("forgets claims with the state in which they were counted", Effect.gen(function*() {
       const { lease, request, ledger, partition } = yield* given()
       yield* ledger.postpone([{ requestId: request.id, version: 1, afterMs: 0, reason: "now" }])
-      assert.equal(oneOf(yield* ledger.claimOverdue([partition], 10, 60_000)).claims, 1)
+      assert.equal(oneOf(yield* ledger.claimOverdue([partition], 10, 60_000, [1])).claims, 1)
       yield* ledger.save([aChange(request, lease, { wakeAfterMs: 0 })], "worker-1")
-      assert.equal(oneOf(yield* ledger.claimOverdue([partition], 10, 60_000)).claims, 1)
+      assert.equal(oneOf(yield* ledger.claimOverdue([partition], 10, 60_000, [1])).claims, 1)
+    }))
+
+    law("is left alone, and counted as unreadable, under a machine version that the claimer does not know", Effect.gen(function*() {
+      const { lease, request, ledger, partition } = yield* given()
+      yield* ledger.save([aChange(request, lease, { wakeAfterMs: 0, machineVersion: 7 })], "worker-1")
+      assert.deepEqual(yield* ledger.claimOverdue([partition], 10, 0, [1, 2]), [])
+      assert.equal(yield* ledger.unreadable([partition], [1, 2]), 1)
+      assert.equal(yield* ledger.unreadable([partition], [1, 7]), 0)
+      assert.equal(oneOf(yield* ledger.claimOverdue([partition], 10, 60_000, [1, 7])).claims, 1)
+      assert.equal(yield* ledger.unreadable([partition], [1]), 0)
     }))
 
     law("is given to one of many claimers only", Effect.gen(function*() {
@@ -186,7 +196,7 @@ export const requestLedgerLaws = (world: () => LedgerWorld): void => {
       const ledger = yield* RequestLedger
       yield* ledger.postpone(requests.map(({ id }) => ({ requestId: id, version: 1, afterMs: 0, reason: "now" })))
       const claimed = (yield* Effect.all(
-        Array.from({ length: 20 }, () => ledger.claimOverdue([partition], 10, 60_000)),
+        Array.from({ length: 20 }, () => ledger.claimOverdue([partition], 10, 60_000, [1])),
         { concurrency: "unbounded" }
       )).flat()
       assert.equal(claimed.length, 50)
@@ -197,11 +207,11 @@ export const requestLedgerLaws = (world: () => LedgerWorld): void => {
       const { lease, request, ledger, partition } = yield* given()
       yield* ledger.save([aChange(request, lease, { wakeAfterMs: 0 })], "worker-1")
       yield* ledger.postpone([{ requestId: request.id, version: 1, afterMs: 600_000, reason: "old news" }])
-      assert.equal((yield* ledger.claimOverdue([partition], 10, 0)).length, 1)
+      assert.equal((yield* ledger.claimOverdue([partition], 10, 0, [1])).length, 1)
       yield* ledger.postpone([{ requestId: request.id, version: 2, afterMs: 600_000, reason: "the node is away" }])
-      assert.deepEqual(yield* ledger.claimOverdue([partition], 10, 0), [])
+      assert.deepEqual(yield* ledger.claimOverdue([partition], 10, 0, [1]), [])
       yield* ledger.postpone([{ requestId: request.id, version: 2, afterMs: 0, reason: "still away" }])
-      const claimed = oneOf(yield* ledger.claimOverdue([partition], 10, 0))
+      const claimed = oneOf(yield* ledger.claimOverdue([partition], 10, 0, [1]))
       assert.deepEqual({ claims: claimed.claims, lastReason: claimed.lastReason }, { claims: 1, lastReason: "still away" })
     }))
 
@@ -210,18 +220,18 @@ export const requestLedgerLaws = (world: () => LedgerWorld): void => {
       const { lease, request, ledger, partition } = yield* given(deadline)
       yield* ledger.save([aChange(request, lease, { wakeAfterMs: 600_000 })], "worker-1")
       const row = yield* Effect.promise(() =>
-        eventually("the wake-up", async () => (await world().run(ledger.claimOverdue([partition], 10, 600_000)))[0]))
+        eventually("the wake-up", async () => (await world().run(ledger.claimOverdue([partition], 10, 600_000, [1])))[0]))
       assert.equal(row.requestId, request.id)
       assert(Date.now() / 1_000 >= deadline + 0.9)
       yield* ledger.postpone([{ requestId: request.id, version: 2, afterMs: 600_000, reason: "the deadline lies behind" }])
-      assert.deepEqual(yield* ledger.claimOverdue([partition], 10, 0), [])
+      assert.deepEqual(yield* ledger.claimOverdue([partition], 10, 0, [1]), [])
     }))
 
     law("says how long the most overdue one has waited", Effect.gen(function*() {
       const { request, ledger, partition } = yield* given()
       yield* ledger.postpone([{ requestId: request.id, version: 1, afterMs: -90_000, reason: "long ago" }])
       assert((yield* ledger.oldestOverdueSeconds) >= 90)
-      yield* ledger.claimOverdue([partition], 10, 60_000)
+      yield* ledger.claimOverdue([partition], 10, 60_000, [1])
       assert((yield* ledger.oldestOverdueSeconds) < 90)
     }))
   })

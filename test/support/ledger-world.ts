@@ -123,7 +123,7 @@ export const born = Effect.fnUntraced(function*(
   const block = aBlock(1)
   const requests = Array.from({ length: count }, () => aSeenRequest(block, { ...given, chainId }))
   const detection = yield* DetectionLedger
-  yield* detection.advance({ chainId, expected: null, ancestor: 0, blocks: [block], requests, keepFrom: 0, worker: "listener" })
+  yield* detection.advance({ chainId, expected: null, ancestor: 0, blocks: [block], requests, keepFrom: 0, worker: "listener", lease: null })
   const ledger = yield* RequestLedger
   const stored = yield* ledger.load(requests.map((request) => request.id))
   return stored.toSorted((a, b) => (a.id < b.id ? -1 : 1))

@@ -1,6 +1,7 @@
 /**
  * DetectionLedger on PostgreSQL: one transaction moves the cursor, keeps the blocks, bears the requests and raises signals (I1).
- * The row of the cursor is locked first, so that of two listeners one waits, sees that the cursor has moved, and writes nothing.
+ * The lease is locked first (FOR KEY SHARE, as in save-statement.ts): a change of leader waits for this, or this sees its epoch. Then the
+ * row of the cursor, so that of two listeners one waits, sees that the cursor has moved, and writes nothing.
  */
 import { Effect, Layer } from "effect"
 import { sql } from "kysely"
@@ -16,6 +17,7 @@ import {
   type SeenBlock,
   type SeenRequest
 } from "../../ledger/detection-ledger.port.ts"
+import { type Lease, type LeaseLost, leaseLost } from "../../ledger/lease.port.ts"
 import { bear, type BornRow } from "./birth-statement.ts"
 import { Database } from "./pool.ts"
 import { SIGNAL_UPSERT } from "./request-statements.ts"
@@ -34,6 +36,12 @@ const seenBlock = (row: BlockRow): SeenBlock => ({
   hash: row.block_hash,
   parentHash: row.parent_hash
 })
+
+/** `false`: the epoch is not the current one. Nobody can take the lease until the transaction ends. */
+const holdsLease = async (client: pg.PoolClient, lease: Lease): Promise<boolean> => {
+  const { rowCount } = await client.query("SELECT FROM lease WHERE name = $1 AND epoch = $2 FOR KEY SHARE", [lease.name, lease.epoch])
+  return rowCount === 1
+}
 
 /** `false`: somebody else moved it. Locks its row until the transaction ends. */
 const moveCursor = async (client: pg.PoolClient, { chainId, expected }: Step, to: SeenBlock): Promise<boolean> => {
@@ -132,7 +140,8 @@ const tell = async (client: pg.PoolClient, told: ReadonlyArray<Told>): Promise<v
   )
 }
 
-const advance = async (client: pg.PoolClient, step: Step): Promise<Advanced | "cursor moved"> => {
+const advance = async (client: pg.PoolClient, step: Step): Promise<Advanced | "lease lost" | "cursor moved"> => {
+  if (step.lease !== null && !(await holdsLease(client, step.lease))) return "lease lost"
   const to = step.blocks.at(-1) ?? (await canonicalAt(client, step.chainId, step.ancestor))
   assert(to !== undefined, "a step leads to a block: its last one, or an ancestor that is still kept")
   if (!(await moveCursor(client, step, to))) return "cursor moved"
@@ -205,9 +214,11 @@ export const detectionLedgerLayer: Layer.Layer<DetectionLedger, never, Database>
         return database
           .transact("keep blocks and their requests", (client) => advance(client, step))
           .pipe(
-            Effect.flatMap((done) =>
-              done === "cursor moved" ? Effect.fail(new CursorMoved({ chainId: String(step.chainId) })) : Effect.succeed(done)
-            )
+            Effect.flatMap((done): Effect.Effect<Advanced, CursorMoved | LeaseLost> => {
+              if (done === "lease lost" && step.lease !== null) return Effect.fail(leaseLost(step.lease))
+              if (typeof done === "string") return Effect.fail(new CursorMoved({ chainId: String(step.chainId) }))
+              return Effect.succeed(done)
+            })
           )
       }
     })

@@ -37,6 +37,11 @@ FROM unnest($1::text[], $2::bigint[]) AS held(name, epoch)
 WHERE l.name = held.name AND l.epoch = held.epoch AND l.owner = $3`
 }
 
+const FORGET: Prepared = {
+  name: "forget-leases",
+  text: `DELETE FROM lease WHERE starts_with(name, $1) AND until <= now() - $2::bigint * interval '1 millisecond'`
+}
+
 const namesOf = (leases: ReadonlyArray<Lease>) => leases.map((lease) => lease.name)
 const epochsOf = (leases: ReadonlyArray<Lease>) => leases.map((lease) => lease.epoch)
 
@@ -53,6 +58,7 @@ export const leasesLayer: Layer.Layer<Leases, never, Database> = Layer.effect(
       renew: (leases, owner, ms) =>
         database.run<Lease>("renew leases", RENEW, [namesOf(leases), epochsOf(leases), owner, Math.round(ms)]),
       resign: (leases, owner) => Effect.asVoid(database.run("resign leases", RESIGN, [namesOf(leases), epochsOf(leases), owner])),
+      forget: (prefix, endedMs) => Effect.asVoid(database.run("forget leases", FORGET, [prefix, Math.round(endedMs)])),
       holders: database.ask("read leases", (kysely) =>
         kysely
           .selectFrom("lease")

@@ -39,6 +39,8 @@ export interface DatabaseSettings {
   /** Shown in pg_stat_activity. */
   readonly applicationName: string
   readonly connectionsMax?: number
+  /** For whoever must know soon: no wait of its (for a connection, a lock, an answer) takes longer. */
+  readonly waitMsMax?: number
 }
 
 /** A statement that the server prepares once for each connection. */
@@ -109,7 +111,8 @@ export const databaseLayer = (settings: DatabaseSettings): Layer.Layer<Database>
   Layer.effect(
     Database,
     Effect.gen(function*() {
-      const { connection } = settings
+      const { connection, waitMsMax = Number.POSITIVE_INFINITY } = settings
+      const atMost = (ms: number): number => Math.min(ms, waitMsMax)
       const pool = yield* Effect.acquireRelease(
         Effect.sync(() => {
           const made = new pg.Pool({
@@ -117,11 +120,11 @@ export const databaseLayer = (settings: DatabaseSettings): Layer.Layer<Database>
             types: wireTypes,
             application_name: settings.applicationName,
             max: settings.connectionsMax ?? CONNECTIONS_MAX,
-            connectionTimeoutMillis: CONNECT_MS_MAX,
-            statement_timeout: STATEMENT_MS_MAX,
-            lock_timeout: LOCK_WAIT_MS_MAX,
+            connectionTimeoutMillis: atMost(CONNECT_MS_MAX),
+            statement_timeout: atMost(STATEMENT_MS_MAX),
+            lock_timeout: atMost(LOCK_WAIT_MS_MAX),
             idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS_MAX,
-            query_timeout: ANSWER_MS_MAX,
+            query_timeout: atMost(ANSWER_MS_MAX),
             keepAlive: true,
             keepAliveInitialDelayMillis: KEEP_ALIVE_AFTER_MS,
             onConnect: prepareSession

@@ -30,7 +30,8 @@ import {
   SIGNALS,
   type SignalRow,
   storedRequest,
-  subjectOf
+  subjectOf,
+  UNREADABLE
 } from "./request-statements.ts"
 import { type Decided, SAVE, saveValues } from "./save-statement.ts"
 import { byteaOfHex } from "./wire-types.ts"
@@ -148,10 +149,15 @@ export const requestLedgerLayer: Layer.Layer<RequestLedger, never, Database> = L
 
       postpone: (items) => Effect.asVoid(postpone(items)),
 
-      claimOverdue: (partitions, limit, againAfterMs) =>
+      claimOverdue: (partitions, limit, againAfterMs, machineVersions) =>
         database
-          .run<OverdueRow>("claim overdue requests", CLAIM_OVERDUE, [partitions, limit, againAfterMs])
+          .run<OverdueRow>("claim overdue requests", CLAIM_OVERDUE, [partitions, limit, againAfterMs, machineVersions])
           .pipe(Effect.map((rows) => rows.map(overdue))),
+
+      unreadable: (partitions, machineVersions) =>
+        database
+          .run<{ count: number }>("count unreadable requests", UNREADABLE, [partitions, machineVersions])
+          .pipe(Effect.map((rows) => rows[0]?.count ?? 0)),
 
       owed: (partitions, olderThanMs, limit) =>
         database

@@ -78,19 +78,31 @@ FROM unnest($1::bytea[], $2::integer[], $3::bigint[], $4::text[]) AS c(request_i
 WHERE w.request_id = c.request_id AND w.version = c.version`
 }
 
+/** A subquery and not a join, which a planner could turn round: one look into a key for each overdue row, however many requests there are. */
+const VERSION_OF_WAKE = "(SELECT r.machine_version FROM request r WHERE r.request_id = w.request_id)"
+
 /** P7: the update's answer is the truth about what was claimed. The pause doubles, up to eightfold: what is only queued somewhere is not given
  * out faster than it can be done. */
 export const CLAIM_OVERDUE: Prepared = {
   name: "claim-overdue",
   text: `
 WITH overdue AS MATERIALIZED (
-  SELECT request_id FROM wake WHERE due <= now() AND partition = ANY ($1::smallint[]) ORDER BY due LIMIT $2 FOR UPDATE SKIP LOCKED
+  SELECT request_id FROM wake w
+  WHERE due <= now() AND partition = ANY ($1::smallint[]) AND ${VERSION_OF_WAKE} = ANY ($4::integer[])
+  ORDER BY due LIMIT $2 FOR UPDATE SKIP LOCKED
 ),
 claimed AS (
   UPDATE wake w SET claims = w.claims + 1, due = next_due($3 * (1 << least(w.claims, 3)), w.deadline) FROM overdue o WHERE w.request_id = o.request_id
   RETURNING w.request_id, w.version, w.claims, w.deadline, w.reason
 )
 SELECT c.request_id, c.version, c.claims, c.deadline, c.reason, r.state FROM claimed c JOIN request r USING (request_id)`
+}
+
+export const UNREADABLE: Prepared = {
+  name: "unreadable",
+  text: `
+SELECT count(*)::integer AS count FROM wake w
+WHERE due <= now() AND partition = ANY ($1::smallint[]) AND ${VERSION_OF_WAKE} <> ALL ($2::integer[])`
 }
 
 export interface OverdueRow {

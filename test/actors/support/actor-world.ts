@@ -59,7 +59,7 @@ export const bornRequests = Effect.fnUntraced(function* (
     return { ...seen, snapshot: snapshot ?? birth(seen.anchor).snapshot, machineVersion }
   })
   const detection = yield* DetectionLedger
-  yield* detection.advance({ chainId, expected: null, ancestor: 0, blocks: [block], requests, keepFrom: 0, worker: "listener" })
+  yield* detection.advance({ chainId, expected: null, ancestor: 0, blocks: [block], requests, keepFrom: 0, worker: "listener", lease: null })
   return yield* reload(requests)
 })
 
