@@ -1,13 +1,13 @@
-/** threshold-verified -> submitted -> finalized. Batches are queued on a lane; each lane is driven by whoever holds its lease; results are
- * watched until their block is final. "Already done on chain" is success, whoever did it. */
+/** threshold-verified -> submitted -> finalized. Batches are queued for their chain; each lane is driven by whoever holds its lease and pulls
+ * from the queue when it has room; results are watched until their block is final. "Already done on chain" is success, whoever did
+ * it. */
 import { Clock, Deferred, Duration, Effect } from "effect"
 import { contextOf } from "../machines/decide.ts"
-import type { Hex } from "../src/domain/hex.ts"
 import { LEASE_MS, LEASE_RENEW_MS } from "../src/domain/limits.ts"
 import type { StepOutcome } from "../src/domain/outcome.ts"
 import { ResultContract } from "../src/journey/6-submitted/result-contract.port.ts"
 import { findFulfilment, watchFinality } from "../src/journey/6-submitted/settle-submission.ts"
-import { LaneLedger, type LaneId } from "../src/ledger/lane-ledger.port.ts"
+import { LaneLedger, laneLeaseName, type LaneId } from "../src/ledger/lane-ledger.port.ts"
 import { Leases, type Lease } from "../src/ledger/lease.port.ts"
 import { RequestLedger } from "../src/ledger/request-ledger.port.ts"
 import { ResultLedger } from "../src/ledger/result-ledger.port.ts"
@@ -61,16 +61,9 @@ const enqueue = Effect.fnUntraced(function* (requests: ReadonlyArray<StoredReque
   const contract = yield* ResultContract
   const roots = yield* results.rootOf(requests.map(({ id }) => id))
   for (const [root, ids] of Map.groupBy(roots.keys(), (id) => roots.get(id)!)) {
-    yield* lanes.enqueue({ chainId: contract.chainId, address: laneFor(root, contract.addresses) }, root, ids)
+    yield* lanes.enqueue(contract.chainId, root, ids)
   }
 })
-
-/** Roots are hashes, so this spreads them evenly, and the same root always finds the same lane. */
-const laneFor = (root: Hex, addresses: ReadonlyArray<Hex>): Hex => {
-  const address = addresses[Number.parseInt(root.slice(2, 10), 16) % addresses.length]
-  if (address === undefined) throw new TypeError("a sender has at least one lane")
-  return address
-}
 
 const settleOnChain = Effect.fnUntraced(function* ({ id, facts }: StoredRequest) {
   const contract = yield* ResultContract
@@ -99,7 +92,7 @@ export const finalityActor = (concurrency: number) =>
 /** Drives one lane for as long as this process can have its lease. */
 export const laneActor = Effect.fnUntraced(function* (lane: LaneId, owner: string, bell: Bell) {
   const leases = yield* Leases
-  const name = `lane/${lane.chainId}/${lane.address}`
+  const name = laneLeaseName(lane)
   let held: { readonly lease: Lease; readonly untilNanos: bigint } | undefined
   let unminedMs = LANE_TICK_UNMINED_FIRST_MS
   /** Claimed anew well before anybody else could have it; every write carries its epoch all the same. */

@@ -13,6 +13,8 @@ import { Telemetry } from "../../src/telemetry/telemetry.port.ts"
 
 /** geth keeps at most 64 executable transactions of an account; half of that leaves room for replacements. */
 const UNMINED_MAX = 32
+/** Batches that a lane reserves at once: few enough that the next free lane finds some, enough not to ask for each. */
+const PULLED_AT_ONCE = 4
 /** Nonces that somebody else may have used without anybody being paged: an operator's own transfer or two. */
 const STRANGE_NONCES_MAX = 4
 /** Mined slots whose finality is asked for at once. */
@@ -74,7 +76,8 @@ const drive = (lane: LaneId, lease: Lease, from: Slot, first: SlotStep) =>
     let step = first
     for (let count = 0; count < STEPS_PER_ROUND_MAX; count++) {
       if (step.snapshot !== slot.snapshot) {
-        const change = { nonce: slot.nonce, version: slot.version, snapshot: step.snapshot, isFinal: step.isFinal }
+        const giveBack = step.isFinal ? giveBackOf(step) : undefined
+        const change = { nonce: slot.nonce, version: slot.version, snapshot: step.snapshot, isFinal: step.isFinal, ...giveBack }
         if (JSON.stringify(step.snapshot) !== JSON.stringify(slot.snapshot) || step.isFinal) {
           if (!(yield* ledger.save(lane, lease, change))) return step // somebody else has the lane now
           slot = { ...slot, version: slot.version + 1, snapshot: step.snapshot }
@@ -88,6 +91,12 @@ const drive = (lane: LaneId, lease: Lease, from: Slot, first: SlotStep) =>
     }
     return step
   })
+
+/** What ends a slot without having fulfilled its batch gives the batch back in the same write: no crash in between can lose or double it. */
+const giveBackOf = ({ effect }: SlotStep) => {
+  if (effect?.type === "requeue") return { giveBack: { reason: "nonce-lost", isFailure: false } }
+  return effect?.type === "inspect" ? { giveBack: { reason: "reverted", isFailure: true } } : undefined
+}
 
 /** Undefined: there is nothing to tell the slot. */
 const carryOut = Effect.fnUntraced(function* (lane: LaneId, lease: Lease, slot: Slot, { effect, snapshot }: SlotStep) {
@@ -103,12 +112,10 @@ const carryOut = Effect.fnUntraced(function* (lane: LaneId, lease: Lease, slot: 
     case "sign":
       return yield* replace(lane, lease, slot, snapshot, effect.attemptNo, now)
     case "requeue":
-      yield* LaneLedger.use((ledger) => ledger.requeue(lane, lease, effect.root))
-      return undefined
+      return undefined // it was given back with the decision
     case "inspect": {
       const telemetry = yield* Telemetry
       telemetry.error("a fulfilment reverted", { lane: lane.address, nonce: slot.nonce, root: effect.root, runbook: "docs/runbooks/submitted.md" })
-      yield* LaneLedger.use((ledger) => ledger.requeue(lane, lease, effect.root))
       return undefined
     }
     case undefined:
@@ -140,6 +147,8 @@ const checkFinality = Effect.fnUntraced(function* ({ block }: Extract<SlotEffect
   return { type, now } satisfies SlotEvent as SlotEvent
 })
 
+const FULFILMENT = { isCancellation: false } as const
+
 const feesOf = ({ maxFeePerGas, maxPriorityFeePerGas }: Attempt): Fees => ({ maxFeePerGas, maxPriorityFeePerGas })
 
 /** A further attempt at the same nonce, stored together with the decision before it is broadcast. */
@@ -162,8 +171,8 @@ const replace = Effect.fnUntraced(function* (
           Effect.catchTag("SubmissionRejected", () => Effect.succeed(undefined))
         )
   if (signed === undefined) return { slot, step: nextSlot(snapshot, { type: "not-replaced", now }) }
-  const { rawTx, txHash, fees } = signed
-  const attempt: Attempt = { nonce: slot.nonce, attemptNo, root: slot.root, txHash, rawTx, ...fees, signedAtMs: now }
+  const { rawTx, txHash, gasLimit, fees } = signed
+  const attempt: Attempt = { ...{ nonce: slot.nonce, attemptNo, root: slot.root, txHash, rawTx, gasLimit }, ...fees, ...FULFILMENT, signedAtMs: now }
   const step = nextSlot(snapshot, { type: "replaced", attemptNo, txHash, now })
   const change = { nonce: slot.nonce, version: slot.version, snapshot: step.snapshot, isFinal: step.isFinal, attempt }
   if (!(yield* ledger.save(lane, lease, change))) return undefined
@@ -172,25 +181,29 @@ const replace = Effect.fnUntraced(function* (
   return { slot: { ...slot, version: slot.version + 1, snapshot: step.snapshot, attempts }, step }
 })
 
-/** New nonces, strictly one after the other: no nonce is broadcast before the one below it is stored. */
+/** New nonces, strictly one after the other: no nonce is broadcast before the one below it is stored. A few batches are pulled at a time, so that
+ * lanes that are free find some too. */
 const sendWaiting = Effect.fnUntraced(function* (lane: LaneId, lease: Lease, nextNonce: number | undefined, room: number) {
   const ledger = yield* LaneLedger
-  const contract = yield* ResultContract
-  const waiting = yield* ledger.waiting(lane, room)
-  if (waiting.length === 0) return 0
+  const pull = (sent: number) => ledger.pull(lane, lease, Math.min(PULLED_AT_ONCE, room - sent))
+  let pulled = yield* pull(0)
+  if (pulled.length === 0) return 0
   const first = yield* firstNonce(lane, nextNonce)
   if (first === undefined) return 0
   let nonce = first
-  for (const { root, requestIds } of waiting) {
-    const batch = yield* ResultLedger.use((results) => results.batch(root))
-    const statuses = batch === undefined ? [] : yield* contract.statuses(requestIds)
-    if (batch === undefined || !statuses.includes("requested")) {
-      yield* ledger.discard(lane, lease, root)
-      continue
+  while (pulled.length > 0) {
+    for (const { root, requestIds } of pulled) {
+      const batch = yield* ResultLedger.use((results) => results.batch(root))
+      const statuses = batch === undefined ? [] : yield* ResultContract.use((contract) => contract.statuses(requestIds))
+      if (batch === undefined || !statuses.includes("requested")) {
+        yield* ledger.discard(lane, lease, root)
+        continue
+      }
+      const isSent = yield* send(lane, lease, batch, nonce)
+      if (isSent === "lost") return nonce - first
+      if (isSent === "sent") nonce += 1
     }
-    const isSent = yield* send(lane, lease, batch, nonce)
-    if (isSent === "lost") break
-    if (isSent === "sent") nonce += 1
+    pulled = nonce - first < room ? yield* pull(nonce - first) : []
   }
   return nonce - first
 })
@@ -223,8 +236,8 @@ const send = Effect.fnUntraced(function* (lane: LaneId, lease: Lease, batch: Att
     yield* ledger.discard(lane, lease, root)
     return "rejected" as const
   }
-  const { rawTx, txHash, fees } = signed
-  const attempt: Attempt = { nonce, attemptNo: 0, root, txHash, rawTx, ...fees, signedAtMs: now }
+  const { rawTx, txHash, gasLimit, fees } = signed
+  const attempt: Attempt = { ...{ nonce, attemptNo: 0, root, txHash, rawTx, gasLimit }, ...fees, ...FULFILMENT, signedAtMs: now }
   const first = openSlot({ nonce, root, txHash, now })
   if (!(yield* ledger.take(lane, lease, { nonce, root, snapshot: first.snapshot, attempt }))) return "lost" as const
   yield* drive(lane, lease, { nonce, root, version: 1, snapshot: first.snapshot, attempts: [attempt] }, first)

@@ -1,4 +1,5 @@
-/** Transaction lanes: one for each sending account. A nonce is taken in the transaction that stores the signed bytes, never before (I6, P12). */
+/** Transaction lanes: one for each sending account. Batches wait in one queue for each chain, and lanes pull from it when they have room. A nonce
+ * is taken in the transaction that stores the signed bytes, never before (I6, P12). */
 import { Context, type Effect } from "effect"
 import type { Hex } from "../domain/hex.ts"
 import type { RequestId } from "../domain/request.ts"
@@ -10,6 +11,18 @@ export interface LaneId {
   readonly address: Hex
 }
 
+/** Who holds this lease drives the lane. */
+export const laneLeaseName = ({ chainId, address }: LaneId): string => `lane/${chainId}/${address}`
+
+/** A pulled batch that was neither taken nor put back by then belongs to everybody again (its lane has died): as long as a lease. */
+export const PULLED_MS = 10_000
+/** What failed waits before it is tried again, twice as long after each failure. */
+export const FAILURE_PAUSE_FIRST_MS = 5_000
+export const FAILURE_PAUSE_LONGEST_MS = 300_000
+
+/** The root of a slot that carries no batch: its nonce is only there so that those above it can be mined. */
+export const NO_BATCH: Hex = `0x${"00".repeat(32)}`
+
 /** One signed transaction; several attempts can share a nonce (fee bumps), and any of them may be the one that is mined. */
 export interface Attempt {
   readonly nonce: number
@@ -17,8 +30,11 @@ export interface Attempt {
   readonly root: Hex
   readonly txHash: Hex
   readonly rawTx: Hex
+  readonly gasLimit: bigint
   readonly maxFeePerGas: bigint
   readonly maxPriorityFeePerGas: bigint
+  /** It sends nothing to itself, only to use up the nonce. */
+  readonly isCancellation: boolean
   readonly signedAtMs: number
 }
 
@@ -35,23 +51,73 @@ export interface Slot {
 export interface WaitingBatch {
   readonly root: Hex
   readonly requestIds: ReadonlyArray<RequestId>
+  /** How often a transaction with it was mined and reverted. */
+  readonly failures: number
+  /** Why it was put back last. */
+  readonly reason: string | null
+}
+
+/** What one mined transaction cost, divided among those who asked for its results. */
+export interface Spent {
+  readonly requester: Hex
+  readonly wei: bigint
+}
+
+/** How a lane is, as whoever drives it saw it last. */
+export interface LaneReport {
+  /** `working`, or why it sends nothing new. */
+  readonly state: string
+  readonly balance: bigint | null
+  readonly chainNonce: number | null
+}
+
+export interface LaneView extends LaneId {
+  readonly owner: string | null
+  readonly report: (LaneReport & { readonly atMs: number }) | null
+  readonly nextNonce: number | null
+  /** Lowest first. */
+  readonly slots: ReadonlyArray<{ readonly nonce: number; readonly state: string; readonly attempts: number; readonly sinceMs: number }>
+  readonly spent: bigint
+}
+
+export interface Backlog {
+  /** Batches without a nonce, those that are put off included. */
+  readonly waiting: number
+  readonly putOff: number
+  readonly oldestMs: number
+}
+
+interface SlotStart {
+  readonly nonce: number
+  readonly root: Hex
+  readonly snapshot: unknown
+  readonly attempt: Attempt
 }
 
 export class LaneLedger extends Context.Service<
   LaneLedger,
   {
-    /** Puts a batch on a lane's queue; a root that is already queued or slotted anywhere stays where it is. Answers its lane. */
-    readonly enqueue: (lane: LaneId, root: Hex, requestIds: ReadonlyArray<RequestId>) => Effect.Effect<LaneId, LedgerUnavailable>
-    readonly waiting: (lane: LaneId, limit: number) => Effect.Effect<ReadonlyArray<WaitingBatch>, LedgerUnavailable>
+    /** Puts a batch on the chain's queue; one that is queued or slotted already stays where it is, and its requests become those of both. A
+     * batch whose nonce is final is queued again: whoever asks wants it carried again. */
+    readonly enqueue: (chainId: bigint, root: Hex, requestIds: ReadonlyArray<RequestId>) => Effect.Effect<void, LedgerUnavailable>
+    /** Reserves batches for this lane, the oldest first, for `PULLED_MS`; no other lane is given them meanwhile. Those that it has reserved
+     * already come again; those that are put off do not come before their time. Nothing without the lease. */
+    readonly pull: (lane: LaneId, lease: Lease, limit: number) => Effect.Effect<ReadonlyArray<WaitingBatch>, LedgerUnavailable>
+    /** Everything on the queue, reserved or not, the oldest first. */
+    readonly waiting: (chainId: bigint, limit: number) => Effect.Effect<ReadonlyArray<WaitingBatch>, LedgerUnavailable>
+    readonly backlog: (chainId: bigint) => Effect.Effect<Backlog, LedgerUnavailable>
     /** The next nonce by the ledger (undefined when the lane never sent), and slots that are not final yet, in nonce order. */
-    readonly open: (lane: LaneId) => Effect.Effect<{ readonly nextNonce: number | undefined; readonly slots: ReadonlyArray<Slot> }, LedgerUnavailable>
-    /** One transaction, fenced by the lane's lease: nonce, signed bytes and first snapshot; the slot's version becomes 1 and the batch leaves the queue. `false`: the lease is lost or the nonce is taken. */
-    readonly take: (
-      lane: LaneId,
-      lease: Lease,
-      slot: { readonly nonce: number; readonly root: Hex; readonly snapshot: unknown; readonly attempt: Attempt }
-    ) => Effect.Effect<boolean, LedgerUnavailable>
-    /** Saves a decision about a slot by compare-and-set, with a further signed attempt if there is one. `false`: stale. */
+    readonly open: (
+      lane: LaneId
+    ) => Effect.Effect<{ readonly nextNonce: number | undefined; readonly slots: ReadonlyArray<Slot> }, LedgerUnavailable>
+    /** One transaction, fenced by the lane's lease: nonce, signed bytes and first snapshot; the slot's version becomes 1 and the batch, which
+     * the lane must have pulled, leaves the queue. `false`: the lease is lost, the nonce is taken, or the batch is somebody else's. */
+    readonly take: (lane: LaneId, lease: Lease, slot: SlotStart) => Effect.Effect<boolean, LedgerUnavailable>
+    /** Nonces below the next one, from `from` on, that never had a slot: nothing above them can be mined. */
+    readonly holes: (lane: LaneId, from: number, limit: number) => Effect.Effect<ReadonlyArray<number>, LedgerUnavailable>
+    /** Stores a slot without a batch (`root` is NO_BATCH) at such a nonce. `false`: the lease is lost or there is no hole. */
+    readonly fill: (lane: LaneId, lease: Lease, slot: SlotStart) => Effect.Effect<boolean, LedgerUnavailable>
+    /** Saves a decision about a slot by compare-and-set. `false`: stale, and nothing was written. */
     readonly save: (
       lane: LaneId,
       lease: Lease,
@@ -60,14 +126,35 @@ export class LaneLedger extends Context.Service<
         readonly version: number
         readonly snapshot: unknown
         readonly isFinal: boolean
+        /** A further signed attempt. */
         readonly attempt?: Attempt
+        /** What the mined transaction cost; replaces what was said of this nonce before. */
+        readonly spent?: ReadonlyArray<Spent>
+        /** The slot is final without having fulfilled its batch: it goes back to the queue, unless another slot carries it by now. A failure is
+         * counted, and put off: `FAILURE_PAUSE_FIRST_MS`, doubled with each failure before, up to `FAILURE_PAUSE_LONGEST_MS`. */
+        readonly giveBack?: { readonly reason: string; readonly isFailure: boolean }
       }
     ) => Effect.Effect<boolean, LedgerUnavailable>
+    /** Puts a pulled batch back on the queue for everybody, not to be pulled again for so long. */
+    readonly putBack: (lane: LaneId, lease: Lease, root: Hex, reason: string, afterMs: number) => Effect.Effect<void, LedgerUnavailable>
     /** Takes a batch off the queue that needs no transaction (all of it is on chain already, or nobody wants it any more). */
     readonly discard: (lane: LaneId, lease: Lease, root: Hex) => Effect.Effect<void, LedgerUnavailable>
-    /** Puts the batch of a slot that is settled without having fulfilled it back on the queue; its next step decides what it still needs. */
-    readonly requeue: (lane: LaneId, lease: Lease, root: Hex) => Effect.Effect<void, LedgerUnavailable>
+    /** The batch of this open slot may be carried by another slot as well: it goes back to the queue, while the slot stays as it is. `false`
+     * when it is not this slot that carries it. */
+    readonly release: (lane: LaneId, lease: Lease, nonce: number, reason: string) => Effect.Effect<boolean, LedgerUnavailable>
     /** The requests that stand under a root. */
     readonly requestsOf: (root: Hex) => Effect.Effect<ReadonlyArray<RequestId>, LedgerUnavailable>
+    /** Lanes of a chain with slots that are not final. */
+    readonly busy: (chainId: bigint) => Effect.Effect<ReadonlyArray<LaneId>, LedgerUnavailable>
+    /** What was spent on a chain in the last `windowMs`, by the database's clock: by this lane, and by each requester who spent more than
+     * `requesterMax`. */
+    readonly spending: (
+      lane: LaneId,
+      windowMs: number,
+      requesterMax: bigint
+    ) => Effect.Effect<{ readonly lane: bigint; readonly overBudget: ReadonlySet<Hex> }, LedgerUnavailable>
+    readonly report: (lane: LaneId, lease: Lease, report: LaneReport) => Effect.Effect<void, LedgerUnavailable>
+    /** Every lane that ever was, as operators see it. */
+    readonly lanes: (windowMs: number) => Effect.Effect<ReadonlyArray<LaneView>, LedgerUnavailable>
   }
 >()("portcullis/ledger/LaneLedger") {}

@@ -48,7 +48,7 @@ const giveOut = Effect.fnUntraced(function* (reached: Milestone, requests: Reado
   }
 })
 
-const waiting = (chain: SubmissionChain) => LaneLedger.use((ledger) => ledger.waiting(laneOf(chain), 100))
+const waiting = (chain: SubmissionChain) => LaneLedger.use((ledger) => ledger.waiting(chain.chainId, 100))
 const holders = Effect.map(Leases.use((leases) => leases.holders), (all) => all.map(({ name, owner }) => `${name} ${owner}`))
 
 describe("the step that submits", () => {

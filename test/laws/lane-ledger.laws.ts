@@ -4,9 +4,17 @@ import assert from "node:assert/strict"
 import { test } from "vitest"
 import type { Ledger } from "../../src/adapters/postgres/ledger.layer.ts"
 import type { Hex } from "../../src/domain/hex.ts"
-import { type Attempt, type LaneId, LaneLedger } from "../../src/ledger/lane-ledger.port.ts"
+import {
+  type Attempt,
+  FAILURE_PAUSE_FIRST_MS,
+  type LaneId,
+  laneLeaseName,
+  LaneLedger,
+  NO_BATCH,
+  PULLED_MS
+} from "../../src/ledger/lane-ledger.port.ts"
 import { Leases } from "../../src/ledger/lease.port.ts"
-import { aChainId, type LedgerWorld, random32, randomAddress } from "../support/ledger-world.ts"
+import { aChainId, type LedgerWorld, passLaneTime, random32, randomAddress } from "../support/ledger-world.ts"
 
 const anAttempt = (root: Hex, nonce: number, attemptNo = 1): Attempt => ({
   nonce,
@@ -14,41 +22,110 @@ const anAttempt = (root: Hex, nonce: number, attemptNo = 1): Attempt => ({
   root,
   txHash: random32(),
   rawTx: "0x02f86b",
+  gasLimit: 250_000n,
   maxFeePerGas: 2n ** 70n,
   maxPriorityFeePerGas: 1_000_000_000n,
+  isCancellation: false,
   signedAtMs: 1_795_000_000_123
 })
 
+const bytesOf = (hex: Hex): Buffer => Buffer.from(hex.slice(2), "hex")
+
 const aSlot = (root: Hex, nonce: number) => ({ nonce, root, snapshot: { value: "signed" }, attempt: anAttempt(root, nonce) })
 
-export const laneLedgerLaws = (world: () => LedgerWorld): void => {
+/** Makes the ledger's clock say later than it is, for everything about lanes. */
+export type PassTime = (world: LedgerWorld, ms: number) => Promise<unknown>
+
+export const laneLedgerLaws = (world: () => LedgerWorld, passTime: PassTime = passLaneTime): void => {
+  const passed = (ms: number) => Effect.promise(() => passTime(world(), ms))
   const law = (promise: string, program: Effect.Effect<void, unknown, Ledger>) => test(promise, () => world().run(program))
 
-  const given = Effect.fnUntraced(function*(batches = 1) {
-    const lane: LaneId = { chainId: aChainId(), address: randomAddress() }
-    const name = `lane/${lane.chainId}/${lane.address}`
-    const lanes = yield* LaneLedger
+  const aLane = Effect.fnUntraced(function*(chainId: bigint) {
+    const lane: LaneId = { chainId, address: randomAddress() }
     const leases = yield* Leases
-    const [lease] = yield* leases.claim([name], "sender-1", 60_000)
+    const [lease] = yield* leases.claim([laneLeaseName(lane)], "sender-1", 60_000)
     assert(lease !== undefined)
-    const roots = Array.from({ length: batches }, random32)
-    for (const root of roots) yield* lanes.enqueue(lane, root, [random32()])
-    const root = roots[0]!
-    return { lane, lanes, leases, lease, name, roots, root }
+    return { lane, lease }
   })
 
-  law("queues a batch once, in the lane that came first", Effect.gen(function*() {
-    const { lane, lanes, root } = yield* given()
-    const elsewhere: LaneId = { chainId: lane.chainId, address: randomAddress() }
-    assert.deepEqual(yield* lanes.enqueue(elsewhere, root, [random32()]), lane)
-    assert.deepEqual(yield* lanes.waiting(elsewhere, 10), [])
-    const ids = [random32(), random32()]
-    const next = random32()
-    yield* lanes.enqueue(lane, next, ids)
-    assert.deepEqual((yield* lanes.waiting(lane, 10)).map((batch) => batch.root), [root, next])
-    assert.deepEqual(yield* lanes.requestsOf(next), ids)
+  /** Batches that a lane has pulled. */
+  const given = Effect.fnUntraced(function*(batches = 1) {
+    const { lane, lease } = yield* aLane(aChainId())
+    const lanes = yield* LaneLedger
+    const leases = yield* Leases
+    const roots = Array.from({ length: batches }, random32)
+    for (const root of roots) yield* lanes.enqueue(lane.chainId, root, [random32()])
+    yield* lanes.pull(lane, lease, batches)
+    const root = roots[0]!
+    return { lane, lanes, leases, lease, name: lease.name, roots, root }
+  })
+
+  const rootsOf = (batches: ReadonlyArray<{ readonly root: Hex }>) => batches.map(({ root }) => root)
+  const final = { version: 1, snapshot: { value: "lost" }, isFinal: true } as const
+  law("queues a batch once for its chain, in order, with the requests of everybody who asked", Effect.gen(function*() {
+    const lanes = yield* LaneLedger
+    const chainId = aChainId()
+    const [one, other, third] = [random32(), random32(), random32()]
+    const [first, second] = [random32(), random32()]
+    yield* lanes.enqueue(chainId, first, [one, other])
+    yield* lanes.enqueue(chainId, second, [random32()])
+    yield* lanes.enqueue(chainId, first, [other, third])
+    assert.deepEqual(rootsOf(yield* lanes.waiting(chainId, 10)), [first, second])
+    assert.deepEqual(yield* lanes.requestsOf(first), [one, other, third])
     assert.deepEqual(yield* lanes.requestsOf(random32()), [])
-    assert.equal((yield* lanes.waiting(lane, 1)).length, 1)
+    assert.equal((yield* lanes.waiting(chainId, 1)).length, 1)
+    assert.deepEqual(yield* lanes.waiting(aChainId(), 10), [])
+  }))
+
+  law("gives each waiting batch to one lane, the oldest first, and to the same lane again", Effect.gen(function*() {
+    const chainId = aChainId()
+    const lanes = yield* LaneLedger
+    const [a, b] = [yield* aLane(chainId), yield* aLane(chainId)]
+    const roots = Array.from({ length: 5 }, random32)
+    for (const root of roots) yield* lanes.enqueue(chainId, root, [random32()])
+    assert.deepEqual(rootsOf(yield* lanes.pull(a.lane, a.lease, 2)), roots.slice(0, 2))
+    assert.deepEqual(rootsOf(yield* lanes.pull(b.lane, b.lease, 2)), roots.slice(2, 4))
+    assert.deepEqual(rootsOf(yield* lanes.pull(a.lane, a.lease, 3)), [...roots.slice(0, 2), roots[4]])
+    assert.deepEqual(yield* lanes.pull({ ...a.lane, chainId: aChainId() }, a.lease, 3), [])
+  }))
+
+  law("gives no batch to two lanes that pull at once", Effect.gen(function*() {
+    const chainId = aChainId()
+    const lanes = yield* LaneLedger
+    const senders = yield* Effect.forEach([1, 2, 3, 4], () => aLane(chainId))
+    const roots = Array.from({ length: 20 }, random32)
+    for (const root of roots) yield* lanes.enqueue(chainId, root, [random32()])
+    const pulled = yield* Effect.all(senders.map(({ lane, lease }) => lanes.pull(lane, lease, 5)), { concurrency: "unbounded" })
+    const all = pulled.flatMap(rootsOf)
+    assert.equal(new Set(all).size, all.length)
+  }))
+
+  law("gives what a lane reserved and did not take to others, once its time is over", Effect.gen(function*() {
+    const { lane, lanes, lease, root } = yield* given()
+    const other = yield* aLane(lane.chainId)
+    assert.deepEqual(yield* lanes.pull(other.lane, other.lease, 1), [])
+    yield* passed(PULLED_MS + 1)
+    assert.deepEqual(rootsOf(yield* lanes.pull(other.lane, other.lease, 1)), [root])
+    assert.equal(yield* lanes.take(lane, lease, aSlot(root, 0)), false)
+    assert.equal(yield* lanes.take(other.lane, other.lease, aSlot(root, 0)), true)
+  }))
+
+  law("puts a batch back for everybody, and gives it to nobody before its time", Effect.gen(function*() {
+    const { lane, lanes, lease, root } = yield* given()
+    const other = yield* aLane(lane.chainId)
+    yield* lanes.putBack(lane, lease, root, "out-of-funds", 0)
+    assert.deepEqual(yield* lanes.pull(other.lane, other.lease, 1), yield* lanes.waiting(lane.chainId, 1))
+    yield* lanes.putBack(other.lane, other.lease, root, "over-budget", 60_000)
+    assert.deepEqual(yield* lanes.pull(lane, lease, 1), [])
+    assert.deepEqual((yield* lanes.waiting(lane.chainId, 1)).map(({ reason }) => reason), ["over-budget"])
+    const { oldestMs, ...counted } = yield* lanes.backlog(lane.chainId)
+    assert.deepEqual(counted, { waiting: 1, putOff: 1 })
+    assert(oldestMs >= 0)
+    yield* lanes.enqueue(lane.chainId, root, [random32()])
+    assert.deepEqual(yield* lanes.pull(lane, lease, 1), [])
+    yield* passed(60_001)
+    assert.equal((yield* lanes.pull(lane, lease, 1)).length, 1)
+    assert.deepEqual(yield* lanes.backlog(aChainId()), { waiting: 0, putOff: 0, oldestMs: 0 })
   }))
 
   law("takes a nonce together with the signed bytes, and the batch leaves the queue", Effect.gen(function*() {
@@ -60,9 +137,10 @@ export const laneLedgerLaws = (world: () => LedgerWorld): void => {
       nextNonce: 8,
       slots: [{ nonce: 7, root, version: 1, snapshot: slot.snapshot, attempts: [slot.attempt] }]
     })
-    assert.deepEqual(yield* lanes.waiting(lane, 10), [])
-    assert.deepEqual(yield* lanes.enqueue(lane, root, [random32()]), lane)
-    assert.deepEqual(yield* lanes.waiting(lane, 10), [])
+    assert.deepEqual(yield* lanes.waiting(lane.chainId, 10), [])
+    yield* lanes.enqueue(lane.chainId, root, [random32()])
+    assert.deepEqual(yield* lanes.waiting(lane.chainId, 10), [])
+    assert.deepEqual(yield* lanes.pull(lane, lease, 10), [])
   }))
 
   law("gives a nonce once, and a batch one nonce", Effect.gen(function*() {
@@ -97,9 +175,17 @@ export const laneLedgerLaws = (world: () => LedgerWorld): void => {
     assert(newer !== undefined)
     assert.equal(yield* lanes.take(lane, lease, aSlot(root, 0)), false)
     yield* lanes.discard(lane, lease, root)
-    assert.equal((yield* lanes.waiting(lane, 10)).length, 1)
+    yield* lanes.putBack(lane, lease, root, "late", 60_000)
+    yield* lanes.report(lane, lease, { state: "late", balance: 1n, chainNonce: 1 })
+    assert.deepEqual(yield* lanes.pull(lane, lease, 10), [])
+    assert.equal(yield* lanes.fill(lane, lease, aSlot(NO_BATCH, 0)), false)
+    assert.equal((yield* lanes.waiting(lane.chainId, 10)).length, 1)
+    assert.deepEqual((yield* lanes.lanes(1_000)).filter(({ address }) => address === lane.address), [])
     assert.equal(yield* lanes.take(lane, newer, aSlot(root, 0)), true)
-    assert.equal(yield* lanes.save(lane, lease, { nonce: 0, version: 1, snapshot: {}, isFinal: true }), false)
+    const late = { nonce: 0, version: 1, snapshot: {}, isFinal: true }
+    assert.equal(yield* lanes.save(lane, lease, { ...late, giveBack: { reason: "late", isFailure: true } }), false)
+    assert.equal(yield* lanes.release(lane, lease, 0, "late"), false)
+    assert.deepEqual(yield* lanes.waiting(lane.chainId, 10), [])
     assert.equal((yield* lanes.open(lane)).slots[0]?.version, 1)
   }))
 
@@ -136,24 +222,107 @@ export const laneLedgerLaws = (world: () => LedgerWorld): void => {
     assert.equal(yield* lanes.take(lane, lease, aSlot(second, 1)), true)
   }))
 
-  law("puts a batch back on the queue only when its slot is final", Effect.gen(function*() {
+  law("gives a batch back with the decision that ends its slot, and counts failures, which wait ever longer", Effect.gen(function*() {
     const { lane, lanes, lease, root } = yield* given()
     yield* lanes.take(lane, lease, aSlot(root, 0))
-    yield* lanes.requeue(lane, lease, root)
-    assert.deepEqual(yield* lanes.waiting(lane, 10), [])
-    yield* lanes.save(lane, lease, { nonce: 0, version: 1, snapshot: {}, isFinal: true })
-    yield* lanes.requeue(lane, lease, root)
-    assert.deepEqual((yield* lanes.waiting(lane, 10)).map((batch) => batch.root), [root])
-    assert.equal(yield* lanes.take(lane, lease, aSlot(root, 1)), true)
+    assert.equal(yield* lanes.save(lane, lease, { nonce: 0, ...final, giveBack: { reason: "lost", isFailure: false } }), true)
+    assert.deepEqual((yield* lanes.pull(lane, lease, 1)).map(({ root, failures, reason }) => ({ root, failures, reason })), [
+      { root, failures: 0, reason: "lost" }
+    ])
+    for (const nonce of [1, 2, 3]) {
+      assert.equal(yield* lanes.take(lane, lease, aSlot(root, nonce)), true)
+      yield* lanes.save(lane, lease, { nonce, ...final, giveBack: { reason: "reverted", isFailure: true } })
+      const pauseMs = FAILURE_PAUSE_FIRST_MS * 2 ** (nonce - 1)
+      yield* passed(pauseMs - 1_000)
+      assert.deepEqual(yield* lanes.pull(lane, lease, 1), [])
+      yield* passed(1_000)
+      assert.deepEqual((yield* lanes.pull(lane, lease, 1)).map(({ failures }) => failures), [nonce])
+    }
   }))
 
-  law("queues a batch again, also elsewhere, when its nonce is final and somebody still wants it", Effect.gen(function*() {
+  law("queues a batch again when its nonce is final and somebody still wants it", Effect.gen(function*() {
     const { lane, lanes, lease, root } = yield* given()
-    const elsewhere: LaneId = { chainId: lane.chainId, address: randomAddress() }
+    const other = yield* aLane(lane.chainId)
     yield* lanes.take(lane, lease, aSlot(root, 0))
-    yield* lanes.save(lane, lease, { nonce: 0, version: 1, snapshot: {}, isFinal: true })
-    assert.deepEqual(yield* lanes.enqueue(elsewhere, root, [random32()]), elsewhere)
-    assert.equal((yield* lanes.waiting(elsewhere, 10)).length, 1)
+    yield* lanes.save(lane, lease, { nonce: 0, ...final })
+    assert.deepEqual(yield* lanes.waiting(lane.chainId, 10), [])
+    yield* lanes.enqueue(lane.chainId, root, [random32()])
+    assert.deepEqual(rootsOf(yield* lanes.pull(other.lane, other.lease, 1)), [root])
+  }))
+
+  law("lets another lane carry the batch of a slot that is stuck, which stays open and gives nothing back later", Effect.gen(function*() {
+    const { lane, lanes, lease, root } = yield* given()
+    const other = yield* aLane(lane.chainId)
+    yield* lanes.take(lane, lease, aSlot(root, 0))
+    assert.equal(yield* lanes.release(lane, lease, 0, "no-key"), true)
+    assert.equal(yield* lanes.release(lane, lease, 0, "no-key"), false)
+    assert.deepEqual(rootsOf(yield* lanes.pull(other.lane, other.lease, 1)), [root])
+    assert.equal(yield* lanes.take(other.lane, other.lease, aSlot(root, 0)), true)
+    assert.equal((yield* lanes.open(lane)).slots.length, 1)
+    yield* lanes.save(lane, lease, { nonce: 0, ...final, giveBack: { reason: "lost", isFailure: true } })
+    assert.deepEqual(yield* lanes.waiting(lane.chainId, 10), [])
+    assert.deepEqual((yield* lanes.open(lane)).slots, [])
+    assert.equal(yield* lanes.release(lane, lease, 0, "late"), false)
+  }))
+
+  law("knows the nonces that never had a slot, and fills each once, without a batch", Effect.gen(function*() {
+    const { lane, lanes, lease, roots } = yield* given(2)
+    assert.deepEqual(yield* lanes.holes(lane, 0, 10), [])
+    assert.equal(yield* lanes.fill(lane, lease, aSlot(NO_BATCH, 0)), false)
+    yield* lanes.take(lane, lease, aSlot(roots[0]!, 1))
+    yield* lanes.take(lane, lease, aSlot(roots[1]!, 4))
+    assert.deepEqual(yield* lanes.holes(lane, 0, 10), [0, 2, 3])
+    assert.deepEqual(yield* lanes.holes(lane, 1, 1), [2])
+    const filler = { ...aSlot(NO_BATCH, 2), attempt: { ...anAttempt(NO_BATCH, 2), isCancellation: true } }
+    assert.equal(yield* lanes.fill(lane, lease, filler), true)
+    assert.equal(yield* lanes.fill(lane, lease, filler), false)
+    assert.equal(yield* lanes.fill(lane, lease, aSlot(NO_BATCH, 5)), false)
+    assert.deepEqual(yield* lanes.holes(lane, 0, 10), [0, 3])
+    const { nextNonce, slots } = yield* lanes.open(lane)
+    assert.deepEqual([nextNonce, slots.map(({ nonce }) => nonce)], [5, [1, 2, 4]])
+    assert.deepEqual(slots[1], { nonce: 2, root: NO_BATCH, version: 1, snapshot: filler.snapshot, attempts: [filler.attempt] })
+  }))
+
+  law("adds up what was mined within the window, by lane and by requester, each nonce once", Effect.gen(function*() {
+    const { lane, lanes, lease, roots } = yield* given(2)
+    const [rich, poor] = [randomAddress(), randomAddress()]
+    for (const [nonce, root] of roots.entries()) yield* lanes.take(lane, lease, aSlot(root, nonce))
+    const spend = (nonce: number, version: number, wei: bigint) =>
+      lanes.save(lane, lease, {
+        ...{ nonce, version, snapshot: {}, isFinal: false },
+        spent: [{ requester: rich, wei }, { requester: poor, wei: 5n }]
+      })
+    assert.equal(yield* spend(0, 1, 2n ** 70n), true)
+    assert.equal(yield* spend(0, 1, 7n), false)
+    assert.equal(yield* spend(0, 2, 2n ** 71n), true)
+    assert.equal(yield* spend(1, 1, 1n), true)
+    assert.deepEqual(yield* lanes.spending(lane, 60_000, 10n), { lane: 2n ** 71n + 11n, overBudget: new Set([rich]) })
+    assert.deepEqual(yield* lanes.spending({ ...lane, address: randomAddress() }, 60_000, 9n), {
+      lane: 0n,
+      overBudget: new Set([rich, poor])
+    })
+    yield* passed(3_600_000)
+    assert.deepEqual(yield* lanes.spending(lane, 3_600_000, 0n), { lane: 0n, overBudget: new Set() })
+    assert.equal(yield* spend(1, 2, 3n), true)
+    assert.deepEqual(yield* lanes.spending(lane, 7_200_000, 2n ** 80n), { lane: 2n ** 71n + 13n, overBudget: new Set() })
+  }))
+
+  law("shows every lane: owner, state, balance, nonces, what was spent; and which have slots to watch", Effect.gen(function*() {
+    const { lane, lanes, lease, root } = yield* given()
+    assert.deepEqual(yield* lanes.busy(lane.chainId), [])
+    yield* lanes.report(lane, lease, { state: "out-of-funds", balance: 2n ** 70n, chainNonce: 3 })
+    yield* lanes.report(lane, lease, { state: "working", balance: 2n ** 71n, chainNonce: null })
+    yield* lanes.take(lane, lease, aSlot(root, 3))
+    assert.deepEqual(yield* lanes.busy(lane.chainId), [lane])
+    const spent = [{ requester: randomAddress(), wei: 12n }]
+    yield* lanes.save(lane, lease, { nonce: 3, version: 1, snapshot: { value: "mined" }, isFinal: false, spent })
+    const [seen, ...others] = (yield* lanes.lanes(60_000)).filter(({ address }) => address === lane.address)
+    assert(seen !== undefined && seen.report !== null && others.length === 0)
+    const { report: { atMs, ...report }, slots, ...rest } = seen
+    assert.deepEqual(rest, { ...lane, owner: "sender-1", nextNonce: 4, spent: 12n })
+    assert.deepEqual(report, { state: "working", balance: 2n ** 71n, chainNonce: null })
+    assert(atMs > 1_600_000_000_000)
+    assert.deepEqual(slots, [{ nonce: 3, state: "mined", attempts: 1, sinceMs: 1_795_000_000_123 }])
   }))
 
   law("takes a batch off the queue that needs no transaction, and never one that has a nonce", Effect.gen(function*() {
@@ -164,7 +333,7 @@ export const laneLedgerLaws = (world: () => LedgerWorld): void => {
     yield* lanes.discard(lane, lease, first)
     yield* lanes.discard(lane, lease, second)
     assert.equal((yield* lanes.requestsOf(first)).length, 1)
-    assert.deepEqual(yield* lanes.waiting(lane, 10), [])
+    assert.deepEqual(yield* lanes.waiting(lane.chainId, 10), [])
   }))
 
   test("has a database in which signed bytes are never altered", async () => {
@@ -173,7 +342,7 @@ export const laneLedgerLaws = (world: () => LedgerWorld): void => {
       yield* all.lanes.take(all.lane, all.lease, aSlot(all.root, 0))
       return all
     }))
-    const id = Buffer.from(root.slice(2), "hex")
+    const id = bytesOf(root)
     await assert.rejects(world().query("UPDATE tx_attempt SET raw_tx = '\\x00' WHERE root = $1", [id]), { code: "23001" })
     await assert.rejects(world().query("DELETE FROM tx_attempt WHERE root = $1", [id]), { code: "23001" })
   })

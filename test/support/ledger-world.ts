@@ -74,6 +74,16 @@ export const openLedgerWorld = async (version?: PostgresVersion): Promise<Ledger
   }
 }
 
+/** The database's clock cannot be set, so everything that lanes remember is made older. */
+export const passLaneTime = async (world: LedgerWorld, ms: number): Promise<void> => {
+  const ago = "- $1::bigint * interval '1 ms'"
+  await world.query(
+    `UPDATE lane_batch SET queued_at = queued_at ${ago}, held_until = held_until ${ago}, not_before = not_before ${ago} WHERE nonce IS NULL`,
+    [ms]
+  )
+  await world.query(`UPDATE lane_spend SET spent_at = spent_at ${ago}`, [ms])
+}
+
 /** Chains are cheap: a law that counts on an empty one takes a new id. */
 export const aChainId = (): bigint => BigInt(randomInt(1, 2 ** 47))
 

@@ -16,7 +16,7 @@ export const signFulfilment = Effect.fnUntraced(function* (address: Hex, batch: 
   const gas = yield* contract.estimate(address, batch)
   const gasLimit = gas + (gas * GAS_MARGIN_PERCENT) / 100n
   const signed = yield* contract.sign(address, batch, { nonce, gasLimit, fees })
-  return { ...signed, fees }
+  return { ...signed, gasLimit, fees }
 })
 
 /** At least 12.5 % more on both caps, and strictly more even where a tip of nothing is usual: otherwise no replacement would be taken. */

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { laneRound } from "../../../actors/runtime/lane.ts"
 import { LANE_PATIENCE } from "../../../machines/transaction-lane.machine.ts"
 import type { Hex } from "../../../src/domain/hex.ts"
-import { LaneLedger } from "../../../src/ledger/lane-ledger.port.ts"
+import { FAILURE_PAUSE_FIRST_MS, LaneLedger } from "../../../src/ledger/lane-ledger.port.ts"
 import { Leases } from "../../../src/ledger/lease.port.ts"
 import { type LedgerWorld, openLedgerWorld } from "../../support/ledger-world.ts"
 import { type Death, LaneWorld } from "../support/lane-world.ts"
@@ -211,6 +211,7 @@ describe("a lane", () => {
     lane.chain.reverting.clear()
     succeeded(await lane.round())
     expect(lane.telemetry.errors).toMatchObject([{ what: "a fulfilment reverted", data: { nonce: 0, root } }])
+    await lane.later(FAILURE_PAUSE_FIRST_MS)
     succeeded(await lane.round())
     expect(lane.chain.broadcasts.at(-1)).toMatchObject({ nonce: 1, root })
   })
@@ -224,7 +225,7 @@ describe("a lane", () => {
     succeeded(await lane.round())
     expect(lane.chain.broadcasts).toMatchObject([{ nonce: 0, root: good }])
     expect(lane.telemetry.errors).toMatchObject([{ what: "the contract would reject a fulfilment", data: { root: bad } }])
-    expect(await lane.run(LaneLedger.use((ledger) => ledger.waiting(lane.lane, 10)))).toEqual([])
+    expect(await lane.run(LaneLedger.use((ledger) => ledger.waiting(lane.lane.chainId, 10)))).toEqual([])
   })
 
   test("keeps its transaction while the account cannot pay, and sends it when it can", async () => {
@@ -271,7 +272,7 @@ describe("a lane", () => {
     const before = await lane.slots()
     await lane.run(round)
     expect(await lane.slots()).toEqual(before)
-    expect(await lane.run(LaneLedger.use((ledger) => ledger.waiting(lane.lane, 10)))).toEqual([])
+    expect(await lane.run(LaneLedger.use((ledger) => ledger.waiting(lane.lane.chainId, 10)))).toEqual([])
     expect(lane.chain.fulfilled).toEqual(roots)
   })
 

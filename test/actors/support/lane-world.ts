@@ -5,11 +5,11 @@ import assert from "node:assert/strict"
 import { laneRound, type MinedBatch } from "../../../actors/runtime/lane.ts"
 import type { Hex } from "../../../src/domain/hex.ts"
 import type { AttestedBatch } from "../../../src/domain/response.ts"
-import { LaneLedger, type LaneId } from "../../../src/ledger/lane-ledger.port.ts"
+import { LaneLedger, laneLeaseName, type LaneId } from "../../../src/ledger/lane-ledger.port.ts"
 import { Leases, type Lease } from "../../../src/ledger/lease.port.ts"
 import { LedgerUnavailable } from "../../../src/ledger/ledger-unavailable.ts"
 import { ResultLedger } from "../../../src/ledger/result-ledger.port.ts"
-import { aChainId, type LedgerWorld, random32, randomAddress } from "../../support/ledger-world.ts"
+import { aChainId, type LedgerWorld, passLaneTime, random32, randomAddress } from "../../support/ledger-world.ts"
 import { withOver } from "./actor-world.ts"
 import { heardTelemetry, type HeardTelemetry } from "./heard-telemetry.ts"
 import { movedClock } from "./moved-clock.ts"
@@ -51,7 +51,7 @@ export class LaneWorld {
   }
 
   get leaseName(): string {
-    return `lane/${this.lane.chainId}/${this.lane.address}`
+    return laneLeaseName(this.lane)
   }
 
   run<A, E>(program: Effect.Effect<A, E, LaneLedger | Leases | ResultLedger>): Promise<A> {
@@ -75,7 +75,7 @@ export class LaneWorld {
 
   enqueue({ attested, responses }: AttestedBatch): Promise<unknown> {
     const ids = responses.map(({ requestId }) => requestId)
-    return this.run(LaneLedger.use((ledger) => ledger.enqueue(this.lane, attested.root, ids)))
+    return this.run(LaneLedger.use((ledger) => ledger.enqueue(this.lane.chainId, attested.root, ids)))
   }
 
   claim(owner = "sender"): Promise<Lease> {
@@ -123,6 +123,12 @@ export class LaneWorld {
     )
     assert(Exit.isSuccess(exit) || !Cause.hasDies(exit.cause), Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "")
     return exit
+  }
+
+  /** Time passes for the process and for the database. */
+  later(ms: number): Promise<void> {
+    this.time.forward(ms)
+    return passLaneTime(this.world, ms)
   }
 
   slots() {

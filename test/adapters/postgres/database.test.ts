@@ -43,7 +43,7 @@ for (const version of postgresVersions) {
             return { together, later: yield* each }
           }))
       )
-      assert.deepEqual(fresh.together.flat(), ["0001-the-ledger"])
+      assert.deepEqual(fresh.together.flat(), ["0001-the-ledger", "0005-lanes"])
       assert.deepEqual(fresh.later, [])
     })
 
