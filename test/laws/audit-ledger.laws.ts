@@ -65,14 +65,17 @@ export const auditLedgerLaws = (world: () => LedgerWorld): void => {
       root: roots[index]!,
       txHash: random32(),
       rawTx: "0x02",
+      gasLimit: 1n,
       maxFeePerGas: 1n,
       maxPriorityFeePerGas: 1n,
+      isCancellation: false,
       signedAtMs: 1_795_000_000_000
     })
     const attempts = roots.map((_, index) => attemptOf(index))
     for (const [index, attempt] of attempts.entries()) {
       const root = roots[index]!
-      yield* lanes.enqueue(lane, root, [random32()])
+      yield* lanes.enqueue(lane.chainId, root, [random32()])
+      yield* lanes.pull(lane, lease, 1)
       assert.equal(yield* lanes.take(lane, lease, { nonce: 7 + index, root, snapshot: {}, attempt }), true)
     }
     const again = { ...attemptOf(2), attemptNo: 1 }
