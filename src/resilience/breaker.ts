@@ -79,7 +79,8 @@ export const admit = (policy: BreakerPolicy, breaker: Breaker, nowMs: number, ch
     case "closed":
       return { breaker, ticket: { round: breaker.round, isVital } }
     case "open": {
-      if (nowMs < breaker.untilMs) return { breaker, ticket: undefined, retryAfterMs: Math.ceil(breaker.untilMs - nowMs) }
+      const restMs = restLeftMs(breaker, nowMs)
+      if (restMs > 0) return { breaker, ticket: undefined, retryAfterMs: restMs }
       const { round, trips } = breaker
       const probing: Breaker = { state: "half-open", round: round + 1, trips, sent: 1, lastSentMs: nowMs, good: 0, bad: 0 }
       return { breaker: probing, ticket: { round: round + 1, isVital } }
@@ -90,10 +91,14 @@ export const admit = (policy: BreakerPolicy, breaker: Breaker, nowMs: number, ch
       }
       if (nowMs - breaker.lastSentMs < policy.probeMsMax) return { breaker, ticket: undefined, retryAfterMs: PROBES_UNDER_WAY_MS }
       const again = opened(policy, breaker, breaker.trips + 1, nowMs, chance)
-      return { breaker: again, ticket: undefined, retryAfterMs: Math.ceil(again.untilMs - nowMs) }
+      return { breaker: again, ticket: undefined, retryAfterMs: restLeftMs(again, nowMs) }
     }
   }
 }
+
+/** How long it will certainly refuse; 0 when only trying can tell. */
+export const restLeftMs = (breaker: Breaker, nowMs: number): number =>
+  breaker.state === "open" ? Math.max(0, Math.ceil(breaker.untilMs - nowMs)) : 0
 
 /** `chance`: uniform in [0, 1). */
 export const report = (

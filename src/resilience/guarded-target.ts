@@ -1,5 +1,5 @@
 /** What is remembered of one target and method: its breaker, how long its answers took, and what was sent. In memory, never saved. */
-import { type Breaker, type BreakerPolicy, closedBreaker, tally } from "./breaker.ts"
+import { type Breaker, type BreakerPolicy, closedBreaker, restLeftMs, tally } from "./breaker.ts"
 import type { Target } from "./call-policy.ts"
 import { type Latencies, noLatencies, quantile, samples } from "./latency-quantile.ts"
 
@@ -56,7 +56,7 @@ export const stateOf = (guarded: Guarded, nowMs: number): GuardState => {
     method: guarded.method,
     state: breaker.state,
     trips: breaker.trips,
-    opensAgainInMs: breaker.state === "open" ? Math.max(0, Math.ceil(breaker.untilMs - nowMs)) : 0,
+    opensAgainInMs: restLeftMs(breaker, nowMs),
     inWindow: { attempts: volume, failed: bad, slow },
     sinceStart: { attempts: guarded.attempts, failed: guarded.failures, refused: guarded.refusals },
     inFlight: guarded.inFlight,

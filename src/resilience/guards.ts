@@ -7,10 +7,11 @@ import { Cause, Clock, Context, Effect, Exit, Layer, Option, Random, Schema } fr
 import type { Fate } from "../domain/fate.ts"
 import { type CounterName, Telemetry } from "../telemetry/telemetry.port.ts"
 import { backoffMs, type BackoffPolicy } from "./backoff.ts"
-import { admit, report, type Ticket, type Verdict } from "./breaker.ts"
+import { admit, report, restLeftMs, type Ticket, type Verdict } from "./breaker.ts"
 import { CALL_POLICIES, type CallPolicy, DEPENDENCIES, type Dependency, type Target } from "./call-policy.ts"
 import { GuardedTargets, type Guarded, type GuardState, QUANTILE_SAMPLES_MIN, stateOf } from "./guarded-target.ts"
 import { observe, quantile } from "./latency-quantile.ts"
+import { Places } from "./places.ts"
 import { BUDGET, earn, fullBudget, left, type RetryBudget, spend } from "./retry-budget.ts"
 
 const where = { dependency: Schema.Literals(DEPENDENCIES), target: Schema.String, method: Schema.String }
@@ -98,7 +99,7 @@ const FULL_RETRY_MS = 200
 
 export const makeGuards = (watch: Watch = NOBODY): Guards["Service"] => {
   const known = new GuardedTargets()
-  const inFlight = new Map<string, number>()
+  const places = new Map<string, Places>()
   const budgets = new Map<Dependency, RetryBudget>()
   const budgetOf = (dependency: Dependency): RetryBudget => budgets.get(dependency) ?? fullBudget()
 
@@ -120,39 +121,57 @@ export const makeGuards = (watch: Watch = NOBODY): Guards["Service"] => {
     watch.gauge("breakers_not_closed", notClosed, dependency)
   }
 
+  const placesOf = (of: Target): Places => {
+    const key = `${of.dependency} ${of.target}`
+    const found = places.get(key) ?? new Places()
+    places.set(key, found)
+    return found
+  }
+
   const enter = <E, Unavailable>(call: Call<E, Unavailable>): Effect.Effect<Entered, Unavailable> =>
-    Effect.flatMap(Effect.all([Clock.Clock, Random.next]), ([clock, chance]) => {
+    Effect.gen(function* () {
+      const clock = yield* Clock.Clock
+      const chance = yield* Random.next
       const { dependency, target, method } = call
       const policy = call.policy ?? CALL_POLICIES[dependency]
-      const sinceMs = monotonicMs(clock)
-      const of = known.of(call, policy, sinceMs)
-      const refuse = (why: CallRefused["why"], retryAfterMs: number) => {
+      const of = known.of(call, policy, monotonicMs(clock))
+      const refused = (why: CallRefused["why"], retryAfterMs: number) => {
         of.refusals += 1
         watch.count("calls_refused", 1, dependency)
         return Effect.fail(call.unavailable(new CallRefused({ dependency, target, method, why, retryAfterMs })))
       }
-      const place = `${dependency} ${target}`
-      const taken = inFlight.get(place) ?? 0
-      if (taken >= policy.concurrencyMax && call.isVital !== true) return refuse("full", FULL_RETRY_MS)
+      const restMs = call.isVital === true ? 0 : restLeftMs(of.breaker, monotonicMs(clock))
+      if (restMs > 0) return yield* refused("resting", restMs)
+      const at = placesOf(call)
+      of.inFlight += 1
+      if (call.isVital === true) at.force()
+      else if (!(yield* at.take(policy.concurrencyMax, policy.placeWaitMs))) {
+        of.inFlight -= 1
+        return yield* refused("full", FULL_RETRY_MS)
+      }
+      const goOut = () => {
+        of.inFlight -= 1
+        at.leave()
+        if (at.isEmpty) places.delete(`${dependency} ${target}`)
+      }
+      const sinceMs = monotonicMs(clock)
       const before = of.breaker.state
       const admission = admit(policy, of.breaker, sinceMs, chance, call.isVital)
       of.breaker = admission.breaker
       if (of.breaker.state !== before) announce(of, before)
-      if (admission.ticket === undefined) return refuse("resting", admission.retryAfterMs)
+      if (admission.ticket === undefined) {
+        goOut()
+        return yield* refused("resting", admission.retryAfterMs)
+      }
       const { ticket } = admission
-      inFlight.set(place, taken + 1)
-      of.inFlight += 1
       of.attempts += 1
       watch.count("wire_attempts", 1, dependency)
       let isInside = true
-      return Effect.succeed({
+      return {
         leave: (verdict) => {
           if (!isInside) return
           isInside = false
-          of.inFlight -= 1
-          const others = (inFlight.get(place) ?? 1) - 1
-          if (others <= 0) inFlight.delete(place)
-          else inFlight.set(place, others)
+          goOut()
           const nowMs = monotonicMs(clock)
           const tookMs = nowMs - sinceMs
           if (verdict === "good") of.latencies = observe(of.latencies, tookMs)
@@ -160,8 +179,8 @@ export const makeGuards = (watch: Watch = NOBODY): Guards["Service"] => {
           const isSlow = tookMs > policy.slowMs && verdict !== "bad"
           settle(of, policy, ticket, isSlow ? "slow" : verdict, nowMs, chance)
         }
-      })
-    })
+      } satisfies Entered
+    }).pipe(Effect.uninterruptible)
 
   return Guards.of({
     enter,

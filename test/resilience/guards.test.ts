@@ -9,7 +9,7 @@ import { BUDGET } from "../../src/resilience/retry-budget.ts"
 class Down extends Data.TaggedError("Down")<{ readonly fault?: CallFault }> {}
 class SaysNo extends Data.TaggedError("SaysNo") {}
 
-const POLICY: CallPolicy = { ...CALL_POLICIES.rpc, timeoutMs: 1_000, slowMs: 500, volumeMin: 4, restMs: 1_000, concurrencyMax: 3 }
+const POLICY: CallPolicy = { ...CALL_POLICIES.rpc, timeoutMs: 1_000, slowMs: 500, volumeMin: 4, restMs: 1_000, concurrencyMax: 3, placeWaitMs: 0 }
 const CALL: Call<Down | SaysNo, Down> = {
   dependency: "rpc",
   target: "one",
@@ -96,6 +96,27 @@ describe("a guarded call", () => {
         expect(faultOf(yield* Effect.result(guards.guard({ ...CALL, method: "tell" })(Effect.void)))).toMatchObject({ why: "full" })
         yield* Fiber.interruptAll(hanging)
         yield* guards.guard({ ...CALL, method: "tell" })(Effect.void)
+      })
+    ))
+
+  test("waits a little for a place where it may, in order, and no place is lost to those who gave up", () =>
+    inVirtualTime((guards) =>
+      Effect.gen(function* () {
+        const call = { ...CALL, policy: { ...POLICY, slowMs: 5_000, timeoutMs: 20_000, concurrencyMax: 1, placeWaitMs: 300 } }
+        const took: Array<number> = []
+        const ask = (name: number) =>
+          Effect.forkChild(Effect.result(guards.guard(call)(Effect.andThen(Effect.sync(() => void took.push(name)), Effect.sleep(200)))))
+        const crowd = yield* Effect.forEach([1, 2, 3, 4], ask)
+        yield* TestClock.adjust(100)
+        yield* Fiber.interrupt(yield* ask(5)).pipe(Effect.forkChild)
+        yield* TestClock.adjust(500)
+        expect(took).toEqual([1, 2])
+        const answers = yield* Effect.forEach(crowd, (asked) => Fiber.join(asked))
+        expect(answers.map(faultOf).map((fault) => fault?._tag)).toEqual([undefined, undefined, "CallRefused", "CallRefused"])
+        yield* Effect.forEach([6, 7], ask)
+        yield* TestClock.adjust(400)
+        expect(took).toEqual([1, 2, 6, 7])
+        expect((yield* guards.states).targets).toMatchObject([{ inFlight: 0 }])
       })
     ))
 

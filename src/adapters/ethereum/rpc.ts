@@ -3,8 +3,11 @@ import { Effect, Schema } from "effect"
 import { FetchRequest, isError, type JsonRpcProvider, Network } from "ethers"
 import type { Hex } from "../../domain/hex.ts"
 import { ChainUnavailable, type BlockHead } from "../../journey/1-detected/request-log.port.ts"
+import type { CallPolicy } from "../../resilience/call-policy.ts"
+import { guardsHere } from "../../resilience/guards.ts"
 import { Block, Bytes, Quantity } from "./answers.ts"
 import { BatchingProvider } from "./batching-provider.ts"
+import { guardedEndpoint } from "./guarded-endpoint.ts"
 import { postWithin } from "./http-transport.ts"
 
 /** An endpoint that has not answered by now is treated as down; the step is tried again. */
@@ -42,9 +45,11 @@ export interface Rpc {
 export interface RpcOptions {
   /** From the first byte sent to the last byte received. */
   readonly responseMsMax?: number
+  /** When an endpoint that fails is left alone, and for how long. */
+  readonly policy?: CallPolicy
 }
 
-export const makeRpc = (url: string, chainId: bigint, { responseMsMax = RESPONSE_MS_MAX }: RpcOptions = {}) =>
+export const makeRpc = (url: string, chainId: bigint, { responseMsMax = RESPONSE_MS_MAX, policy }: RpcOptions = {}) =>
   Effect.acquireRelease(
     Effect.sync(() => {
       const request = new FetchRequest(url)
@@ -57,11 +62,15 @@ export const makeRpc = (url: string, chainId: bigint, { responseMsMax = RESPONSE
       })
     }),
     (provider) => Effect.sync(() => provider.destroy())
-  ).pipe(Effect.map((provider) => rpcOver(provider, chainId)))
+  ).pipe(
+    Effect.zipWith(guardsHere, (provider, guards) =>
+      rpcOver(provider, chainId, guardedEndpoint(guards, { url, responseMsMax, ...(policy === undefined ? {} : { policy }) }))
+    )
+  )
 
-const rpcOver = (provider: JsonRpcProvider, chainId: bigint): Rpc => {
+const rpcOver = (provider: JsonRpcProvider, chainId: bigint, guarded: ReturnType<typeof guardedEndpoint>): Rpc => {
   const attempt = <E>(method: string, params: ReadonlyArray<unknown>, failure: (cause: unknown) => E) =>
-    Effect.tryPromise({ try: () => provider.send(method, [...params]) as Promise<unknown>, catch: failure })
+    guarded(method, () => provider.send(method, [...params]) as Promise<unknown>, failure)
   const send: Rpc["send"] = (method, params) => attempt(method, params, (cause) => unavailable(method, cause))
   const ask: Rpc["ask"] = (method, params, form) => Effect.flatMap(send(method, params), formed(method, form))
   return {

@@ -5,6 +5,7 @@
 import { Effect } from "effect"
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest"
 import { makeRpc, type Rpc } from "../../../src/adapters/ethereum/rpc.ts"
+import { CALL_POLICIES } from "../../../src/resilience/call-policy.ts"
 import { type Fault, startRpcProxy } from "../../support/rpc-proxy.ts"
 import { eventually } from "../../support/eventually.ts"
 import { EthereumWorld } from "./ethereum-world.ts"
@@ -56,7 +57,7 @@ let honest: Answers
 beforeAll(async () => {
   world = await EthereumWorld.start()
   staged = await stage(world)
-  rpc = await world.rpc({ responseMsMax: RESPONSE_MS_MAX })
+  rpc = await world.rpc({ responseMsMax: RESPONSE_MS_MAX, policy: { ...CALL_POLICIES.rpc, restMs: 20, restMsMax: 50 } })
   const unhurried = await world.rpc()
   honest = await askAll(await questionsTo(world, unhurried, staged))
 })
@@ -124,6 +125,18 @@ test("what it says of a failure names the call and the reason, and never the end
     expect(String(error.cause)).not.toBe("")
     expect(`${error.message} ${JSON.stringify(error)} ${String(error.cause)} ${error.stack}`).not.toContain("an-api-key")
   }
+})
+
+test("an endpoint that hangs is left alone after some calls, and then costs nobody any time", async () => {
+  const hasty = await world.rpc({ responseMsMax: RESPONSE_MS_MAX, policy: { ...CALL_POLICIES.rpc, restMs: 60_000, restMsMax: 60_000 } })
+  world.proxy.misbehave({ type: "hangs" })
+  const questions = Object.fromEntries(Array.from({ length: 8 }, (_, index) => [`${index}`, hasty.block("latest")]))
+  await askAll(questions)
+  const from = performance.now()
+  expect(Object.values(await askAll(questions))).toEqual(Array.from({ length: 8 }, () => "ChainUnavailable"))
+  expect(performance.now() - from).toBeLessThan(RESPONSE_MS_MAX)
+  const refused = await Effect.runPromise(Effect.flip(hasty.block("latest")))
+  expect(String(refused.cause)).toMatch(/is left alone for \d+ ms/)
 })
 
 test("a call that is given up leaves no socket behind", async () => {
