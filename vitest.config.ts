@@ -1,6 +1,10 @@
 /** Which tests run together. `architecture` needs nothing; `unit` needs no server; `system` starts real servers, one file at a time. */
 import { defineConfig } from "vitest/config"
 
+/** Laws that need no server: the ledger in memory is held to PostgreSQL's. */
+const LAWS_IN_MEMORY = ["test/laws/ledger-memory.test.ts"]
+const SERVERS = ["contracts", "laws", "adapters", "client", "actors"].map((folder) => `test/${folder}/**/*.test.ts`)
+
 export default defineConfig({
   test: {
     projects: [
@@ -8,15 +12,15 @@ export default defineConfig({
       {
         test: {
           name: "unit",
-          include: ["test/**/*.test.ts"],
-          exclude: ["test/architecture/**", "test/system/**", "test/contracts/**", "test/laws/**", "test/adapters/**", "test/client/**", "test/actors/**"],
+          include: ["test/!(architecture|system|contracts|laws|adapters|client|actors)/**/*.test.ts", ...LAWS_IN_MEMORY],
           testTimeout: 60_000
         }
       },
       {
         test: {
           name: "servers",
-          include: ["contracts", "laws", "adapters", "client", "actors"].map((folder) => `test/${folder}/**/*.test.ts`),
+          include: SERVERS,
+          exclude: LAWS_IN_MEMORY,
           testTimeout: 120_000,
           hookTimeout: 120_000
         }

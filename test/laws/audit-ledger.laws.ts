@@ -9,9 +9,10 @@ import { type Attempt, LaneLedger } from "../../src/ledger/lane-ledger.port.ts"
 import { Leases } from "../../src/ledger/lease.port.ts"
 import { RequestLedger } from "../../src/ledger/request-ledger.port.ts"
 import { ShareLedger } from "../../src/ledger/share-ledger.port.ts"
-import { aChainId, aChange, anEnd, born, type LedgerWorld, ownPartition, random32, randomAddress } from "../support/ledger-world.ts"
+import type { LedgerRig } from "../support/ledger-rig.ts"
+import { aChainId, aChange, anEnd, born, ownPartition, random32, randomAddress } from "../support/ledger-world.ts"
 
-export const auditLedgerLaws = (world: () => LedgerWorld): void => {
+export const auditLedgerLaws = (world: () => LedgerRig): void => {
   const law = (promise: string, program: Effect.Effect<void, unknown, Ledger>) => test(promise, () => world().run(program))
 
   law("shows a request with its history, its wake-up and the nodes that may have been asked", Effect.gen(function*() {

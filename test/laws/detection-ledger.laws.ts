@@ -6,10 +6,11 @@ import type { Ledger } from "../../src/adapters/postgres/ledger.layer.ts"
 import { CursorMoved, DetectionLedger, type SeenBlock, type SeenRequest } from "../../src/ledger/detection-ledger.port.ts"
 import { type Lease, LeaseLost, Leases } from "../../src/ledger/lease.port.ts"
 import { RequestLedger } from "../../src/ledger/request-ledger.port.ts"
-import { aBlock, aChainId, anEnd, aSeenRequest, type LedgerWorld, ownPartition } from "../support/ledger-world.ts"
+import type { LedgerRig } from "../support/ledger-rig.ts"
+import { aBlock, aChainId, anEnd, aSeenRequest, ownPartition } from "../support/ledger-world.ts"
 import { aPartition } from "./request-ledger.laws.ts"
 
-export const detectionLedgerLaws = (world: () => LedgerWorld): void => {
+export const detectionLedgerLaws = (world: () => LedgerRig): void => {
   const law = (promise: string, program: Effect.Effect<void, unknown, Ledger>) => test(promise, () => world().run(program))
 
   /** A chain of its own with two blocks read, and a request in the second. */

@@ -14,7 +14,8 @@ import {
   PULLED_MS
 } from "../../src/ledger/lane-ledger.port.ts"
 import { Leases } from "../../src/ledger/lease.port.ts"
-import { aChainId, type LedgerWorld, passLaneTime, random32, randomAddress } from "../support/ledger-world.ts"
+import type { LedgerRig } from "../support/ledger-rig.ts"
+import { aChainId, random32, randomAddress } from "../support/ledger-world.ts"
 
 const anAttempt = (root: Hex, nonce: number, attemptNo = 1): Attempt => ({
   nonce,
@@ -29,15 +30,10 @@ const anAttempt = (root: Hex, nonce: number, attemptNo = 1): Attempt => ({
   signedAtMs: 1_795_000_000_123
 })
 
-const bytesOf = (hex: Hex): Buffer => Buffer.from(hex.slice(2), "hex")
-
 const aSlot = (root: Hex, nonce: number) => ({ nonce, root, snapshot: { value: "signed" }, attempt: anAttempt(root, nonce) })
 
-/** Makes the ledger's clock say later than it is, for everything about lanes. */
-export type PassTime = (world: LedgerWorld, ms: number) => Promise<unknown>
-
-export const laneLedgerLaws = (world: () => LedgerWorld, passTime: PassTime = passLaneTime): void => {
-  const passed = (ms: number) => Effect.promise(() => passTime(world(), ms))
+export const laneLedgerLaws = (world: () => LedgerRig): void => {
+  const passed = (ms: number) => world().passLaneTime(ms)
   const law = (promise: string, program: Effect.Effect<void, unknown, Ledger>) => test(promise, () => world().run(program))
 
   const aLane = Effect.fnUntraced(function*(chainId: bigint) {
@@ -342,8 +338,7 @@ export const laneLedgerLaws = (world: () => LedgerWorld, passTime: PassTime = pa
       yield* all.lanes.take(all.lane, all.lease, aSlot(all.root, 0))
       return all
     }))
-    const id = bytesOf(root)
-    await assert.rejects(world().query("UPDATE tx_attempt SET raw_tx = '\\x00' WHERE root = $1", [id]), { code: "23001" })
-    await assert.rejects(world().query("DELETE FROM tx_attempt WHERE root = $1", [id]), { code: "23001" })
+    await assert.rejects(world().behind.alterAttempts(root), { code: "23001" })
+    await assert.rejects(world().behind.deleteAttempts(root), { code: "23001" })
   })
 }

@@ -4,12 +4,12 @@ import assert from "node:assert/strict"
 import { test } from "vitest"
 import type { Ledger } from "../../src/adapters/postgres/ledger.layer.ts"
 import { Leases } from "../../src/ledger/lease.port.ts"
-import { eventually } from "../support/eventually.ts"
-import { type LedgerWorld, random32 } from "../support/ledger-world.ts"
+import type { LedgerRig } from "../support/ledger-rig.ts"
+import { random32 } from "../support/ledger-world.ts"
 
 const someNames = (count: number): ReadonlyArray<string> => Array.from({ length: count }, () => `test/${random32()}`)
 
-export const leasesLaws = (world: () => LedgerWorld): void => {
+export const leasesLaws = (world: () => LedgerRig): void => {
   const law = (promise: string, program: Effect.Effect<void, unknown, Ledger>) => test(promise, () => world().run(program))
 
   law("gives every free lease to whoever asks first, and nothing to the second", Effect.gen(function*() {
@@ -50,11 +50,8 @@ export const leasesLaws = (world: () => LedgerWorld): void => {
     const leases = yield* Leases
     const names = someNames(1)
     const [first] = yield* leases.claim(names, "a", 50)
-    const [second] = yield* Effect.promise(() =>
-      eventually("the lease expires", async () => {
-        const claimed = await world().run(leases.claim(names, "b", 60_000))
-        return claimed.length === 1 && claimed
-      }))
+    const claim = Effect.map(leases.claim(names, "b", 60_000), (claimed) => claimed.length === 1 && claimed)
+    const [second] = yield* world().eventually("the lease expires", claim)
     assert(first !== undefined && second !== undefined && second.epoch > first.epoch)
     yield* leases.resign([first], "a")
     assert.deepEqual(yield* leases.renew([second], "b", 60_000), [second])

@@ -8,7 +8,8 @@ import type { RequestId } from "../../src/domain/request.ts"
 import type { AttestedBatch } from "../../src/domain/response.ts"
 import { RequestLedger } from "../../src/ledger/request-ledger.port.ts"
 import { ResultLedger } from "../../src/ledger/result-ledger.port.ts"
-import { aChange, anEnd, born, type LedgerWorld, ownPartition, random32, randomAddress } from "../support/ledger-world.ts"
+import type { LedgerRig } from "../support/ledger-rig.ts"
+import { aChange, anEnd, born, ownPartition, random32, randomAddress } from "../support/ledger-world.ts"
 import { aPartition } from "./request-ledger.laws.ts"
 
 const aBatch = (ids: ReadonlyArray<RequestId>): AttestedBatch => ({
@@ -19,9 +20,7 @@ const aBatch = (ids: ReadonlyArray<RequestId>): AttestedBatch => ({
   responses: ids.map((requestId) => ({ requestId, result: new Uint8Array(randomBytes(100)) }))
 })
 
-const bytea = (hex: string) => Buffer.from(hex.slice(2), "hex")
-
-export const resultLedgerLaws = (world: () => LedgerWorld): void => {
+export const resultLedgerLaws = (world: () => LedgerRig): void => {
   const law = (promise: string, program: Effect.Effect<void, unknown, Ledger>) => test(promise, () => world().run(program))
 
   const given = Effect.fnUntraced(function*(count: number) {
@@ -83,8 +82,7 @@ export const resultLedgerLaws = (world: () => LedgerWorld): void => {
     assert.deepEqual([...(yield* results.rootOf(ids)).keys()], ids.slice(2))
     yield* ledger.save(requests.slice(2).map((request) => anEnd(request, lease)), "worker-1")
     assert.equal(yield* results.batch(root), undefined)
-    const rows = yield* Effect.promise(() => world().query("SELECT sealed FROM result WHERE root = $1", [bytea(root)]))
-    assert.deepEqual(rows, [{ sealed: null }, { sealed: null }, { sealed: null }])
+    assert.deepEqual(yield* Effect.promise(() => world().behind.sealedResults(root)), [null, null, null])
   }))
 
   law("deletes them also when all requests of a batch end at the same moment in different statements", Effect.gen(function*() {
@@ -116,8 +114,8 @@ export const resultLedgerLaws = (world: () => LedgerWorld): void => {
       yield* results.keep(kept)
       return kept
     }))
-    const [row] = await world().query("SELECT sealed FROM result WHERE root = $1", [bytea(batch.attested.root)])
-    const sealed = row?.["sealed"]
-    assert(sealed instanceof Buffer && !sealed.includes(Buffer.from(batch.responses[0]!.result.subarray(0, 8))))
+    const [sealed] = await world().behind.sealedResults(batch.attested.root)
+    assert(sealed instanceof Uint8Array)
+    assert(!Buffer.from(sealed).includes(Buffer.from(batch.responses[0]!.result.subarray(0, 8))))
   })
 }

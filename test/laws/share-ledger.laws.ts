@@ -9,7 +9,8 @@ import type { RequestId } from "../../src/domain/request.ts"
 import type { ShareAnswer } from "../../src/domain/share.ts"
 import { RequestLedger } from "../../src/ledger/request-ledger.port.ts"
 import { ShareLedger } from "../../src/ledger/share-ledger.port.ts"
-import { anEnd, born, type LedgerWorld, ownPartition, random32 } from "../support/ledger-world.ts"
+import type { LedgerRig } from "../support/ledger-rig.ts"
+import { anEnd, born, ownPartition, random32 } from "../support/ledger-world.ts"
 import { aPartition } from "./request-ledger.laws.ts"
 
 const bytes = (length: number) => new Uint8Array(randomBytes(length))
@@ -22,9 +23,7 @@ const anAnswer = (requestId: RequestId, nodeId: number): ShareAnswer => ({
   signature: bytes(65)
 })
 
-const bytea = (hex: string) => Buffer.from(hex.slice(2), "hex")
-
-export const shareLedgerLaws = (world: () => LedgerWorld): void => {
+export const shareLedgerLaws = (world: () => LedgerRig): void => {
   const law = (promise: string, program: Effect.Effect<void, unknown, Ledger>) => test(promise, () => world().run(program))
 
   const given = Effect.fnUntraced(function*() {
@@ -68,8 +67,7 @@ export const shareLedgerLaws = (world: () => LedgerWorld): void => {
         )
         const distinct = new Set(answers.flatMap((answer) => granted(answer, id)))
         assert(distinct.size <= Math.max(...all.map(({ budget }) => budget)))
-        const [row] = await world().query("SELECT nodes FROM share_ask WHERE request_id = $1", [bytea(id)])
-        assert.deepEqual(new Set(row?.["nodes"] as ReadonlyArray<number>), distinct)
+        assert.deepEqual(new Set(await world().behind.askedNodes(id)), distinct)
       }),
       { numRuns: 25 }
     )
@@ -79,10 +77,10 @@ export const shareLedgerLaws = (world: () => LedgerWorld): void => {
   test("has a database that refuses to exceed or to forget what was asked", async () => {
     const id = random32()
     await world().run(Effect.flatMap(ShareLedger, (shares) => shares.intend([{ requestId: id, nodes: [1, 2], budget: 2 }])))
-    const change = (set: string) => world().query(`UPDATE share_ask SET ${set} WHERE request_id = $1`, [bytea(id)])
-    await assert.rejects(change("nodes = nodes || 3::smallint"), { code: "23514" })
-    await assert.rejects(change("nodes = '{1}'"), { code: "23001" })
-    await assert.rejects(world().query("DELETE FROM share_ask WHERE request_id = $1", [bytea(id)]), { code: "23001" })
+    await assert.rejects(world().behind.setAskedNodes(id, [1, 2, 3]), { code: "23514" })
+    await assert.rejects(world().behind.setAskedNodes(id, [1]), { code: "23001" })
+    await assert.rejects(world().behind.deleteAsk(id), { code: "23001" })
+    assert.deepEqual(await world().behind.askedNodes(id), [1, 2])
   })
 
   law("keeps the first answer of each node as it was", Effect.gen(function*() {
@@ -100,10 +98,9 @@ export const shareLedgerLaws = (world: () => LedgerWorld): void => {
       yield* shares.keep([answer])
       return { id, answer }
     }))
-    const [row] = await world().query("SELECT sealed FROM share WHERE request_id = $1", [bytea(id)])
-    const sealed = row?.["sealed"]
-    assert(sealed instanceof Buffer)
-    for (const share of answer.shares) assert(!sealed.includes(Buffer.from(share.subarray(0, 8))))
+    const [sealed] = await world().behind.sealedShares(id)
+    assert(sealed !== undefined)
+    for (const share of answer.shares) assert(!Buffer.from(sealed).includes(Buffer.from(share.subarray(0, 8))))
     const other = world().another()
     const read = await other.run(Effect.flatMap(ShareLedger, (shares) => shares.sharesOf([id])))
     assert.deepEqual(read.get(id), [answer])
@@ -116,10 +113,7 @@ export const shareLedgerLaws = (world: () => LedgerWorld): void => {
       yield* a.shares.keep([anAnswer(a.id, 1), anAnswer(b.id, 1)])
       return [a.id, b.id] as const
     }))
-    await world().query("UPDATE share SET sealed = (SELECT sealed FROM share WHERE request_id = $1) WHERE request_id = $2", [
-      bytea(from),
-      bytea(to)
-    ])
+    await world().behind.copySealedShare(from, to)
     const failure = await world().run(Effect.flatMap(ShareLedger, (shares) => Effect.flip(shares.sharesOf([to]))))
     assert.equal((failure.cause as { readonly _tag?: string })._tag, "SealRejected")
   })

@@ -7,7 +7,7 @@ import { join } from "node:path"
 import pg from "pg"
 import { localKeyEncryptionKeyLayer } from "../../src/adapters/local-keys/key-encryption-key.layer.ts"
 import type { PostgresServer } from "../../src/adapters/embedded/postgres-server.ts"
-import { type Ledger, ledgerLayer } from "../../src/adapters/postgres/ledger.layer.ts"
+import { ledgerLayer } from "../../src/adapters/postgres/ledger.layer.ts"
 import { databaseLayer } from "../../src/adapters/postgres/pool.ts"
 import { type Hex, toHex } from "../../src/domain/hex.ts"
 import type { RequestEvent } from "../../src/domain/outcome.ts"
@@ -16,20 +16,16 @@ import { DetectionLedger, type SeenBlock, type SeenRequest } from "../../src/led
 import { type Lease, Leases } from "../../src/ledger/lease.port.ts"
 import { RequestLedger } from "../../src/ledger/request-ledger.port.ts"
 import type { Change, StoredRequest } from "../../src/ledger/stored-request.ts"
+import { behindPostgres, makeLanesOlder } from "./behind-postgres.ts"
+import { eventually } from "./eventually.ts"
+import type { LedgerProcess, LedgerRig } from "./ledger-rig.ts"
 import { type PostgresVersion, testPostgres } from "./postgres.ts"
 
 export const random32 = (): Hex => toHex(randomBytes(32))
 export const randomAddress = (): Hex => toHex(randomBytes(20))
 
-export interface LedgerProcess {
-  readonly run: <A, E>(effect: Effect.Effect<A, E, Ledger>) => Promise<A>
-  readonly close: () => Promise<void>
-}
-
-export interface LedgerWorld extends LedgerProcess {
+export interface LedgerWorld extends LedgerRig {
   readonly server: PostgresServer
-  /** Another gateway process on the same database, with the same key-encryption key. */
-  readonly another: () => LedgerProcess
   /** Behind the ledger's back. */
   readonly query: (text: string, values?: ReadonlyArray<unknown>) => Promise<ReadonlyArray<Record<string, unknown>>>
 }
@@ -60,11 +56,25 @@ export const openLedgerWorld = async (version?: PostgresVersion): Promise<Ledger
   await first.run(Effect.flatMap(RequestLedger, (ledger) => ledger.ping)) // layers are lazy: this migrates
   const pool = new pg.Pool({ ...server.address, max: 4 })
   pool.on("error", () => undefined)
+  const query: LedgerWorld["query"] = async (text, values = []) => (await pool.query(text, [...values])).rows
   return {
     run: first.run,
     server,
     another,
-    query: async (text, values = []) => (await pool.query(text, [...values])).rows,
+    query,
+    behind: behindPostgres(query),
+    nowMs: Effect.sync(() => Date.now()),
+    passLaneTime: (ms) => Effect.promise(() => makeLanesOlder(query, ms)),
+    eventually: Effect.fnUntraced(function*<A, E, R>(what: string, look: Effect.Effect<A | undefined | false, E, R>) {
+      const context = yield* Effect.context<R>()
+      const exit = yield* Effect.promise(() =>
+        eventually(what, async () => {
+          const looked = await Effect.runPromiseExitWith(context)(look)
+          return Exit.isSuccess(looked) && (looked.value === undefined || looked.value === false) ? undefined : looked
+        })
+      )
+      return (yield* exit) as A
+    }),
     close: async () => {
       await Promise.all(processes.map((opened) => opened.close()))
       await pool.end().catch(() => undefined)
@@ -72,16 +82,6 @@ export const openLedgerWorld = async (version?: PostgresVersion): Promise<Ledger
       rmSync(directory, { recursive: true, force: true })
     }
   }
-}
-
-/** The database's clock cannot be set, so everything that lanes remember is made older. */
-export const passLaneTime = async (world: LedgerWorld, ms: number): Promise<void> => {
-  const ago = "- $1::bigint * interval '1 ms'"
-  await world.query(
-    `UPDATE lane_batch SET queued_at = queued_at ${ago}, held_until = held_until ${ago}, not_before = not_before ${ago} WHERE nonce IS NULL`,
-    [ms]
-  )
-  await world.query(`UPDATE lane_spend SET spent_at = spent_at ${ago}`, [ms])
 }
 
 /** Chains are cheap: a law that counts on an empty one takes a new id. */

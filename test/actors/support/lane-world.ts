@@ -9,7 +9,7 @@ import { LaneLedger, laneLeaseName, type LaneId } from "../../../src/ledger/lane
 import { Leases, type Lease } from "../../../src/ledger/lease.port.ts"
 import { LedgerUnavailable } from "../../../src/ledger/ledger-unavailable.ts"
 import { ResultLedger } from "../../../src/ledger/result-ledger.port.ts"
-import { aChainId, type LedgerWorld, passLaneTime, random32, randomAddress } from "../../support/ledger-world.ts"
+import { aChainId, type LedgerWorld, random32, randomAddress } from "../../support/ledger-world.ts"
 import { withOver } from "./actor-world.ts"
 import { heardTelemetry, type HeardTelemetry } from "./heard-telemetry.ts"
 import { movedClock } from "./moved-clock.ts"
@@ -128,7 +128,7 @@ export class LaneWorld {
   /** Time passes for the process and for the database. */
   later(ms: number): Promise<void> {
     this.time.forward(ms)
-    return passLaneTime(this.world, ms)
+    return Effect.runPromise(this.world.passLaneTime(ms))
   }
 
   slots() {

@@ -1,0 +1,63 @@
+/** AuditLedger in memory: each answer is one statement, and so one moment. */
+import { Effect, Layer } from "effect"
+import { type AuditedRequest, AuditLedger } from "../../../src/ledger/audit-ledger.port.ts"
+import type { Connection } from "./connection.ts"
+import { historyOf, storedRequest } from "./request-ledger.ts"
+import { laneSlotTable, laneTable, requestTable, shareAskTable, txAttemptTable, wakeTable } from "./tables.ts"
+
+export const auditLedgerOn = (connection: Connection): Layer.Layer<AuditLedger> =>
+  Layer.succeed(AuditLedger, {
+    recentIds: (limit) =>
+      connection.statement("audit-recent", ({ table }) => {
+        const open = table(wakeTable)
+          .all()
+          .toSorted((a, b) => a.dueMs - b.dueMs)
+          .slice(0, limit)
+        const newest = table(requestTable)
+          .all()
+          .toSorted((a, b) => b.detectedAtMs - a.detectedAtMs || (a.id < b.id ? -1 : 1))
+          .slice(0, limit)
+        return [...new Set([...open.map((row) => row.requestId), ...newest.map((row) => row.id)])]
+      }),
+
+    requests: (ids) =>
+      ids.length === 0
+        ? Effect.succeed([])
+        : connection.statement("audit-requests", (transaction) =>
+            [...new Set(ids)].flatMap((id): ReadonlyArray<AuditedRequest> => {
+              const { table, nowMs } = transaction
+              const row = table(requestTable).get(id)
+              if (row === undefined) return []
+              const dueMs = table(wakeTable).get(id)?.dueMs
+              const asked = table(shareAskTable).get(id)
+              return [
+                {
+                  ...{ stored: storedRequest(row), history: historyOf(transaction, id) },
+                  overdueMs: dueMs === undefined ? null : nowMs - dueMs,
+                  asked: asked === undefined ? null : { nodes: [...asked.nodes], budget: asked.budget }
+                }
+              ]
+            })
+          ),
+
+    lanes: (slotsMax) =>
+      connection.statement("audit-lanes", ({ table }) =>
+        table(laneTable)
+          .all()
+          .toSorted((a, b) => Number(a.chainId - b.chainId) || (a.address < b.address ? -1 : 1))
+          .map(({ chainId, address, nextNonce }) => ({
+            ...{ lane: { chainId, address }, nextNonce },
+            slots: table(laneSlotTable)
+              .where("lane", `${chainId}/${address}`)
+              .toSorted((a, b) => a.nonce - b.nonce)
+              .slice(-slotsMax)
+              .map(({ nonce, root }) => ({
+                ...{ nonce, root },
+                attempts: table(txAttemptTable)
+                  .where("slot", `${chainId}/${address}/${nonce}`)
+                  .map((row) => ({ attemptNo: row.attemptNo, root: row.root, txHash: row.txHash }))
+                  .toSorted((a, b) => a.attemptNo - b.attemptNo)
+              }))
+          }))
+      )
+  })

@@ -1,0 +1,225 @@
+/** RequestLedger in memory: the statements of src/adapters/postgres/save-statement.ts and request-statements.ts, each at once. */
+import { Effect, Layer } from "effect"
+import assert from "node:assert/strict"
+import { isEnd, type RequestState } from "../../../src/domain/journey.ts"
+import type { TransitionView } from "../../../src/domain/outcome.ts"
+import type { RequestId } from "../../../src/domain/request.ts"
+import { RequestLedger, type RequestSummary } from "../../../src/ledger/request-ledger.port.ts"
+import type { Change, Saved, StoredRequest } from "../../../src/ledger/stored-request.ts"
+import type { Connection } from "./connection.ts"
+import { isFenced } from "./leases.ts"
+import type { Transaction } from "./memory-table.ts"
+import {
+  outboxTable,
+  type RequestRow,
+  requestTable,
+  signalTable,
+  transitionTable,
+  wakeTable,
+  type WakeRow
+} from "./tables.ts"
+import { nextDueMs, raiseSignal, writeTransition } from "./wake-up.ts"
+
+/** The pause of a claim doubles up to this often. */
+const DOUBLINGS_MAX = 3
+
+export const storedRequest = (row: RequestRow): StoredRequest => ({
+  id: row.id,
+  facts: { ...row.facts, handles: [...row.facts.handles] },
+  anchor: { ...row.anchor },
+  partition: row.partition,
+  state: row.state,
+  version: row.version,
+  machineVersion: row.machineVersion,
+  snapshot: JSON.parse(row.snapshot),
+  chainTail: row.chainTail,
+  detectedAtMs: row.detectedAtMs
+})
+
+export const historyOf = ({ table }: Transaction, id: RequestId): ReadonlyArray<TransitionView> => {
+  const version = table(requestTable).get(id)?.version ?? 0
+  return Array.from({ length: version }, (_, index) => table(transitionTable).get(`${id}/${index + 1}`)).flatMap((row) =>
+    row === undefined
+      ? []
+      : [
+          {
+            ...{ seq: row.seq, from: row.from, to: row.to, event: JSON.parse(row.event) as TransitionView["event"] },
+            ...{ atMs: row.atMs, worker: row.worker, hash: row.hash }
+          }
+        ]
+  )
+}
+
+const wake = ({ table, nowMs }: Transaction, { requestId, partition, wakeAfterMs }: Change, version: number, deadline: number): void => {
+  const wakes = table(wakeTable)
+  wakes.delete(requestId)
+  if (wakeAfterMs === null) return
+  const dueMs = nextDueMs(nowMs, Math.round(wakeAfterMs), deadline)
+  wakes.insert({ requestId, partition, version, deadline, dueMs, claims: 0, reason: null })
+}
+
+const owe = ({ table, next, nowMs }: Transaction, { requestId, partition, dispatch }: Change, version: number, deadline: number) => {
+  if (dispatch === null) return null
+  const id = next("outbox")
+  table(outboxTable).insert({ id, requestId, partition, version, reached: dispatch, deadline, writtenAtMs: nowMs })
+  return id
+}
+
+/** P1: row-version and lease-epoch compare-and-set, with everything that follows from the decision. */
+const saveOne = (transaction: Transaction, change: Change, worker: string): Saved => {
+  const { table, nowMs } = transaction
+  const { requestId, partition, from, to, event, leaseEpoch } = change
+  const row = table(requestTable).get(requestId)
+  const isCurrent = row?.version === change.version && row.state === from && row.partition === partition
+  if (row === undefined || !isCurrent || !isFenced(transaction, { name: `partition/${partition}`, epoch: leaseEpoch })) {
+    return { requestId, type: "stale" }
+  }
+  const version = row.version + 1
+  const chainTail = writeTransition(transaction, row.chainTail, { requestId, seq: version, from, to, event, worker, leaseEpoch })
+  table(requestTable).update(requestId, () => ({
+    ...row,
+    ...{ state: to, version, machineVersion: change.machineVersion, snapshot: JSON.stringify(change.snapshot), chainTail },
+    ...{ endedAtMs: isEnd(to) ? (row.endedAtMs ?? nowMs) : null, anchor: change.anchor ?? row.anchor }
+  }))
+  wake(transaction, change, version, row.facts.deadline)
+  for (const id of change.answeredSignals) {
+    if (table(signalTable).get(String(id))?.requestId === requestId) table(signalTable).delete(String(id))
+  }
+  return { requestId, type: "saved", version, outboxId: owe(transaction, change, version, row.facts.deadline), chainTail }
+}
+
+const summary = (transaction: Transaction, row: RequestRow): RequestSummary => ({
+  ...{ id: row.id, kind: row.facts.kind, state: row.state, version: row.version, detectedAtMs: row.detectedAtMs },
+  ...{ endedAtMs: row.endedAtMs, handles: row.facts.handles.length },
+  lastEvent: JSON.parse(transaction.table(transitionTable).get(`${row.id}/${row.version}`)?.event ?? "null")
+})
+
+const of =
+  (partitions: ReadonlyArray<number>) =>
+  <Row>(table: { readonly where: (index: string, value: string) => ReadonlyArray<Row> }): ReadonlyArray<Row> =>
+    partitions.flatMap((partition) => table.where("partition", String(partition)))
+
+/** What is due in these partitions, with the machine version under which it stands. */
+const overdueOf = ({ table, nowMs }: Transaction, partitions: ReadonlyArray<number>) =>
+  of(partitions)(table(wakeTable)).flatMap((row: WakeRow) => {
+    const request = row.dueMs <= nowMs ? table(requestTable).get(row.requestId) : undefined
+    return request === undefined ? [] : [{ row, version: request.machineVersion }]
+  })
+
+const byId = (a: { readonly id: bigint }, b: { readonly id: bigint }): number => (a.id < b.id ? -1 : 1)
+
+export const requestLedgerOn = (connection: Connection): Layer.Layer<RequestLedger> =>
+  Layer.succeed(RequestLedger, {
+    load: (ids) =>
+      ids.length === 0
+        ? Effect.succeed([])
+        : connection.statement("load", ({ table }) =>
+            [...new Set(ids)].flatMap((id) => {
+              const row = table(requestTable).get(id)
+              return row === undefined ? [] : [storedRequest(row)]
+            })
+          ),
+
+    save: (changes, worker) => {
+      assert(new Set(changes.map((change) => change.requestId)).size === changes.length, "one change for each request in a save")
+      if (changes.length === 0) return Effect.succeed([])
+      return connection.statement("save", (transaction) => changes.map((change) => saveOne(transaction, change, worker)))
+    },
+
+    postpone: (items) =>
+      items.length === 0
+        ? Effect.void
+        : connection.statement("postpone", ({ table, nowMs }) => {
+            for (const { requestId, version, afterMs, reason } of items) {
+              if (table(wakeTable).get(requestId)?.version !== version) continue
+              table(wakeTable).update(requestId, (row) => ({
+                ...row,
+                ...{ dueMs: nextDueMs(nowMs, Math.round(afterMs), row.deadline), reason, claims: 0 }
+              }))
+            }
+          }),
+
+    claimOverdue: (partitions, limit, againAfterMs, machineVersions) =>
+      connection.statement("claim-overdue", (transaction) => {
+        const { table, nowMs } = transaction
+        const overdue = overdueOf(transaction, partitions).filter(({ version }) => machineVersions.includes(version))
+        const first = overdue.map(({ row }) => row).toSorted((a, b) => a.dueMs - b.dueMs)
+        return first.slice(0, limit).flatMap(({ requestId }) => {
+          const claimed = table(wakeTable).update(requestId, (row) => {
+            const afterMs = againAfterMs * 2 ** Math.min(row.claims, DOUBLINGS_MAX)
+            return { ...row, claims: row.claims + 1, dueMs: nextDueMs(nowMs, afterMs, row.deadline) }
+          })
+          const request = table(requestTable).get(requestId)
+          if (request === undefined) return []
+          const { version, claims, deadline, reason } = claimed
+          return [{ requestId, version, state: request.state, claims, deadline, lastReason: reason }]
+        })
+      }),
+
+    unreadable: (partitions, machineVersions) =>
+      connection.statement(
+        "unreadable",
+        (transaction) => overdueOf(transaction, partitions).filter(({ version }) => !machineVersions.includes(version)).length
+      ),
+
+    owed: (partitions, olderThanMs, limit) =>
+      connection.statement("owed", ({ table, nowMs }) =>
+        of(partitions)(table(outboxTable))
+          .filter((row) => row.writtenAtMs <= nowMs - olderThanMs)
+          .toSorted(byId)
+          .slice(0, limit)
+          .map(({ id, requestId, version, reached, deadline }) => ({ id, requestId, version, reached, deadline }))
+      ),
+
+    settle: (outboxIds) =>
+      outboxIds.length === 0
+        ? Effect.void
+        : connection.statement("settle", ({ table }) => {
+            for (const id of outboxIds) table(outboxTable).delete(String(id))
+          }),
+
+    signal: (requestId, event) => connection.statement("signal", (transaction) => raiseSignal(transaction, requestId, event)),
+
+    signals: (partitions, limit) =>
+      connection.statement("signals", ({ table }) =>
+        of(partitions)(table(signalTable))
+          .toSorted(byId)
+          .slice(0, limit)
+          .map(({ id, requestId, event }) => ({ id, requestId, event: JSON.parse(event) }))
+      ),
+
+    dropSignals: (ids) =>
+      ids.length === 0
+        ? Effect.void
+        : connection.statement("drop-signals", ({ table }) => {
+            for (const id of ids) table(signalTable).delete(String(id))
+          }),
+
+    history: (id) => connection.statement("history", (transaction) => historyOf(transaction, id)),
+
+    list: ({ state, limit }) =>
+      connection.statement("list", (transaction) => {
+        const timeOf = (row: RequestRow) => (state !== undefined && isEnd(state) ? (row.endedAtMs ?? 0) : row.detectedAtMs)
+        return transaction
+          .table(requestTable)
+          .all()
+          .filter((row) => state === undefined || row.state === state)
+          .toSorted((a, b) => timeOf(b) - timeOf(a) || (a.id < b.id ? -1 : 1))
+          .slice(0, limit)
+          .map((row) => summary(transaction, row))
+      }),
+
+    countByState: connection.statement("count-by-state", ({ table }) => {
+      const counts: Partial<Record<RequestState, number>> = {}
+      for (const { state } of table(requestTable).all()) counts[state] = (counts[state] ?? 0) + 1
+      return counts
+    }),
+
+    oldestOverdueSeconds: connection.statement("oldest-overdue", ({ table, nowMs }) =>
+      table(wakeTable)
+        .all()
+        .reduce((oldest, { dueMs }) => Math.max(oldest, (nowMs - dueMs) / 1_000), 0)
+    ),
+
+    ping: connection.statement("ping", () => undefined)
+  })

@@ -1,0 +1,28 @@
+/** Every law of the ledger, on the one in memory that the simulator runs on: what is found there must be true of PostgreSQL. */
+import { afterAll, beforeAll, describe } from "vitest"
+import { type MemoryLedgerWorld, openMemoryLedgerWorld } from "../support/memory-ledger-world.ts"
+import { auditLedgerLaws } from "./audit-ledger.laws.ts"
+import { detectionLedgerLaws } from "./detection-ledger.laws.ts"
+import { laneLedgerLaws } from "./lane-ledger.laws.ts"
+import { leasesLaws } from "./leases.laws.ts"
+import { requestLedgerModelLaws } from "./request-ledger-model.laws.ts"
+import { requestLedgerLaws } from "./request-ledger.laws.ts"
+import { resultLedgerLaws } from "./result-ledger.laws.ts"
+import { shareLedgerLaws } from "./share-ledger.laws.ts"
+
+describe("the ledger in memory", () => {
+  let world: MemoryLedgerWorld
+  beforeAll(async () => {
+    world = await openMemoryLedgerWorld()
+  })
+  afterAll(() => world?.close())
+
+  describe("RequestLedger", () => requestLedgerLaws(() => world))
+  describe("RequestLedger against its model", () => requestLedgerModelLaws(() => world))
+  describe("Leases", () => leasesLaws(() => world))
+  describe("DetectionLedger", () => detectionLedgerLaws(() => world))
+  describe("ShareLedger", () => shareLedgerLaws(() => world))
+  describe("ResultLedger", () => resultLedgerLaws(() => world))
+  describe("LaneLedger", () => laneLedgerLaws(() => world))
+  describe("AuditLedger", () => auditLedgerLaws(() => world))
+})
