@@ -53,11 +53,6 @@ export const birth = (anchor: Anchor): { readonly snapshot: unknown } => {
 /** True when this build can read snapshots of `version`; others are left to builds that can. */
 export const knowsMachineVersion = (version: number): boolean => canMigrate(version, MACHINE_VERSION, MIGRATIONS)
 
-/** All of them. */
-export const KNOWN_MACHINE_VERSIONS: ReadonlyArray<number> = Array.from({ length: MACHINE_VERSION }, (_, index) => index + 1).filter(
-  knowsMachineVersion
-)
-
 export const decide = (stored: StoredDecision, event: RequestEvent): Decision => {
   const { value: from, context } = readSnapshot(migrate(stored))
   const restored = decryptionRequestMachine.resolveState({ value: from, context })
@@ -116,3 +111,8 @@ const readSnapshot = (snapshot: unknown): RequestSnapshot => {
   )
   return snapshot as unknown as RequestSnapshot
 }
+
+/** All versions of snapshots that this build can read. Below what it is made of: it is worked out when the file is loaded. */
+export const KNOWN_MACHINE_VERSIONS: ReadonlyArray<number> = Array.from({ length: MACHINE_VERSION }, (_, index) => index + 1).filter(
+  knowsMachineVersion
+)
