@@ -10,6 +10,7 @@ import { parseHex } from "../src/domain/hex.ts"
 import { Problems, readContracts, storesOf } from "./gateway-from-settings.ts"
 import { readWallet } from "./key-file.ts"
 import { attempt, type CommandFlags, usage, type UsageRejected } from "./run-command.ts"
+import { preferredUrl } from "./rpc-endpoints.ts"
 import { isRejected, readSettings, type Settings } from "./settings.ts"
 
 export interface ChainFlags extends CommandFlags {
@@ -77,7 +78,7 @@ const whereOf = (flags: ChainFlags, settings: Settings): Effect.Effect<Where, Us
   const problems = new Problems()
   const file = settings.PORTCULLIS_DEPLOYMENT_FILE
   const contracts = file === undefined ? undefined : readContracts(problems, file)
-  const rpcUrl = flags.rpc ?? settings.PORTCULLIS_RPC_URL
+  const rpcUrl = flags.rpc ?? preferredUrl(settings)
   const gateway = flags.gateway ?? contracts?.decryptionGateway
   if (rpcUrl === undefined) problems.found.push("which chain? give --rpc <url>, or PORTCULLIS_RPC_URL")
   else if (!isHttpUrl(rpcUrl)) problems.found.push("--rpc must be an http or https URL")

@@ -11,6 +11,7 @@ import { faultOfStore, type StoreOptions } from "../src/adapters/object-store/ci
 import { lower, parseHex } from "../src/domain/hex.ts"
 import type { FinalityPolicy } from "../src/journey/2-acl-checked/access-list.port.ts"
 import type { GatewayOptions } from "./gateway-options.ts"
+import { faultOfEndpoints, poolPolicy } from "./rpc-endpoints.ts"
 import { isRejected, readSettings, type Role, type SettingName, type Settings, type SettingsRejected } from "./settings.ts"
 
 export const GATEWAY_NEEDS: ReadonlyArray<SettingName> = [
@@ -60,6 +61,7 @@ export const gatewayFromSettings = (
     workConcurrency: settings.PORTCULLIS_WORK_CONCURRENCY ?? 8,
     chain: {
       rpcUrl: settings.PORTCULLIS_RPC_URL ?? "",
+      rpcPolicy: poolPolicy(settings),
       contracts: readContracts(problems, settings.PORTCULLIS_DEPLOYMENT_FILE ?? ""),
       aclFinality: finalityPolicy(settings.PORTCULLIS_ACL_FINALITY ?? "finalized"),
       resultFinality: finalityPolicy(settings.PORTCULLIS_RESULT_FINALITY ?? "finalized"),
@@ -74,6 +76,8 @@ export const gatewayFromSettings = (
     http: { host: httpHost, port: httpPort },
     log: { level: settings.PORTCULLIS_LOG_LEVEL ?? "info", to: "stdout" }
   }
+  const endpoints = faultOfEndpoints(settings)
+  if (endpoints !== undefined) problems.found.push(endpoints)
   for (const store of options.stores) {
     const fault = faultOfStore(store)
     if (fault !== undefined) problems.found.push(`PORTCULLIS_STORES: ${fault}`)

@@ -9,6 +9,7 @@ import type { DatabaseSettings } from "../src/adapters/postgres/pool.ts"
 import type { EngineName } from "../src/adapters/worker-threads/engine-choice.ts"
 import type { FinalityPolicy } from "../src/journey/2-acl-checked/access-list.port.ts"
 import type { FactReached } from "../src/telemetry/telemetry.port.ts"
+import type { PoolPolicy } from "./rpc-endpoints.ts"
 import type { Role } from "./settings.ts"
 
 export interface GatewayOptions {
@@ -20,7 +21,10 @@ export interface GatewayOptions {
   readonly keyEncryptionKeyFile: string
   readonly workConcurrency: number
   readonly chain: {
+    /** Several, separated by commas: the preferred one first. */
     readonly rpcUrl: string
+    /** One answer is enough when missing. */
+    readonly rpcPolicy?: PoolPolicy
     readonly contracts: Contracts
     readonly aclFinality: FinalityPolicy
     readonly resultFinality: FinalityPolicy

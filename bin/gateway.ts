@@ -16,7 +16,6 @@ import { ciphertextRegistryLayer } from "../src/adapters/ethereum/ciphertext-reg
 import { committeesLayer } from "../src/adapters/ethereum/committees.layer.ts"
 import { requestLogLayer } from "../src/adapters/ethereum/request-log.layer.ts"
 import { resultContractLayer } from "../src/adapters/ethereum/result-contract.layer.ts"
-import { makeRpc } from "../src/adapters/ethereum/rpc.ts"
 import { serveGatewayHttp } from "../src/adapters/http/gateway-http.ts"
 import { inProcessBus } from "../src/adapters/embedded/in-process-bus.layer.ts"
 import { shareNodesLayer } from "../src/adapters/kms-node/share-nodes.layer.ts"
@@ -34,21 +33,21 @@ import { guardsLayer } from "../src/resilience/guards.ts"
 import { MetricsPage } from "../src/telemetry/metrics-page.port.ts"
 import { healthChecks } from "./gateway-health.ts"
 import type { GatewayOptions } from "./gateway-options.ts"
+import { ONE_IS_ENOUGH, withEndpoints } from "./rpc-endpoints.ts"
 
 /** Curve jobs that wait for a worker thread: two rounds for every message a node may be working on. */
 const COMBINER_QUEUE_MAX = 64
 
 export const gatewayLayer = (options: GatewayOptions) => {
   const { chain } = options
-  const onChain = Layer.unwrap(
-    Effect.map(makeRpc(chain.rpcUrl, chain.contracts.chainId), (rpc) =>
-      Layer.mergeAll(
-        requestLogLayer(rpc, chain.contracts),
-        accessListLayer(rpc, chain.contracts, chain.aclFinality),
-        ciphertextRegistryLayer(rpc, chain.contracts),
-        committeesLayer(rpc, chain.contracts),
-        resultContractLayer(rpc, chain.contracts, chain.lanes, chain.resultFinality, chain.feeMax)
-      )
+  const { rpcUrl, contracts, rpcPolicy: policy = ONE_IS_ENOUGH } = chain
+  const onChain = withEndpoints({ rpcUrl, chainId: contracts.chainId, policy }, (rpc) =>
+    Layer.mergeAll(
+      requestLogLayer(rpc, contracts),
+      accessListLayer(rpc, contracts, chain.aclFinality),
+      ciphertextRegistryLayer(rpc, contracts, chain.aclFinality),
+      committeesLayer(rpc, contracts),
+      resultContractLayer(rpc, contracts, chain.lanes, chain.resultFinality, chain.feeMax)
     )
   )
   const telemetry = telemetryLayer({

@@ -2,7 +2,7 @@
 import { Effect, Layer } from "effect"
 import type { Contracts } from "../src/adapters/ethereum/addresses.ts"
 import { nodeChainViewLayer } from "../src/adapters/ethereum/node-chain-view.layer.ts"
-import { makeRpc } from "../src/adapters/ethereum/rpc.ts"
+import { makeEndpointPool } from "../src/adapters/ethereum/endpoint-pool.ts"
 import { fileAnswerLogLayer } from "../src/adapters/kms-node/answer-log.layer.ts"
 import { fileShareVaultLayer } from "../src/adapters/kms-node/file-share-vault.layer.ts"
 import type { Security } from "../src/adapters/kms-node/security.ts"
@@ -12,6 +12,7 @@ import { startEngine, type EngineName } from "../src/adapters/worker-threads/eng
 import type { FinalityPolicy } from "../src/journey/2-acl-checked/access-list.port.ts"
 import { NODE_FAULTS, type NodeFault } from "../src/kms-node/fault.ts"
 import { finalityPolicy, hostAndPort, kmsSecurity, Problems, readContracts } from "./gateway-from-settings.ts"
+import { faultOfEndpoints, ONE_IS_ENOUGH, poolPolicy, urlsIn, type PoolPolicy } from "./rpc-endpoints.ts"
 import { isRejected, readSettings, type SettingName, type SettingsRejected } from "./settings.ts"
 import { VERSION } from "./version.ts"
 
@@ -23,6 +24,7 @@ export interface KmsNodeProcess {
   readonly port: number
   readonly security: Security
   readonly rpcUrl: string
+  readonly rpcPolicy?: PoolPolicy
   readonly contracts: Contracts
   readonly finality: FinalityPolicy
   readonly engine: EngineName
@@ -51,6 +53,8 @@ export const kmsNodeFromSettings = (
   if (fault !== undefined && !(NODE_FAULTS as ReadonlyArray<string>).includes(fault)) {
     problems.found.push(`--fault is one of ${NODE_FAULTS.join(", ")}`)
   }
+  const endpoints = faultOfEndpoints(settings)
+  if (endpoints !== undefined) problems.found.push(endpoints)
   const node: KmsNodeProcess = {
     directory: settings.PORTCULLIS_KMS_DIR ?? "",
     keyFile: settings.PORTCULLIS_KMS_KEY_FILE ?? "",
@@ -59,6 +63,7 @@ export const kmsNodeFromSettings = (
     port,
     security: kmsSecurity(problems, settings),
     rpcUrl: settings.PORTCULLIS_RPC_URL ?? "",
+    rpcPolicy: poolPolicy(settings),
     contracts: readContracts(problems, settings.PORTCULLIS_DEPLOYMENT_FILE ?? ""),
     finality: finalityPolicy(settings.PORTCULLIS_ACL_FINALITY ?? "finalized"),
     engine: settings.PORTCULLIS_ENGINE ?? "mcl",
@@ -74,7 +79,9 @@ export const runKmsNode = Effect.fnUntraced(function* (node: KmsNodeProcess) {
     Layer.provide(localKeyEncryptionKeyLayer({ path: node.keyFile }))
   )
   const chainView = Layer.unwrap(
-    Effect.map(makeRpc(node.rpcUrl, node.contracts.chainId), (rpc) => nodeChainViewLayer(rpc, node.contracts, node.finality))
+    Effect.map(makeEndpointPool(urlsIn(node.rpcUrl), node.contracts.chainId, node.rpcPolicy ?? ONE_IS_ENOUGH), ({ rpc }) =>
+      nodeChainViewLayer(rpc, node.contracts, node.finality)
+    )
   )
   const context = yield* Layer.build(Layer.mergeAll(vault, chainView, fileAnswerLogLayer({ path: node.answerLog })))
   const engine = yield* Effect.promise(() => startEngine(node.engine))

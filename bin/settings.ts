@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs"
 import { parseEnv } from "node:util"
 import { Result, Schema } from "effect"
+import { RPC_ENDPOINTS_MAX } from "../src/domain/limits.ts"
 import { closestName } from "./closest-name.ts"
 
 export const ROLES = ["listener", "coordinator", "worker", "sender", "api"] as const
@@ -22,12 +23,16 @@ interface Setting<A> {
 const Text = Schema.String.check(Schema.isMinLength(1))
 const Whole = (least: number, most: number) =>
   Schema.NumberFromString.check(Schema.isInt(), Schema.isBetween({ minimum: least, maximum: most }))
-const Url = (...protocols: ReadonlyArray<string>) =>
-  Schema.String.check(
-    Schema.makeFilter((text: string) =>
-      URL.canParse(text) && protocols.includes(new URL(text).protocol) ? undefined : `expected a URL starting with ${protocols.join(" or ")}`
-    )
+const Urls = (most: number, ...protocols: ReadonlyArray<string>) => {
+  const isUrl = (text: string) => URL.canParse(text) && protocols.includes(new URL(text).protocol)
+  return Schema.String.check(
+    Schema.makeFilter((text: string) => {
+      const urls = text.split(",").map((url) => url.trim())
+      const isFine = urls.length <= most && new Set(urls).size === urls.length && urls.every(isUrl)
+      return isFine ? undefined : `expected up to ${most} different URLs starting with ${protocols.join(" or ")}`
+    })
   )
+}
 const listOf = <A extends string>(allowed: ReadonlyArray<A>) =>
   Schema.String.check(
     Schema.makeFilter((text: string) => {
@@ -70,7 +75,23 @@ export const SETTINGS = {
   PORTCULLIS_KEY_ENCRYPTION_KEY_FILE: setting("Gateway", "32-byte key, mode 0600, under which shares and results are sealed at rest.", Text),
   PORTCULLIS_WORK_CONCURRENCY: setting("Gateway", "Messages that one step works on at once.", Whole(1, 256), "8"),
 
-  PORTCULLIS_RPC_URL: setting("Chain", "JSON-RPC endpoint of the chain; one with a key in its URL belongs in a settings file of mode 0600.", Url("http:", "https:")),
+  PORTCULLIS_RPC_URL: setting(
+    "Chain",
+    "JSON-RPC endpoints of the chain, the preferred one first, separated by commas; one with a key in its URL belongs in a settings file of mode 0600.",
+    Urls(RPC_ENDPOINTS_MAX, "http:", "https:")
+  ),
+  PORTCULLIS_RPC_AGREEMENT: setting(
+    "Chain",
+    "How many endpoints must say the same of blocks, request logs and the access list before it is believed: 1 or 2.",
+    Schema.Literals(["1", "2"]),
+    "1"
+  ),
+  PORTCULLIS_RPC_LAG_BLOCKS: setting(
+    "Chain",
+    "An endpoint whose head is further behind the best one is asked last.",
+    Whole(0, 10_000),
+    "5"
+  ),
   PORTCULLIS_DEPLOYMENT_FILE: setting("Chain", "JSON with chain id, contract addresses and start block, as `portcullis dev` writes it.", Text),
   PORTCULLIS_ACL_FINALITY: setting(
     "Chain",

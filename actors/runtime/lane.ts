@@ -133,9 +133,14 @@ const broadcast = Effect.fnUntraced(function* (slot: Slot, effect: Extract<SlotE
 
 const findReceipt = Effect.fnUntraced(function* (lane: LaneId, slot: Slot, now: number) {
   const contract = yield* ResultContract
-  const [mined, next] = yield* Effect.all([contract.mined(slot.attempts.map(({ txHash }) => txHash)), contract.nonceOf(lane.address)], {
-    concurrency: 2
-  })
+  const look = contract.mined(slot.attempts.map(({ txHash }) => txHash))
+  const [mined, next] = yield* contract.together(
+    Effect.gen(function* () {
+      const [seen, nonce] = yield* Effect.all([look, contract.nonceOf(lane.address)], { concurrency: 2 })
+      // A block may have come between the two: whoever has seen the nonce used has the receipt by now, if one of ours has used it.
+      return [seen === undefined && nonce > slot.nonce ? yield* look : seen, nonce] as const
+    })
+  )
   return (
     mined === undefined ? { type: "not-mined", isNonceUsed: next > slot.nonce, now } : { type: "mined", ...mined, now }
   ) satisfies SlotEvent as SlotEvent

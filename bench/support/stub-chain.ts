@@ -70,6 +70,7 @@ export class StubChain {
     return Layer.succeed(ResultContract, {
       chainId: CHAIN_ID,
       addresses: this.lanes,
+      together: (questions) => questions,
       latest: Effect.sync(() => this.head),
       nonceOf: (address) => Effect.sync(() => this.nonces.get(address) ?? 0),
       fees: Effect.succeed({ maxFeePerGas: 2n, maxPriorityFeePerGas: 1n }),

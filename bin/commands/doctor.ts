@@ -9,6 +9,7 @@ import { checkDatabase, checkNats, checkStores } from "../doctor/check-services.
 import { fail, findingLines, type Finding } from "../doctor/finding.ts"
 import { GATEWAY_NEEDS, Problems, readContracts } from "../gateway-from-settings.ts"
 import { runCommand, type Answer, type CommandFlags } from "../run-command.ts"
+import { urlsIn } from "../rpc-endpoints.ts"
 import { isRejected, readSettings, SETTINGS, type SettingName, type Settings } from "../settings.ts"
 
 export const doctor = (flags: CommandFlags): Promise<void> => runCommand(flags, Effect.map(examine(flags), report))
@@ -39,11 +40,17 @@ const checkEverythingOnChain = (settings: Settings): Effect.Effect<ReadonlyArray
   if (problems.found.length > 0) return Effect.succeed(problems.found.map((problem) => fail("contracts", problem, "Correct the file.")))
   return Effect.scoped(
     Effect.gen(function* () {
-      const rpc = yield* makeRpc(url, contracts.chainId)
+      const endpoints = yield* Effect.forEach(urlsIn(url), (one) => makeRpc(one, contracts.chainId))
       // Without the right chain, every other answer would be about something else.
-      const refused = yield* refuseChain(rpc, contracts)
-      if (refused.length > 0) return refused
-      const chain = yield* checkChain(rpc)
+      const refused = yield* Effect.forEach(endpoints, (one) => refuseChain(one, contracts), { concurrency: "unbounded" })
+      const rpc = endpoints.find((_, index) => refused[index]!.length === 0)
+      if (rpc === undefined) return refused.flatMap(numbered)
+      const heads = yield* Effect.forEach(
+        endpoints.keys(),
+        (index) => (refused[index]!.length > 0 ? Effect.succeed(refused[index]!) : checkChain(endpoints[index]!)),
+        { concurrency: "unbounded" }
+      )
+      const chain = heads.flatMap(numbered)
       const deployed = yield* checkContracts(rpc, contracts)
       const wellDeployed = deployed.every(({ status }) => status === "ok")
       const committee = wellDeployed && settings.PORTCULLIS_KMS_DIR === undefined ? yield* checkCommittee(rpc, contracts, settings) : []
@@ -51,6 +58,10 @@ const checkEverythingOnChain = (settings: Settings): Effect.Effect<ReadonlyArray
     })
   )
 }
+
+/** Which of several endpoints a finding is about: by position, for its URL may hold a key. */
+const numbered = (found: ReadonlyArray<Finding>, index: number, all: ReadonlyArray<unknown>): ReadonlyArray<Finding> =>
+  all.length === 1 ? found : found.map((finding) => ({ ...finding, detail: `endpoint ${index + 1}: ${finding.detail}` }))
 
 const KMS_NEEDS: ReadonlyArray<SettingName> = ["PORTCULLIS_KMS_KEY_FILE", "PORTCULLIS_KMS_ANSWER_LOG", "PORTCULLIS_RPC_URL", "PORTCULLIS_DEPLOYMENT_FILE"]
 

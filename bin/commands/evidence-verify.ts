@@ -11,6 +11,7 @@ import { verifyEvidence, type EvidenceAnchor, type EvidenceVerdict, type NotProv
 import { rpcAt, isHttpUrl, settingsOf } from "../client-access.ts"
 import { Problems, readContracts } from "../gateway-from-settings.ts"
 import { readJson } from "../key-file.ts"
+import { preferredUrl } from "../rpc-endpoints.ts"
 import { attempt, runCommand, usage, type Answer, type CommandFlags } from "../run-command.ts"
 
 export interface VerifyFlags extends CommandFlags {
@@ -42,7 +43,7 @@ interface Anchored {
 
 const anchorOf = Effect.fnUntraced(function* (evidence: WrongShareEvidence, flags: VerifyFlags): Effect.fn.Return<Anchored, unknown, Scope.Scope> {
   const settings = yield* settingsOf(flags)
-  const rpcUrl = flags.offline === true ? undefined : (flags.rpc ?? settings.PORTCULLIS_RPC_URL)
+  const rpcUrl = flags.offline === true ? undefined : (flags.rpc ?? preferredUrl(settings))
   const deployment = flags.offline === true ? undefined : (flags.deployment ?? settings.PORTCULLIS_DEPLOYMENT_FILE)
   if (rpcUrl === undefined && deployment === undefined) return { anchor: ownAnchor(evidence), vouchedBy: "file" }
   if (rpcUrl === undefined || deployment === undefined) return yield* usage("--rpc and --deployment are given together, or neither")

@@ -7,6 +7,7 @@ import type { NodeId } from "../../src/domain/committee.ts"
 import { rpcAt, settingsOf } from "../client-access.ts"
 import { finalityPolicy, Problems, readContracts } from "../gateway-from-settings.ts"
 import { databaseUrl, ledgerAt } from "../ledger-access.ts"
+import { preferredUrl } from "../rpc-endpoints.ts"
 import { type Answer, type CommandFlags, printLine, runCommand, usage } from "../run-command.ts"
 import { check, type Checked, type CheckName, CHECKS } from "../verify/check.ts"
 import { readRecords } from "../verify/read-records.ts"
@@ -26,7 +27,7 @@ const answer = Effect.fnUntraced(function* (flags: VerifyFlags): Effect.fn.Retur
   const problems = new Problems()
   const contracts = readContracts(problems, settings.PORTCULLIS_DEPLOYMENT_FILE ?? "")
   if (problems.found.length > 0) return yield* usage(...problems.found)
-  const rpc = yield* rpcAt(settings.PORTCULLIS_RPC_URL ?? "")
+  const rpc = yield* rpcAt(preferredUrl(settings) ?? "")
   if (contracts.chainId !== rpc.chainId) {
     return yield* usage(`the endpoint speaks for chain ${rpc.chainId}, the deployment file is about chain ${contracts.chainId}`)
   }

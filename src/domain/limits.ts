@@ -24,6 +24,8 @@ export const PUBLIC_PLAINTEXT_BYTES_MAX = 4_096
 export const PUBLIC_CIPHERTEXT_BYTES_MAX = PUBLIC_PLAINTEXT_BYTES_MAX + 512
 export const LOCATIONS_PER_CIPHERTEXT_MAX = 4
 export const LOCATION_BYTES_MAX = 256
+/** RPC endpoints of one chain: each is looked at every few seconds, and metrics have a series for each. */
+export const RPC_ENDPOINTS_MAX = 8
 /** Partitions of requests: the most coordinators that can share the work. A change needs a drained cluster. */
 export const PARTITIONS = 8
 /** Work items in one message: bounds redelivery after a crash and the memory of a step. */

@@ -4,7 +4,8 @@
  * once.
  */
 import { ENDS, JOURNEY } from "../domain/journey.ts"
-import { COMMITTEE_NODES_MAX, WORK_TIMEOUT_MS } from "../domain/limits.ts"
+import { COMMITTEE_NODES_MAX, RPC_ENDPOINTS_MAX, WORK_TIMEOUT_MS } from "../domain/limits.ts"
+import { DISAGREEMENTS } from "./chain-endpoints.port.ts"
 import { type CounterName, COUNTERS, type GaugeName, GAUGES, LABELS } from "./telemetry.port.ts"
 
 /**
@@ -29,6 +30,7 @@ const STATES = [...JOURNEY, ...ENDS]
 /** What a step can answer (domain/outcome.ts); `waiting`: a row will wake the request, there is nothing to say yet. */
 const STEP_OUTCOMES = [...JOURNEY.slice(1), "finalized", "refused", "expired", "halted", "postponed", "waiting"]
 const NODES = Array.from({ length: COMMITTEE_NODES_MAX }, (_, index) => String(index + 1))
+const ENDPOINTS = Array.from({ length: RPC_ENDPOINTS_MAX }, (_, index) => String(index + 1))
 const SHARE_OUTCOMES = ["answered", "NodeUnavailable", "NodeRefused", "AnswerInvalid"]
 /** The refusals that are the access list's own; the others speak about the ciphertext, the key or the epoch. */
 export const ACCESS_REASONS = ["not-allowed", "not-public", "not-delegated"]
@@ -38,6 +40,8 @@ const LABEL_RULES: Readonly<Record<(typeof LABELS)[keyof typeof LABELS], LabelRu
   node: NODES,
   lane: { form: /^0x[0-9a-fA-F]{40}$/, differentMax: 64 },
   actor: { form: /^[a-z0-9][a-z0-9-]{0,39}$/, differentMax: 64 },
+  about: DISAGREEMENTS,
+  endpoint: ENDPOINTS,
   dependency: { form: /^[a-z][a-z0-9-]{0,19}$/, differentMax: 16 }
 }
 
@@ -122,6 +126,9 @@ const BECAUSE: Readonly<Record<CounterName | GaugeName, string>> = {
   wrong_shares: "Every single one is a broken or lying operator: the evidence file is for them.",
   hedged_asks: "The price of low latency; above a tenth of shares_asked a node is slow all the time.",
   fee_bumps: "The chain asks for more than the fee policy offers.",
+  rpc_disagreements:
+    "Should stand still. An endpoint lies, is on a fork, or leaves logs out; endpoints that lag add a few. The warning says which.",
+  rpc_endpoint_state: "Above 0 for minutes: that endpoint is not used, or used last. All above 0: the gateway works on what is left.",
   reorgs: "Normal in small numbers on chains with late finality; many mean a bad RPC endpoint.",
   actor_restarts: "Defects of ours. Should be zero; the error log has the cause.",
   wire_attempts: "What the work really costs the others; wire_failures divided by it is how well they are.",

@@ -39,6 +39,7 @@ export const COUNTERS = {
   calls_refused: "Calls not sent: their target rests after too many failures, or has too many under way",
   retries_spent: "Attempts repeated, paid from the retry budget",
   retries_denied: "Attempts not repeated, because the retry budget was empty",
+  rpc_disagreements: "Answers of RPC endpoints that contradicted another endpoint's, by what they were about",
   telemetry_dropped: "Values, labels and lines that were not written: a mistake of ours, or a log that cannot be written to"
 } as const
 export type CounterName = keyof typeof COUNTERS
@@ -49,7 +50,8 @@ export const GAUGES = {
   cursor_block: "Newest block read by the listener",
   chain_head_block: "Newest block the chain has announced",
   lane_open_slots: "Transactions of a lane that are not final yet",
-  breakers_not_closed: "Circuit breakers that rest or are probing"
+  breakers_not_closed: "Circuit breakers that rest or are probing",
+  rpc_endpoint_state: "How an RPC endpoint is: 0 alive, 1 not looked at yet, 2 says nothing of finality, 3 behind, 4 silent, 5 another chain"
 } as const
 export type GaugeName = keyof typeof GAUGES
 
@@ -64,7 +66,9 @@ export const LABELS = {
   calls_refused: "dependency",
   retries_spent: "dependency",
   retries_denied: "dependency",
-  breakers_not_closed: "dependency"
+  breakers_not_closed: "dependency",
+  rpc_disagreements: "about",
+  rpc_endpoint_state: "endpoint"
 } as const satisfies Partial<Record<CounterName | GaugeName, string>>
 
 export class Telemetry extends Context.Service<

@@ -25,6 +25,7 @@ const contract = (of: {
   return Layer.succeed(ResultContract, {
     chainId: 31_337n,
     addresses: [],
+    together: (questions) => questions,
     latest: answer({ number: 9, hash: someHex(32), parentHash: someHex(32), timestamp: of.timestamp ?? DEADLINE }),
     fulfilment: () => answer(of.fulfilment),
     finality: () => answer(of.finality ?? "final"),

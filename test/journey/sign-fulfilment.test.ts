@@ -26,6 +26,7 @@ const sign = async (
   const layer = Layer.succeed(ResultContract, {
     chainId: 31_337n,
     addresses: [address],
+    together: (questions) => questions,
     fees: Effect.succeed(of.market ?? MARKET),
     estimate: () =>
       of.rejects === true

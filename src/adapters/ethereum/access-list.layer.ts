@@ -1,34 +1,36 @@
 /** The access list, asked through `inspect` at a recorded block. */
 import { Effect, Layer } from "effect"
 import { AccessList, type FinalityPolicy, type Permission } from "../../journey/2-acl-checked/access-list.port.ts"
+import type { DecryptionRequest, RequestId } from "../../domain/request.ts"
 import { ChainUnavailable } from "../../journey/1-detected/request-log.port.ts"
 import type { Contracts } from "./addresses.ts"
 import { finalityOf } from "./finality.ts"
 import { findFulfilment } from "./fulfilment.ts"
 import { inspect } from "./inspection.ts"
-import type { Rpc } from "./rpc.ts"
+import { identical, type Rpc } from "./rpc.ts"
 
 export const accessListLayer = (rpc: Rpc, contracts: Contracts, policy: FinalityPolicy) => {
   const finality = finalityOf(rpc, policy)
+  const permission = Effect.fnUntraced(function* (id: RequestId, request: DecryptionRequest) {
+    const head = yield* finality.newest
+    const block = { blockNumber: head.number, blockHash: head.hash }
+    const ask = inspect(rpc, contracts.decryptionGateway, request, head)
+    const found = yield* rpc.agreed({ about: "access-list", ask, settle: identical })
+    if (found.requestId !== id) {
+      return yield* new ChainUnavailable({ doing: "inspect", cause: "these contents have another id" })
+    }
+    if (found.status === "unknown") return { type: "unknown", block } satisfies Permission as Permission
+    if (found.status === "fulfilled") {
+      const mined = yield* findFulfilment(rpc, contracts, id)
+      return (mined === undefined ? { type: "unknown", block } : { type: "fulfilled", ...mined }) satisfies Permission as Permission
+    }
+    if (found.blockTimestamp > request.deadline) return { type: "expired", block } satisfies Permission as Permission
+    return (
+      found.denial === undefined ? { type: "allowed", block } : { type: "denied", reason: found.denial, block }
+    ) satisfies Permission as Permission
+  })
   return Layer.succeed(AccessList, {
-    finality: finality.of,
-    permission: (id, request) =>
-      Effect.gen(function* () {
-        const head = yield* finality.newest
-        const block = { blockNumber: head.number, blockHash: head.hash }
-        const found = yield* inspect(rpc, contracts.decryptionGateway, request, head)
-        if (found.requestId !== id) {
-          return yield* new ChainUnavailable({ doing: "inspect", cause: "these contents have another id" })
-        }
-        if (found.status === "unknown") return { type: "unknown", block } satisfies Permission as Permission
-        if (found.status === "fulfilled") {
-          const mined = yield* findFulfilment(rpc, contracts, id)
-          return (mined === undefined ? { type: "unknown", block } : { type: "fulfilled", ...mined }) satisfies Permission as Permission
-        }
-        if (found.blockTimestamp > request.deadline) return { type: "expired", block } satisfies Permission as Permission
-        return (
-          found.denial === undefined ? { type: "allowed", block } : { type: "denied", reason: found.denial, block }
-        ) satisfies Permission as Permission
-      })
+    finality: (anchor) => rpc.together(finality.of(anchor)),
+    permission: (id, request) => rpc.together(permission(id, request))
   })
 }

@@ -1,40 +1,50 @@
-/** Registered ciphertexts. Registrations never change, so an answer is remembered; an absence is not. */
+/**
+ * Registered ciphertexts. A registration in a block that is final never changes, so it is remembered; one that is newer is read
+ * again, because a reorganisation may replace it, and an absence is never remembered.
+ */
 import { Effect, Layer, Result } from "effect"
 import { AbiCoder, Interface } from "ethers"
 import type { CiphertextRecord } from "../../domain/ciphertext.ts"
 import { fromHex, lower, type Hex } from "../../domain/hex.ts"
 import { ZERO_ADDRESS } from "../../domain/request.ts"
 import { ChainUnavailable } from "../../journey/1-detected/request-log.port.ts"
+import type { FinalityPolicy } from "../../journey/2-acl-checked/access-list.port.ts"
 import { CiphertextRegistry } from "../../journey/3-ciphertext-fetched/ciphertext-registry.port.ts"
 import type { Contracts } from "./addresses.ts"
+import { finalityOf } from "./finality.ts"
 import { abi } from "./generated/CiphertextRegistry.ts"
-import type { Rpc } from "./rpc.ts"
+import type { BlockTag, Rpc } from "./rpc.ts"
 
 const registryInterface = new Interface(abi)
 /** About 1 KiB each. */
 const REMEMBERED_MAX = 4_096
 
-export const ciphertextRegistryLayer = (rpc: Rpc, contracts: Contracts) => {
+export const ciphertextRegistryLayer = (rpc: Rpc, contracts: Contracts, policy: FinalityPolicy = { type: "latest" }) => {
   const remembered = new Map<Hex, CiphertextRecord>()
-  const ask = (method: "recordOf" | "locationsOf", handle: Hex) =>
-    rpc.call(contracts.ciphertextRegistry, registryInterface.encodeFunctionData(method, [handle]), "latest")
-  const record = Effect.fnUntraced(function* (handle: Hex) {
-    const known = remembered.get(handle)
-    if (known !== undefined) return known
-    const [head, locations] = yield* Effect.all([ask("recordOf", handle), Effect.result(ask("locationsOf", handle))], {
+  const finality = finalityOf(rpc, policy)
+  const ask = (method: "recordOf" | "locationsOf", handle: Hex, at: BlockTag) =>
+    rpc.call(contracts.ciphertextRegistry, registryInterface.encodeFunctionData(method, [handle]), at)
+  const recordAt = Effect.fnUntraced(function* (handle: Hex, at: BlockTag) {
+    const [head, locations] = yield* Effect.all([ask("recordOf", handle, at), Effect.result(ask("locationsOf", handle, at))], {
       concurrency: "unbounded"
     }).pipe(Effect.catchTag("CallReverted", (cause) => unavailable(handle, cause)))
     const facts = yield* decode(handle, () => factsIn(head))
     if (facts.owner === ZERO_ADDRESS) return undefined
     // Also a revert: an endpoint that knows the handle for one question and not for the other.
     if (Result.isFailure(locations)) return yield* unavailable(handle, locations.failure)
-    const found: CiphertextRecord = { handle, ...facts, locations: yield* decode(handle, () => locationsIn(locations.success)) }
+    return { handle, ...facts, locations: yield* decode(handle, () => locationsIn(locations.success)) } satisfies CiphertextRecord
+  })
+  const record = Effect.fnUntraced(function* (handle: Hex) {
+    const known = remembered.get(handle)
+    if (known !== undefined) return known
+    const found = yield* recordAt(handle, policy.type === "latest" ? "latest" : { hash: (yield* finality.newest).hash })
+    if (found === undefined) return policy.type === "latest" ? undefined : yield* recordAt(handle, "latest")
     remembered.set(handle, found)
     if (remembered.size > REMEMBERED_MAX) remembered.delete(remembered.keys().next().value!)
     return found
   })
   return Layer.succeed(CiphertextRegistry, {
-    records: (handles) => Effect.forEach(handles, record, { concurrency: "unbounded" })
+    records: (handles) => rpc.together(Effect.forEach(handles, record, { concurrency: "unbounded" }))
   })
 }
 

@@ -18,7 +18,10 @@ const SUITE_ID = keccakText(SUITE)
 /** How long a retirement may go unnoticed here; the contract and every node notice it at once. */
 const REMEMBERED_MS = 30_000
 
-export const readCommittee = Effect.fnUntraced(function* (rpc: Rpc, contracts: Contracts, epoch: number) {
+/** Record and verifier from one endpoint. */
+export const readCommittee = (rpc: Rpc, contracts: Contracts, epoch: number) => rpc.together(read(rpc, contracts, epoch))
+
+const read = Effect.fnUntraced(function* (rpc: Rpc, contracts: Contracts, epoch: number) {
   const call = (to: typeof contracts.committeeRegistry, data: string) =>
     rpc.call(to, data, "latest").pipe(
       Effect.catchTag("CallReverted", () => Effect.fail(new EpochUnusable({ epoch, reason: "the committee registry does not know it" })))

@@ -12,7 +12,10 @@ const FULFILLED = gatewayInterface.getEvent("DecryptionFulfilled")!.topicHash as
 /** Providers allow 2,000 blocks or more in one question; a request lives at most 7 days, so the search is short. */
 const RANGE_BLOCKS = 2_000
 
-export const findFulfilment = Effect.fnUntraced(function* (rpc: Rpc, contracts: Contracts, id: Hex) {
+/** All of it from one endpoint: of two, one may call it fulfilled and the other not have the block yet. */
+export const findFulfilment = (rpc: Rpc, contracts: Contracts, id: Hex) => rpc.together(search(rpc, contracts, id))
+
+const search = Effect.fnUntraced(function* (rpc: Rpc, contracts: Contracts, id: Hex) {
   if ((yield* statusOf(rpc, contracts, id)) !== "fulfilled") return undefined
   let to = (yield* requireBlock(rpc, "latest")).number
   while (to >= contracts.startBlock) {

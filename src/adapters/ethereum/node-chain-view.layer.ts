@@ -16,7 +16,7 @@ import type { Contracts } from "./addresses.ts"
 import { readCommittee } from "./committees.layer.ts"
 import { finalityOf } from "./finality.ts"
 import { inspect, type Inspection } from "./inspection.ts"
-import type { BlockHeader, Rpc } from "./rpc.ts"
+import { identical, type BlockHeader, type Rpc } from "./rpc.ts"
 
 const UNREGISTERED: Hex = `0x${"00".repeat(32)}`
 
@@ -34,7 +34,8 @@ export const nodeChainViewLayer = (rpc: Rpc, contracts: Contracts, policy: NodeF
   const tip = finalityOf(rpc, { type: "latest" })
   const gateway = contracts.decryptionGateway
 
-  const inspectAt = (request: DecryptionRequest, at: "latest" | BlockHeader) => inspect(rpc, gateway, request, at)
+  const inspectAt = (request: DecryptionRequest, at: "latest" | BlockHeader) =>
+    rpc.agreed({ about: "access-list", ask: inspect(rpc, gateway, request, at), settle: identical })
 
   /** Nothing remembered: a gateway may ask within milliseconds of the block that has the request. */
   const inspectLatest = (request: DecryptionRequest) =>
@@ -54,7 +55,7 @@ export const nodeChainViewLayer = (rpc: Rpc, contracts: Contracts, policy: NodeF
     gateway,
     registry: contracts.ciphertextRegistry,
     inspect: (request) =>
-      (policy.type === "latest" ? inspectLatest(request) : inspectSettled(request)).pipe(Effect.mapError(unavailable)),
+      rpc.together(policy.type === "latest" ? inspectLatest(request) : inspectSettled(request)).pipe(Effect.mapError(unavailable)),
     committee: (epoch) =>
       readCommittee(rpc, contracts, epoch).pipe(
         Effect.catchTag("EpochUnusable", () => Effect.succeed(undefined)),

@@ -1,4 +1,5 @@
 /** Decryption requests as a block's logs tell them, checked against its filter and its receipts (reliability.md P10). */
+import { isDeepStrictEqual } from "node:util"
 import { Effect, Layer, Schema } from "effect"
 import { dataSlice } from "ethers"
 import { lower, type Hex } from "../../domain/hex.ts"
@@ -8,7 +9,7 @@ import type { Contracts } from "./addresses.ts"
 import { Log, Receipt } from "./answers.ts"
 import { mayContain } from "./bloom.ts"
 import { gatewayInterface } from "./inspection.ts"
-import { requireBlock, type BlockHeader, type Rpc } from "./rpc.ts"
+import { requireBlock, sameBlock, type BlockHeader, type Rpc, type Settle } from "./rpc.ts"
 
 const REQUESTED = gatewayInterface.getEvent("DecryptionRequested")!.topicHash as Hex
 const KINDS: Readonly<Record<string, RequestKind>> = { "1": "public", "2": "user" }
@@ -17,17 +18,29 @@ export const requestLogLayer = (rpc: Rpc, contracts: Contracts) =>
   Layer.succeed(RequestLog, {
     chainId: rpc.chainId,
     latest: requireBlock(rpc, "latest"),
-    finalizedNumber: Effect.map(requireBlock(rpc, "finalized"), ({ number }) => number),
-    headAt: (number) => rpc.block({ number }),
-    readBlock: (number) =>
-      Effect.gen(function* () {
-        const header = yield* rpc.block({ number })
-        if (header === undefined) return undefined
-        const logs = yield* logsIn(rpc, contracts.decryptionGateway, header)
-        const requests = yield* Effect.forEach(logs, (log) => requestIn(log, header, contracts))
-        return { ...header, requests } satisfies ReadBlock
-      })
+    finalizedNumber: rpc.agreed({
+      about: "finalized",
+      ask: Effect.map(requireBlock(rpc, "finalized"), ({ number }) => number),
+      settle: (one: number, other: number) => ({ agreed: Math.min(one, other) })
+    }),
+    headAt: (number) => rpc.agreed({ about: "block", ask: rpc.block({ number }), settle: sameBlock }),
+    readBlock: (number) => rpc.agreed({ about: "logs", ask: read(rpc, contracts, number), settle: sameRead })
   })
+
+const read = (rpc: Rpc, contracts: Contracts, number: number) =>
+  Effect.gen(function* () {
+    const header = yield* rpc.block({ number })
+    if (header === undefined) return undefined
+    const logs = yield* logsIn(rpc, contracts.decryptionGateway, header)
+    const requests = yield* Effect.forEach(logs, (log) => requestIn(log, header, contracts))
+    return { ...header, requests } satisfies ReadBlock as ReadBlock
+  })
+
+/** The same block with the same requests. One that does not have the block yet contradicts nobody: the chain ends sooner, as far as both know. */
+const sameRead: Settle<ReadBlock | undefined> = (one, other) => {
+  const isSame = one === undefined || other === undefined || isDeepStrictEqual(one.requests, other.requests)
+  return isSame ? sameBlock(one, other) : undefined
+}
 
 /**
  * When the bloom says "perhaps", the logs have to agree with the block's receipts. Endpoints keep the two apart, and their index

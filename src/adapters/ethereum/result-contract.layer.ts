@@ -1,23 +1,18 @@
 /** The chain as a transaction lane sees it. Keys of sending accounts live here and nowhere else. */
 import { Effect, Layer, Schema } from "effect"
-import { dataLength, isError, keccak256, Transaction, type Wallet } from "ethers"
+import { dataLength, type Wallet } from "ethers"
 import { lower, toHex, type Hex } from "../../domain/hex.ts"
-import { ZERO_ADDRESS } from "../../domain/request.ts"
 import type { AttestedBatch } from "../../domain/response.ts"
 import { ChainUnavailable } from "../../journey/1-detected/request-log.port.ts"
 import type { FinalityPolicy } from "../../journey/2-acl-checked/access-list.port.ts"
-import {
-  LaneOutOfFunds,
-  ResultContract,
-  SubmissionRejected,
-  type Broadcast
-} from "../../journey/6-submitted/result-contract.port.ts"
+import { ResultContract, SubmissionRejected } from "../../journey/6-submitted/result-contract.port.ts"
 import type { Contracts } from "./addresses.ts"
 import { Count, Quantity, Receipt } from "./answers.ts"
+import { hashOf } from "./broadcast.ts"
 import { finalityOf } from "./finality.ts"
 import { findFulfilment, statusOf } from "./fulfilment.ts"
 import { gatewayInterface } from "./inspection.ts"
-import { requireBlock, unavailable, type Rpc } from "./rpc.ts"
+import { requireBlock, type Rpc } from "./rpc.ts"
 
 /** Two full blocks of rising base fee before the transaction waits. */
 const BASE_FEE_MULTIPLE = 2n
@@ -43,6 +38,7 @@ export const resultContractLayer = (
   return Layer.succeed(ResultContract, {
     chainId: rpc.chainId,
     addresses: [...walletOf.keys()],
+    together: rpc.together,
     latest: requireBlock(rpc, "latest"),
     nonceOf: (address) => rpc.ask("eth_getTransactionCount", [address, "latest"], Count),
     fees: Effect.gen(function* () {
@@ -64,16 +60,7 @@ export const resultContractLayer = (
         const rawTx = lower(await sender(address).signTransaction(transaction))
         return { rawTx, txHash: hashOf(rawTx) }
       }),
-    broadcast: (rawTx) =>
-      Effect.tryPromise({
-        try: () => rpc.provider.send("eth_sendRawTransaction", [rawTx]) as Promise<unknown>,
-        catch: (cause) => cause
-      }).pipe(
-        Effect.matchEffect({
-          onSuccess: (answer) => acknowledged(answer, rawTx),
-          onFailure: (cause) => broadcastFailure(cause, rawTx)
-        })
-      ),
+    broadcast: rpc.broadcast,
     mined: (txHashes) =>
       Effect.gen(function* () {
         const receipts = yield* Effect.forEach(txHashes, (hash) => receiptOf(rpc, hash), { concurrency: "unbounded" })
@@ -97,20 +84,12 @@ const SELECTOR_BYTES = 4
 const errorNameIn = (data: string): string =>
   (dataLength(data) < SELECTOR_BYTES ? null : gatewayInterface.parseError(data))?.name ?? "reverts without a reason"
 
-const hashOf = (rawTx: Hex): Hex => lower(keccak256(rawTx))
-
 const receiptOf = (rpc: Rpc, hash: Hex) =>
   Effect.flatMap(rpc.ask("eth_getTransactionReceipt", [hash], Schema.NullOr(Receipt)), (receipt) =>
     receipt === null || receipt.transactionHash === hash
       ? Effect.succeed(receipt)
       : Effect.fail(new ChainUnavailable({ doing: "eth_getTransactionReceipt", cause: "the receipt of another transaction" }))
   )
-
-/** Whoever took the transaction knows its hash. */
-const acknowledged = (answer: unknown, rawTx: Hex): Effect.Effect<Broadcast, ChainUnavailable> =>
-  typeof answer === "string" && answer.toLowerCase() === hashOf(rawTx)
-    ? Effect.succeed("accepted")
-    : Effect.fail(new ChainUnavailable({ doing: "eth_sendRawTransaction", cause: "not the transaction's hash" }))
 
 /** One result goes in with an empty proof, several as the whole batch. */
 export const fulfilmentData = (batch: AttestedBatch): string => {
@@ -120,21 +99,4 @@ export const fulfilmentData = (batch: AttestedBatch): string => {
   return responses.length === 1
     ? gatewayInterface.encodeFunctionData("fulfil", [batch.attested, attestation, only, []])
     : gatewayInterface.encodeFunctionData("fulfilBatch", [batch.attested, attestation, responses])
-}
-
-/**
- * geth's and anvil's sentences where ethers has no code for them. "already known" is what a second broadcast of the same bytes
- * gets, "less than block base fee" what a transaction gets whose fees the chain has outrun: it, too, has to pay more.
- */
-const broadcastFailure = (cause: unknown, rawTx: Hex): Effect.Effect<Broadcast, ChainUnavailable | LaneOutOfFunds> => {
-  const outOfFunds = () => new LaneOutOfFunds({ address: lower(Transaction.from(rawTx).from ?? ZERO_ADDRESS) })
-  if (isError(cause, "NONCE_EXPIRED")) return Effect.succeed("nonce-used")
-  if (isError(cause, "REPLACEMENT_UNDERPRICED")) return Effect.succeed("underpriced")
-  if (isError(cause, "INSUFFICIENT_FUNDS")) return Effect.fail(outOfFunds())
-  const said = (cause as { readonly error?: { readonly message?: string } }).error?.message ?? ""
-  if (/already (?:known|imported)/i.test(said)) return Effect.succeed("accepted")
-  if (/nonce too low/i.test(said)) return Effect.succeed("nonce-used")
-  if (/underpriced|less than block base fee/i.test(said)) return Effect.succeed("underpriced")
-  if (/insufficient funds/i.test(said)) return Effect.fail(outOfFunds())
-  return Effect.fail(unavailable("eth_sendRawTransaction", cause))
 }

@@ -1,14 +1,21 @@
-/** One JSON-RPC endpoint of a chain. Every failure of the wire is `ChainUnavailable`; what the chain says comes back as data. */
+/**
+ * The chain as JSON-RPC, whether one endpoint answers or several do (endpoint-pool.ts). Every failure of the wire is
+ * `ChainUnavailable`; what the chain says comes back as data.
+ */
+import { isDeepStrictEqual } from "node:util"
 import { Effect, Schema } from "effect"
 import { FetchRequest, isError, type JsonRpcProvider, Network } from "ethers"
 import type { Hex } from "../../domain/hex.ts"
 import { ChainUnavailable, type BlockHead } from "../../journey/1-detected/request-log.port.ts"
 import type { CallPolicy } from "../../resilience/call-policy.ts"
 import { guardsHere } from "../../resilience/guards.ts"
+import type { Disagreement } from "../../telemetry/chain-endpoints.port.ts"
 import { Block, Bytes, Quantity } from "./answers.ts"
 import { BatchingProvider } from "./batching-provider.ts"
+import { type Offered, OFFER, offerTo, type RawSend } from "./broadcast.ts"
 import { guardedEndpoint } from "./guarded-endpoint.ts"
 import { postWithin } from "./http-transport.ts"
+import { unavailable } from "./unavailable.ts"
 
 /** An endpoint that has not answered by now is treated as down; the step is tried again. */
 const RESPONSE_MS_MAX = 10_000
@@ -27,9 +34,18 @@ export interface BlockHeader extends BlockHead {
 /** The contract reverted; `data` is its return data. */
 export class CallReverted extends Schema.TaggedError<CallReverted>()("CallReverted", { data: Schema.String }) {}
 
+/** What two endpoints' answers to one question come to; undefined when they contradict each other. */
+export type Settle<A> = (one: A, other: A) => { readonly agreed: A } | undefined
+
+export interface Question<A, R> {
+  /** Named in errors and counted when endpoints disagree about it. */
+  readonly about: Disagreement
+  readonly ask: Effect.Effect<A, ChainUnavailable, R>
+  readonly settle: Settle<A>
+}
+
 export interface Rpc {
   readonly chainId: bigint
-  readonly provider: JsonRpcProvider
   /** Any method; the answer is not checked. */
   readonly send: (method: string, params: ReadonlyArray<unknown>) => Effect.Effect<unknown, ChainUnavailable>
   /** Any method whose answer has this form. An answer that has not is the endpoint's failure. */
@@ -40,6 +56,21 @@ export interface Rpc {
   readonly call: (to: Hex, data: string, at: BlockTag) => Effect.Effect<Hex, ChainUnavailable | CallReverted>
   /** Gas that this transaction needs at the latest block. */
   readonly estimate: (tx: Readonly<Record<string, string>>) => Effect.Effect<bigint, ChainUnavailable | CallReverted>
+  /** Offers signed bytes to every endpoint that is well. */
+  readonly broadcast: (rawTx: Hex) => Offered
+  /** Everything that is asked within comes from one endpoint, and all of it from the next when that one fails. */
+  readonly together: <A, E, R>(work: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /** The same, beginning with another endpoint than the preferred one, where there is one. */
+  readonly elsewhere: <A, E, R>(work: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /** An answer that as many endpoints give as the operator demands; everything within it comes from one endpoint at a time. */
+  readonly agreed: <A, R>(question: Question<A, R>) => Effect.Effect<A, ChainUnavailable, R>
+  /** How many have to give the same answer. */
+  readonly witnesses: 1 | 2
+}
+
+/** One endpoint, for whoever needs ethers' own interface to it. */
+export interface EndpointRpc extends Rpc {
+  readonly provider: JsonRpcProvider
 }
 
 export interface RpcOptions {
@@ -63,21 +94,28 @@ export const makeRpc = (url: string, chainId: bigint, { responseMsMax = RESPONSE
     }),
     (provider) => Effect.sync(() => provider.destroy())
   ).pipe(
-    Effect.zipWith(guardsHere, (provider, guards) =>
-      rpcOver(provider, chainId, guardedEndpoint(guards, { url, responseMsMax, ...(policy === undefined ? {} : { policy }) }))
-    )
+    Effect.zipWith(guardsHere, (provider, guards) => {
+      const isVital = (method: string) => method === OFFER
+      return rpcOver(provider, chainId, guardedEndpoint(guards, { url, responseMsMax, isVital, ...(policy === undefined ? {} : { policy }) }))
+    })
   )
 
-const rpcOver = (provider: JsonRpcProvider, chainId: bigint, guarded: ReturnType<typeof guardedEndpoint>): Rpc => {
+const rpcOver = (provider: JsonRpcProvider, chainId: bigint, guarded: ReturnType<typeof guardedEndpoint>): EndpointRpc => {
   const attempt = <E>(method: string, params: ReadonlyArray<unknown>, failure: (cause: unknown) => E) =>
     guarded(method, () => provider.send(method, [...params]) as Promise<unknown>, failure)
+  const raw: RawSend = (method, params) => attempt(method, params, (cause) => cause)
   const send: Rpc["send"] = (method, params) => attempt(method, params, (cause) => unavailable(method, cause))
   const ask: Rpc["ask"] = (method, params, form) => Effect.flatMap(send(method, params), formed(method, form))
   return {
     chainId,
     provider,
+    witnesses: 1,
     send,
     ask,
+    together: (work) => work,
+    elsewhere: (work) => work,
+    agreed: (question) => question.ask,
+    broadcast: (rawTx) => offerTo(raw, rawTx),
     block: (tag) => {
       const [method, at] = questionFor(tag)
       return Effect.flatMap(ask(method, [at, false], Schema.NullOr(Block)), (block) => {
@@ -119,20 +157,6 @@ const reverted = (cause: unknown): CallReverted | undefined => {
   return cause.data !== null || said?.code === REVERTED ? new CallReverted({ data: cause.data ?? "0x" }) : undefined
 }
 
-/** ethers' long messages repeat the endpoint's URL, and with it whoever's API key is part of it. */
-export const unavailable = (doing: string, cause: unknown): ChainUnavailable => {
-  const { code, shortMessage, message, error, info } = cause as {
-    readonly code?: string
-    readonly shortMessage?: string
-    readonly message?: string
-    readonly error?: unknown
-    readonly info?: { readonly error?: unknown }
-  }
-  const said = error ?? info?.error
-  const words = [code, shortMessage ?? message, said === undefined ? undefined : JSON.stringify(said)]
-  return new ChainUnavailable({ doing, cause: words.filter((word) => word !== undefined).join(": ") })
-}
-
 const questionFor = (tag: BlockTag): readonly [method: string, at: string] =>
   typeof tag === "string"
     ? ["eth_getBlockByNumber", tag]
@@ -152,3 +176,13 @@ export const requireBlock = (rpc: Rpc, tag: BlockTag) =>
       ? Effect.fail(new ChainUnavailable({ doing: "eth_getBlockBy", cause: `no block ${JSON.stringify(tag)}` }))
       : Effect.succeed(block)
   )
+
+/** The same block, or none where one of the two has none yet. */
+export const sameBlock = <B extends BlockHead>(one: B | undefined, other: B | undefined): { readonly agreed: B | undefined } | undefined => {
+  if (one === undefined || other === undefined) return { agreed: undefined }
+  const isSame = one.hash === other.hash && one.parentHash === other.parentHash && one.timestamp === other.timestamp
+  return isSame ? { agreed: one } : undefined
+}
+
+/** For answers that are the same or are not. */
+export const identical = <A>(one: A, other: A): { readonly agreed: A } | undefined => (isDeepStrictEqual(one, other) ? { agreed: one } : undefined)

@@ -43,6 +43,8 @@ export class ResultContract extends Context.Service<
   {
     readonly chainId: bigint
     readonly addresses: ReadonlyArray<Hex>
+    /** Answers to what is asked within belong together: they come from one view of the chain, never one that lags and one that does not. */
+    readonly together: <A, E, R>(questions: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
     readonly latest: Effect.Effect<BlockHead, ChainUnavailable>
     /** The next nonce by the chain at the latest block; pending transactions are not counted. */
     readonly nonceOf: (address: Hex) => Effect.Effect<number, ChainUnavailable>

@@ -11,9 +11,9 @@ const FINALITY_POLL_MS = 500
 /** threshold-verified: already fulfilled (by us or by anybody) is success; past its deadline and not fulfilled is expired; else undefined. */
 export const findFulfilment = Effect.fnUntraced(function* (id: RequestId, deadline: number) {
   const contract = yield* ResultContract
-  // The head first: a result that is mined after it was read cannot be mistaken for one that came too late.
-  const head = yield* contract.latest
-  const mined = yield* contract.fulfilment(id)
+  // The head first: a result that is mined after it was read cannot be mistaken for one that came too late. And both from one
+  // view: an endpoint that lags does not have a result in a block that another has already.
+  const [head, mined] = yield* contract.together(Effect.all([contract.latest, contract.fulfilment(id)]))
   if (mined !== undefined) return { type: "submitted", txHash: mined.txHash, block: mined.block } satisfies StepOutcome
   if (head.timestamp > deadline) {
     const detail = `not fulfilled when its deadline passed (block ${head.number})`

@@ -194,6 +194,7 @@ export class SubmissionChain {
     return Layer.succeed(ResultContract, {
       chainId: this.chainId,
       addresses: [this.address],
+      together: (questions) => questions,
       latest: ask(head),
       nonceOf: () => ask(() => this.nextNonce),
       fees: ask(() => this.market),
