@@ -1,7 +1,7 @@
 /** Commands for those who run gateways and nodes: keys, health, evidence. */
 import { type Command, Option } from "commander"
 import { COMMITTEE_NODES_MAX } from "../../src/domain/limits.ts"
-import { endpoints, nodeFile, whole, withCommonOptions } from "./read-argument.ts"
+import { endpoints, keyFileOption, nodeFile, whole, withCommonOptions } from "./read-argument.ts"
 
 const EPOCH_MAX = 4_294_967_295
 
@@ -9,6 +9,14 @@ export const addOperatorCommands = (program: Command): void => {
   withCommonOptions(program.command("doctor"))
     .description("Look at everything a gateway or a KMS node stands on, and say what to do about what is not well. Changes nothing.")
     .action(async (options) => (await import("../commands/doctor.ts")).doctor(options))
+
+  withCommonOptions(program.command("deploy"))
+    .description("Deploy the contracts, register a committee as the first epoch, and write the deployment file.")
+    .requiredOption("--committee <file>", "the committee record, as `keys deal` writes it")
+    .requiredOption("--out <file>", "new file for the deployment: chain, addresses, start block")
+    .option("--rpc <url>", "JSON-RPC endpoint (default: PORTCULLIS_RPC_URL)")
+    .addOption(keyFileOption())
+    .action(async (options) => (await import("../commands/deploy.ts")).deploy(options))
 
   withCommonOptions(program.command("verify"))
     .description("Hold a live cluster to the checks C1..C7: chain, ledger and the KMS nodes' own logs against each other. Changes nothing.")

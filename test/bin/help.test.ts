@@ -15,6 +15,8 @@ const COMMANDS: Readonly<Record<string, ReadonlyArray<string>>> = {
   "kms-node": ["--fault", ...NODE_FAULTS, ...COMMON],
   encrypt: [...CHAIN, "--value-file", "--store", "--key-file", "--owner", "--register", "--allow-public", "--allow"],
   doctor: COMMON,
+  deploy: [...COMMON, "--committee", "--out", "--rpc", "--key-file"],
+  verify: [...COMMON, "--blocks", "--newest", "--kms-log", "--every"],
   "request public": ["<handle...>", ...RAISE, "--callback-gas"],
   "request user": ["<handle...>", ...RAISE, "--transport-file", "--account"],
   "request open": ["<id>", ...CHAIN, "--transport-file", "--store", "--value-file", "--timeout"],
