@@ -19,6 +19,7 @@ import { resultContractLayer } from "../src/adapters/ethereum/result-contract.la
 import { serveGatewayHttp } from "../src/adapters/http/gateway-http.ts"
 import { inProcessBus } from "../src/adapters/embedded/in-process-bus.layer.ts"
 import { shareNodesLayer } from "../src/adapters/kms-node/share-nodes.layer.ts"
+import { guardedKeyEncryptionKeyLayer } from "../src/adapters/key-providers/guarded-key-encryption-key.layer.ts"
 import { localKeyEncryptionKeyLayer } from "../src/adapters/local-keys/key-encryption-key.layer.ts"
 import { natsBus } from "../src/adapters/nats/bus.layer.ts"
 import { ciphertextCacheLayer } from "../src/adapters/object-store/ciphertext-cache.layer.ts"
@@ -58,7 +59,7 @@ export const gatewayLayer = (options: GatewayOptions) => {
   return Layer.mergeAll(
     onChain,
     ledgerLayer.pipe(
-      Layer.provide(localKeyEncryptionKeyLayer({ path: options.keyEncryptionKeyFile })),
+      Layer.provide(guardedKeyEncryptionKeyLayer.pipe(Layer.provide(localKeyEncryptionKeyLayer({ path: options.keyEncryptionKeyFile })))),
       Layer.provideMerge(databaseLayer(options.database))
     ),
     options.bus === "embedded" ? inProcessBus : natsBus(options.bus),

@@ -7,6 +7,7 @@ import { fileAnswerLogLayer } from "../src/adapters/kms-node/answer-log.layer.ts
 import { fileShareVaultLayer } from "../src/adapters/kms-node/file-share-vault.layer.ts"
 import type { Security } from "../src/adapters/kms-node/security.ts"
 import { startKmsNode } from "../src/adapters/kms-node/server.ts"
+import { guardedKeyEncryptionKeyLayer } from "../src/adapters/key-providers/guarded-key-encryption-key.layer.ts"
 import { localKeyEncryptionKeyLayer } from "../src/adapters/local-keys/key-encryption-key.layer.ts"
 import { startEngine, type EngineName } from "../src/adapters/worker-threads/engine-choice.ts"
 import type { FinalityPolicy } from "../src/journey/2-acl-checked/access-list.port.ts"
@@ -76,7 +77,7 @@ export const kmsNodeFromSettings = (
 /** Serves until the scope closes. */
 export const runKmsNode = Effect.fnUntraced(function* (node: KmsNodeProcess) {
   const vault = fileShareVaultLayer({ directory: node.directory }).pipe(
-    Layer.provide(localKeyEncryptionKeyLayer({ path: node.keyFile }))
+    Layer.provide(guardedKeyEncryptionKeyLayer.pipe(Layer.provide(localKeyEncryptionKeyLayer({ path: node.keyFile }))))
   )
   const chainView = Layer.unwrap(
     Effect.map(makeEndpointPool(urlsIn(node.rpcUrl), node.contracts.chainId, node.rpcPolicy ?? ONE_IS_ENOUGH), ({ rpc }) =>

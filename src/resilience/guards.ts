@@ -71,14 +71,14 @@ export class Guards extends Context.Service<
     /** One attempt: limited, timed, judged. */
     readonly guard: <E, Unavailable>(
       call: Call<E, Unavailable>
-    ) => <A, R>(attempt: Effect.Effect<A, E, R>) => Effect.Effect<A, E | Unavailable, R>
+    ) => <A, Known extends E, R>(attempt: Effect.Effect<A, Known, R>) => Effect.Effect<A, Known | Unavailable, R>
     /** For what is no single effect (a stream): whoever enters must leave. */
     readonly enter: <E, Unavailable>(call: Call<E, Unavailable>) => Effect.Effect<Entered, Unavailable>
     /** Repeats what failed while the budget of the dependency pays for it. At one layer only. */
     readonly repeat: <E>(
       dependency: Dependency,
       policy: BackoffPolicy & { readonly triesMax: number; readonly isWorthIt: (error: E) => boolean }
-    ) => <A, R>(attempt: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+    ) => <A, Known extends E, R>(attempt: Effect.Effect<A, Known, R>) => Effect.Effect<A, Known, R>
     /** Takes one hedge from the budget; false when there is none left. */
     readonly mayHedge: (dependency: Dependency) => boolean
     /** How long an answer of this target usually takes at most; undefined before enough were measured. Milliseconds. */

@@ -6,6 +6,8 @@ import { Clock, Effect } from "effect"
 import type { CommitteeNode } from "../../domain/committee.ts"
 import { AnswerInvalid, type NodeError, NodeRefused, NodeUnavailable } from "../../journey/4-shares-collected/share-node.port.ts"
 import { REFUSALS } from "../../kms-node/refusal.ts"
+import { CALL_POLICIES } from "../../resilience/call-policy.ts"
+import type { CallFault, Guards } from "../../resilience/guards.ts"
 import { readRefusal } from "./refusal-trailer.ts"
 import { WireFault } from "./wire.ts"
 
@@ -20,6 +22,33 @@ const STATUS_NAMES: ReadonlyMap<number, string> = new Map(
 
 /** Statuses that a correct node of this protocol never sends without a refusal: it speaks another protocol, or nonsense. */
 const NONSENSE: ReadonlySet<number> = new Set([status.UNIMPLEMENTED, status.DATA_LOSS, status.OUT_OF_RANGE])
+
+/** Of those that say "later", the only one that speaks about the node and not about the request, the chain or the caller's pace. */
+const LEAVING = "draining"
+
+/** The guard only ends what the call's own deadline has failed to end. */
+const DEADLINE_MS = 500
+
+/** No connection, no answer in time, or none that can be read. Who says no, or "later", has answered. */
+const isOutage = (error: NodeError): boolean =>
+  error._tag === "NodeUnavailable" && (!(error.reason in REFUSALS) || error.reason === LEAVING)
+
+/** Around each call, by endpoint and method. Who is asked first, and who rests for longer, the node machines decide. */
+export const guardedNode = (guards: Guards["Service"], timeoutMs: number) => {
+  const policy = { ...CALL_POLICIES["kms-node"], timeoutMs: timeoutMs + DEADLINE_MS }
+  return (node: CommitteeNode, endpoint: string, method: string) =>
+    guards.guard({
+      dependency: "kms-node",
+      target: endpoint,
+      method,
+      policy,
+      isOutage,
+      unavailable: (fault: CallFault) =>
+        fault._tag === "CallRefused"
+          ? new NodeUnavailable({ nodeId: node.id, reason: fault.why, retryAfterMs: fault.retryAfterMs })
+          : new NodeUnavailable({ nodeId: node.id, reason: "deadline-exceeded", retryAfterMs: RETRY_AFTER_MS })
+    })
+}
 
 /** A refusal says no, or "later"; everything else says nothing. Texts of others are never looked into. */
 const errorOf = (node: CommitteeNode, error: ServiceError): NodeError => {

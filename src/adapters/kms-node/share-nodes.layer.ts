@@ -11,7 +11,8 @@ import { SHARE_BYTES, type ShareAnswer } from "../../domain/share.ts"
 import type { DecryptionRequest, RequestId } from "../../domain/request.ts"
 import { AnswerInvalid, type NodeError, NodeUnavailable, ShareNodes } from "../../journey/4-shares-collected/share-node.port.ts"
 import { IDENTITY_SIGNATURE_BYTES, identityVerifier } from "../../kms-node/identity-signature.ts"
-import { callNode } from "./call-node.ts"
+import { guardsHere } from "../../resilience/guards.ts"
+import { callNode, guardedNode } from "./call-node.ts"
 import type * as proto from "./generated/portcullis/kms/v1/kms_node.ts"
 import { channelPool, type ChannelOptions } from "./channel-pool.ts"
 import { fitsWire, readAnswer, writeBatch, writeFacts } from "./wire.ts"
@@ -52,6 +53,8 @@ export const shareNodesLayer = (options: ShareNodesOptions): Layer.Layer<ShareNo
     Effect.gen(function* () {
       const clientOf = yield* channelPool(options)
       const timeoutMs = options.timeoutMs ?? TIMEOUT_MS
+      const guarded = guardedNode(yield* guardsHere, timeoutMs)
+      const guard = (node: CommitteeNode, method: string) => guarded(node, options.endpointOf?.(node) ?? node.endpoint, method)
       const isSignedBy = identityVerifier()
       const share = Effect.fnUntraced(function* (node: CommitteeNode, requestId: RequestId, request: DecryptionRequest) {
         if (!fitsWire(request)) return yield* tooWide(node)
@@ -59,7 +62,7 @@ export const shareNodesLayer = (options: ShareNodesOptions): Layer.Layer<ShareNo
         const answer = readAnswer(
           yield* callNode<proto.ShareAnswer>(node, timeoutMs, (metadata, call, done) =>
             client.share({ request: writeFacts(request) }, metadata, call, done)
-          )
+          ).pipe(guard(node, "share"))
         )
         const fault = answerFault(node, requestId, request, answer)
         if (fault !== undefined) return yield* invalid(node, fault)
@@ -79,7 +82,7 @@ export const shareNodesLayer = (options: ShareNodesOptions): Layer.Layer<ShareNo
           const message = writeBatch({ epoch: attested.epoch, expiry: attested.expiry, results })
           const answer = yield* callNode<proto.AttestAnswer>(node, timeoutMs, (metadata, call, done) =>
             client.attest(message, metadata, call, done)
-          )
+          ).pipe(guard(node, "attest"))
           if (answer.nodeId !== node.id) return yield* invalid(node, "it is from another node")
           if (toHex(answer.root) !== attested.root) return yield* invalid(node, "it attests another root")
           const part = new Uint8Array(answer.part)
@@ -94,7 +97,7 @@ export const shareNodesLayer = (options: ShareNodesOptions): Layer.Layer<ShareNo
           const client = clientOf(node)
           const answer = yield* callNode<proto.DescribeAnswer>(node, timeoutMs, (metadata, call, done) =>
             client.describe({}, metadata, call, done)
-          )
+          ).pipe(guard(node, "describe"))
           const identity = toHex(answer.identity)
           if (answer.nodeId !== node.id || identity !== node.identity)
             return yield* invalid(node, "another node serves at this endpoint")

@@ -2,14 +2,16 @@
  * The bus of a cluster: NATS JetStream. It carries hints only (docs/adr/0002): a confirmed message may still be lost with its
  * store, and nothing here tries to prevent that. What is lost is sent again by the sweeper.
  */
-import type { JsMsg } from "@nats-io/jetstream"
-import { Context, Effect, Layer, Option, Schedule, Semaphore } from "effect"
+import { JetStreamError, type JsMsg } from "@nats-io/jetstream"
+import { errors } from "@nats-io/transport-node"
+import { Context, Effect, Layer, Option, Semaphore } from "effect"
 import assert from "node:assert/strict"
 import { DEFECT_NAK_MS, DELIVERIES_MAX } from "../../messaging/bus-limits.ts"
 import { Bus, BusUnavailable, type Verdict } from "../../messaging/bus.port.ts"
 import { ParkedMessages } from "../../messaging/parked-messages.port.ts"
 import { assertPublishable } from "../../messaging/publishable.ts"
 import { verdictOf } from "../../messaging/verdict-of.ts"
+import { type CallFault, CallRefused, type Guards, guardsHere } from "../../resilience/guards.ts"
 import { Telemetry } from "../../telemetry/telemetry.port.ts"
 import { attempt } from "./attempt.ts"
 import { openLink, type NatsLink, type NatsSession } from "./connection.ts"
@@ -21,8 +23,20 @@ import { ensureStreams, streamOf } from "./streams.ts"
 
 /** A confirmation. Without a leader there is none for 4 to 12 s (stack.md section 4): say so soon, the outbox tries again. */
 const CONFIRM_MS_MAX = 2_000
-const PUBLISH_AGAIN = { schedule: Schedule.exponential(50).pipe(Schedule.jittered), times: 3 }
+/** The only place where a message is repeated at once; what still fails is sent again by the sweeper. */
+const PUBLISH_AGAIN = { firstMs: 100, longestMs: 400, triesMax: 4, isWorthIt: ({ cause }: BusUnavailable) => !isRefused(cause) }
 const PING_MS_MAX = 2_000
+
+/** Somebody was there to say so: nothing listens on the subject (no stream, or no leader of it), or JetStream says no. */
+const isAnswered = (cause: unknown): boolean => cause instanceof JetStreamError || isNobodyThere(cause)
+/** The library wraps this once more, in an error that it does not export. */
+const isNobodyThere = (cause: unknown): boolean =>
+  cause instanceof errors.RequestError
+    ? cause.isNoResponders()
+    : cause instanceof Error && cause.cause !== undefined && isNobodyThere(cause.cause)
+const isRefused = (cause: unknown): boolean => cause instanceof CallRefused
+/** One breaker for all subjects: they share a connection and, in a cluster, the servers that elect leaders. */
+const PUBLISHING = { dependency: "nats", target: "jetstream", method: "publish" } as const
 
 /** Counts what it parks where a `Telemetry` stands below it. */
 export const natsBus = (settings: NatsSettings): Layer.Layer<Bus | ParkedMessages> =>
@@ -40,7 +54,7 @@ export const natsBus = (settings: NatsSettings): Layer.Layer<Bus | ParkedMessage
         ),
         parkExhausted(session, noteParked)
       ))
-    return Context.make(Bus, busOver(link, settings, streams, noteParked)).pipe(Context.add(ParkedMessages, parkedOver(link)))
+    return Context.make(Bus, busOver(link, settings, streams, noteParked, yield* guardsHere)).pipe(Context.add(ParkedMessages, parkedOver(link)))
   }))
 
 /** Many publishers find a stream missing at once; one of them makes it and the others wait for that. */
@@ -56,23 +70,35 @@ const busOver = (
   link: NatsLink,
   settings: NatsSettings,
   streams: (session: NatsSession) => Promise<void>,
-  noteParked: NoteParked
+  noteParked: NoteParked,
+  guards: Guards["Service"]
 ) => {
   const permits = Semaphore.makeUnsafe(settings.publishesInFlightMax)
 
-  const publishOnce = (session: NatsSession, subject: string, body: Uint8Array, messageId: string) =>
-    attempt(`publish on ${subject}`, () =>
-      session.jetstream.publish(subject, body, { msgID: messageId, timeout: CONFIRM_MS_MAX })).pipe(
-        // No leader, or no stream any more: the answers do not tell one from the other. Making what is missing is harmless.
-        Effect.tapError(() => Effect.ignore(Effect.tryPromise(() => streams(session))))
-      )
+  const publishOnce = (session: NatsSession, subject: string, body: Uint8Array, messageId: string) => {
+    const publish = attempt(`publish on ${subject}`, () =>
+      session.jetstream.publish(subject, body, { msgID: messageId, timeout: CONFIRM_MS_MAX }))
+    // No leader, or no stream any more: the answers do not tell one from the other. Making what is missing is harmless.
+    return Effect.catch(publish, (error) =>
+      Effect.ignore(Effect.tryPromise(() => streams(session))).pipe(
+        Effect.andThen(isAnswered(error.cause) ? publish : Effect.fail(error))
+      ))
+  }
 
   return Bus.of({
     publish: (subject, body, messageId) =>
       Effect.suspend(() => {
         assertPublishable(subject, body)
-        return Effect.flatMap(link.session, (session) =>
-          Effect.retry(publishOnce(session, subject, body, messageId), PUBLISH_AGAIN)).pipe(permits.withPermit, Effect.asVoid)
+        return Effect.flatMap(link.session, (session) => publishOnce(session, subject, body, messageId)).pipe(
+          guards.guard({
+            ...PUBLISHING,
+            isOutage: (error: BusUnavailable) => !isAnswered(error.cause),
+            unavailable: (cause: CallFault) => new BusUnavailable({ doing: `publish on ${subject}`, cause })
+          }),
+          guards.repeat("nats", PUBLISH_AGAIN),
+          permits.withPermit,
+          Effect.asVoid
+        )
       }),
 
     consume: (subject, { concurrency }, handle) =>

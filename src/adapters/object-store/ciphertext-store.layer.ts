@@ -9,7 +9,9 @@ import {
   LocationRefused,
   type StoreUnavailable
 } from "../../journey/3-ciphertext-fetched/ciphertext-store.port.ts"
+import { guardsHere } from "../../resilience/guards.ts"
 import { directoryStore } from "./directory-store.ts"
+import { guardedStore } from "./guarded-store.ts"
 import { httpStore } from "./http-store.ts"
 import { isDigest, isStoreName, locationOf, parseLocation } from "./location.ts"
 import type { ObjectStore } from "./object-store.ts"
@@ -26,11 +28,25 @@ const HTTP_TIMEOUT_MS = 16_000
 export const ciphertextStoreLayer = (
   stores: ReadonlyArray<StoreOptions>,
   { httpTimeoutMs = HTTP_TIMEOUT_MS }: { readonly httpTimeoutMs?: number } = {}
-): Layer.Layer<CiphertextStore> => {
-  const byName = new Map(stores.map((store) => [store.name, objectStoreOf(store, httpTimeoutMs)]))
-  assert(byName.size === stores.length, "two stores with one name")
+): Layer.Layer<CiphertextStore> =>
+  Layer.effect(
+    CiphertextStore,
+    Effect.map(guardsHere, (guards) =>
+      CiphertextStore.of(
+        storesByName(
+          new Map(
+            stores.map((store) => [store.name, guardedStore(guards, store.name, httpTimeoutMs, objectStoreOf(store, httpTimeoutMs))])
+          ),
+          stores.length
+        )
+      )
+    )
+  )
 
-  return Layer.succeed(CiphertextStore, {
+const storesByName = (byName: ReadonlyMap<string, ObjectStore>, stores: number): CiphertextStore["Service"] => {
+  assert(byName.size === stores, "two stores with one name")
+
+  return {
     read: (location) => {
       const parsed = parseLocation(location)
       if ("fault" in parsed) return Stream.fail(refused(location, parsed.fault))
@@ -49,7 +65,7 @@ export const ciphertextStoreLayer = (
           ? Effect.fail(refused(location, "names a store that is not configured"))
           : Effect.as(store.write(digest, bytes), location)
       })
-  })
+  }
 }
 
 /** What is wrong with a store as somebody configured it; undefined when nothing is. */

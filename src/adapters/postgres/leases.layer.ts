@@ -7,6 +7,7 @@ import { Database, type Prepared, sqlState, UNIQUE_VIOLATION } from "./pool.ts"
 /** An owner that resigned is nobody: whoever comes next, even the same one, starts a new epoch. */
 const CLAIM: Prepared = {
   name: "claim-leases",
+  isVital: true,
   text: `
 INSERT INTO lease AS l (name, owner, epoch, until)
 SELECT DISTINCT name, $2::text, 1, now() + $3::bigint * interval '1 millisecond'
@@ -22,6 +23,7 @@ RETURNING name, epoch`
 /** Sets no column of a key, so that it never waits for a save that holds the lease FOR KEY SHARE. */
 const RENEW: Prepared = {
   name: "renew-leases",
+  isVital: true,
   text: `
 UPDATE lease l SET until = now() + $4::bigint * interval '1 millisecond'
 FROM unnest($1::text[], $2::bigint[]) AS held(name, epoch)
@@ -31,6 +33,7 @@ RETURNING l.name, l.epoch`
 
 const RESIGN: Prepared = {
   name: "resign-leases",
+  isVital: true,
   text: `
 UPDATE lease l SET owner = NULL, until = now()
 FROM unnest($1::text[], $2::bigint[]) AS held(name, epoch)

@@ -7,6 +7,7 @@ import { Context, Effect, Layer, Schedule } from "effect"
 import { Kysely, PostgresDialect } from "kysely"
 import pg from "pg"
 import { LedgerUnavailable } from "../../ledger/ledger-unavailable.ts"
+import { type CallFault, type Guards, guardsHere } from "../../resilience/guards.ts"
 import type { Tables } from "./tables.ts"
 import { wireTypes } from "./wire-types.ts"
 
@@ -47,6 +48,8 @@ export interface DatabaseSettings {
 export interface Prepared {
   readonly name: string
   readonly text: string
+  /** Sent even while the database is believed to be down: what a lease loses by waiting is worse than one more failure. */
+  readonly isVital?: true
 }
 
 export class Database extends Context.Service<
@@ -79,10 +82,27 @@ const isConflict = (error: LedgerUnavailable): boolean => ["40001", "40P01"].inc
  */
 export const isRefusal = (error: LedgerUnavailable): boolean => /^(?:22|23|54)/.test(sqlState(error) ?? "")
 
-const guarded = <A>(doing: string, work: () => Promise<A>): Effect.Effect<A, LedgerUnavailable> =>
-  Effect.tryPromise({ try: work, catch: (cause) => new LedgerUnavailable({ doing, cause }) }).pipe(
-    Effect.retry({ while: isConflict, times: CONFLICT_RETRIES_MAX, schedule: CONFLICT_PAUSE })
-  )
+/** What the server says about itself: resources, operator intervention, system (53, 57P, 58); or no answer at all. */
+const isOutage = (error: LedgerUnavailable): boolean => {
+  const state = sqlState(error)
+  return state === undefined || /^(?:53|57P|58)/.test(state)
+}
+
+/** A conflict is an answer: its repetitions are the database's own wish and cost the retry budget nothing. */
+const guarded =
+  (guards: Guards["Service"]) =>
+  <A>(doing: string, work: () => Promise<A>, isVital = false): Effect.Effect<A, LedgerUnavailable> =>
+    Effect.tryPromise({ try: work, catch: (cause) => new LedgerUnavailable({ doing, cause }) }).pipe(
+      guards.guard({
+        dependency: "postgres",
+        target: "ledger",
+        method: "statement",
+        isVital,
+        isOutage,
+        unavailable: (fault: CallFault) => new LedgerUnavailable({ doing, cause: fault })
+      }),
+      Effect.retry({ while: isConflict, times: CONFLICT_RETRIES_MAX, schedule: CONFLICT_PAUSE })
+    )
 
 /** Statements of ours find their rows by key; plans are made once. `jit` would spend longer than they take. */
 const prepareSession = async (client: pg.ClientBase): Promise<void> => {
@@ -135,15 +155,18 @@ export const databaseLayer = (settings: DatabaseSettings): Layer.Layer<Database>
         }),
         (made) => Effect.promise(() => made.end())
       )
+      const send = guarded(yield* guardsHere)
       const kysely = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
       return Database.of({
         kysely,
         run: <Row>(doing: string, statement: Prepared, values: ReadonlyArray<unknown>) =>
-          guarded(doing, () => pool.query({ name: statement.name, text: statement.text, values: [...values] })).pipe(
-            Effect.map((answer) => answer.rows as ReadonlyArray<Row>)
-          ),
-        ask: (doing, question) => guarded(doing, () => question(kysely)),
-        transact: (doing, work) => guarded(doing, () => inTransaction(pool, work))
+          send(
+            doing,
+            () => pool.query({ name: statement.name, text: statement.text, values: [...values] }),
+            statement.isVital
+          ).pipe(Effect.map((answer) => answer.rows as ReadonlyArray<Row>)),
+        ask: (doing, question) => send(doing, () => question(kysely)),
+        transact: (doing, work) => send(doing, () => inTransaction(pool, work))
       })
     })
   )

@@ -71,7 +71,8 @@ export const layer = (options: {
           Effect.forEach(
             jobsOf(tasks),
             (some) => run<ReadonlyArray<Combined>>(pool, { type: "combine", committee, tasks: some }),
-            { concurrency: "unbounded" }
+            // The rest of a message waits here: a queue that one message could fill would refuse that message as a whole.
+            { concurrency: options.workers }
           ).pipe(Effect.map((results) => results.flat())),
         combineAttestation: (committee, digest, parts) =>
           run<CombinedAttestation>(pool, { type: "attest", committee, digest, parts })
