@@ -6,5 +6,5 @@ import { stepActor } from "./runtime/step-actor.ts"
 
 export const aclCheckedActor = (concurrency: number) =>
   stepActor("detected", concurrency, (requests) =>
-    Effect.forEach(requests, (request) => settle(checkAcl(request)), { concurrency: "unbounded" })
+    Effect.forEach(requests, (request) => settle(checkAcl(request), request), { concurrency: "unbounded" })
   )

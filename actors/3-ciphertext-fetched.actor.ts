@@ -11,6 +11,6 @@ const LARGE_FETCHES_AT_ONCE = 4
 export const ciphertextFetchedActor = Effect.fnUntraced(function* (concurrency: number) {
   const large = yield* Semaphore.make(LARGE_FETCHES_AT_ONCE)
   yield* stepActor("acl-checked", concurrency, (requests) =>
-    sayEarly("acl-checked", requests, (request) => settle(fetchCiphertext(request, large)))
+    sayEarly("acl-checked", requests, (request) => settle(fetchCiphertext(request, large), request))
   )
 })

@@ -8,7 +8,7 @@ import type { StoredRequest } from "../src/ledger/stored-request.ts"
 import type { NodeBeliefs } from "./kms-node.actor.ts"
 import { gatherShares, holdings, type Gathered, type Holding } from "./runtime/gather-shares.ts"
 import { orWhatTheChainSays } from "./runtime/or-what-the-chain-says.ts"
-import { outcomeOfFailure, settle } from "./runtime/outcome-of-failure.ts"
+import { outcomesOfFailure, settle } from "./runtime/outcome-of-failure.ts"
 import { stepActor } from "./runtime/step-actor.ts"
 
 const RETRY_MS = 1_000
@@ -17,9 +17,9 @@ export const sharesCollectedActor = (concurrency: number, beliefs: NodeBeliefs) 
   stepActor("ciphertext-fetched", concurrency, (requests) =>
     holdings(requests.map(({ id }) => id)).pipe(
       Effect.flatMap((holdingOf) =>
-        Effect.forEach(requests, (request) => settle(collect(request, holdingOf(request.id), beliefs)), { concurrency: "unbounded" })
+        Effect.forEach(requests, (request) => settle(collect(request, holdingOf(request.id), beliefs), request), { concurrency: "unbounded" })
       ),
-      Effect.catch((error) => Effect.flatMap(outcomeOfFailure(error), (outcome) => Effect.succeed(requests.map(() => outcome))))
+      Effect.catch((error) => outcomesOfFailure(error, requests))
     )
   )
 

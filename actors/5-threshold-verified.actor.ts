@@ -44,7 +44,12 @@ const verifyApart = (
   options: VerifyOptions
 ): Effect.Effect<Outcomes, never, Effect.Services<ReturnType<typeof verifyEpoch>>> =>
   verifyEpoch(epoch, requests, options).pipe(
-    Effect.catch((error) => Effect.map(outcomeOfFailure(error), (outcome) => sameForAll(requests, outcome))),
+    Effect.catch((error) =>
+      Effect.map(
+        Effect.forEach(requests, (request) => Effect.map(outcomeOfFailure(error, request), (outcome) => [request.id, outcome] as const)),
+        (outcomes): Outcomes => new Map(outcomes)
+      )
+    ),
     Effect.catchDefect((defect) =>
       requests.length > 1
         ? inHalves(requests, (half) => verifyApart(epoch, half, options))

@@ -13,7 +13,7 @@ import { RequestLedger } from "../src/ledger/request-ledger.port.ts"
 import { ResultLedger } from "../src/ledger/result-ledger.port.ts"
 import type { StoredRequest } from "../src/ledger/stored-request.ts"
 import { laneRound, type MinedBatch } from "./runtime/lane.ts"
-import { outcomeOfFailure, settle } from "./runtime/outcome-of-failure.ts"
+import { outcomesOfFailure, settle } from "./runtime/outcome-of-failure.ts"
 import { publishOutcomes } from "./runtime/publish-outcomes.ts"
 import { stepActor } from "./runtime/step-actor.ts"
 import { supervise } from "./runtime/supervise.ts"
@@ -50,8 +50,8 @@ export const submitActor = (concurrency: number, bell: Bell) =>
   stepActor("threshold-verified", concurrency, (requests) =>
     enqueue(requests).pipe(
       Effect.andThen(Effect.sync(bell.ring)),
-      Effect.andThen(Effect.forEach(requests, (request) => settle(settleOnChain(request)), { concurrency: 8 })),
-      Effect.catch((error) => Effect.map(outcomeOfFailure(error), (outcome) => requests.map(() => outcome)))
+      Effect.andThen(Effect.forEach(requests, (request) => settle(settleOnChain(request), request), { concurrency: 8 })),
+      Effect.catch((error) => outcomesOfFailure(error, requests))
     )
   )
 
@@ -83,7 +83,7 @@ export const finalityActor = (concurrency: number) =>
         const gone: StepOutcome = { type: "halted", reason: "no-submission", detail: "submitted without a transaction" }
         return submission === undefined
           ? Effect.succeed(gone)
-          : settle(watchFinality(request.id, request.facts.deadline, submission.txHash, submission.block))
+          : settle(watchFinality(request.id, request.facts.deadline, submission.txHash, submission.block), request)
       },
       { concurrency: 8 }
     )

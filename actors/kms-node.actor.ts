@@ -14,13 +14,18 @@ import {
 import { nodeOf, type Committee, type NodeId } from "../src/domain/committee.ts"
 import type { Hex } from "../src/domain/hex.ts"
 import type { NodeError } from "../src/journey/4-shares-collected/share-node.port.ts"
+import { BUDGET, earn, fullBudget, spend } from "../src/resilience/retry-budget.ts"
 import { Telemetry } from "../src/telemetry/telemetry.port.ts"
 
 export interface NodeBeliefs {
   /** Every node that may be asked, best first. When too few are left for a threshold, the resting ones follow. */
   readonly rank: (committee: Committee) => ReadonlyArray<NodeId>
-  /** How long these nodes usually take; after that one more is asked. Milliseconds. */
+  /** How long these nodes usually take at most; after that one more is asked. Milliseconds. */
   readonly hedgeAfterMs: (committee: Committee, asked: ReadonlyArray<NodeId>) => number
+  /** Whether one more may be asked because one is slow. A dependency that is slow as a whole must not be asked ever more for it. */
+  readonly mayHedge: () => boolean
+  /** That many were asked for this reason. */
+  readonly hedged: (asks: number) => void
   readonly asked: (committee: Committee, node: NodeId) => void
   readonly answered: (committee: Committee, node: NodeId, latencyMs: number) => void
   readonly failed: (committee: Committee, node: NodeId, failure: NodeError) => void
@@ -46,6 +51,8 @@ export const nodeBeliefs = Effect.gen(function* () {
   const beliefs = new Map<Hex, KmsNodeBelief>()
   const beliefOf = (committee: Committee, node: NodeId): KmsNodeBelief =>
     beliefs.get(nodeOf(committee, node).identity) ?? firstBelief()
+  /** No call to a node is repeated below this, so hedges are all that this purse has to pay for. */
+  let budget = fullBudget()
   const now = () => clock.currentTimeMillisUnsafe()
   const tell = (committee: Committee, node: NodeId, event: NodeEvent): void => {
     const { identity } = nodeOf(committee, node)
@@ -65,8 +72,15 @@ export const nodeBeliefs = Effect.gen(function* () {
       const p95s = asked.map((node) => beliefOf(committee, node).context.latency?.p95Ms ?? HEDGE_FIRST_MS)
       return Math.max(HEDGE_LEAST_MS, ...p95s)
     },
+    mayHedge: () => spend(budget) !== undefined,
+    hedged: (asks) => {
+      for (let ask = 0; ask < asks; ask++) budget = spend(budget) ?? budget
+    },
     asked: (committee, node) => tell(committee, node, { type: "asked", now: now() }),
-    answered: (committee, node, latencyMs) => tell(committee, node, { type: "answered", latencyMs, now: now() }),
+    answered: (committee, node, latencyMs) => {
+      budget = earn(BUDGET, budget)
+      tell(committee, node, { type: "answered", latencyMs, now: now() })
+    },
     failed: (committee, node, failure) => tell(committee, node, { type: "failed", kind: KIND_OF[failure._tag], now: now() }),
     lied: (committee, node) => tell(committee, node, { type: "lied", now: now() }),
     states: () => new Map([...beliefs].map(([identity, { value }]) => [identity, value]))

@@ -53,25 +53,28 @@ export const gatherShares = Effect.fnUntraced(function* (
     held: [...answers.keys()],
     askedBefore: []
   }
+  const telemetry = yield* Telemetry
   let step = openQuorum(opening)
   if (step.ask.length === 0) return gathered(step, answers, failures)
   yield* Effect.scoped(
     Effect.gen(function* () {
       const inbox = yield* Queue.unbounded<Heard>()
-      yield* Queue.offer(inbox, "hedge-due").pipe(
-        Effect.delay(Duration.millis(beliefs.hedgeAfterMs(committee, step.ask))),
-        Effect.forever,
-        Effect.forkScoped
-      )
+      const hedges = new Set<NodeId>()
       yield* ask(step.ask, request, committee, beliefs, inbox)
       while (isOpen(step)) {
         const heard = yield* Queue.take(inbox)
+        if (heard === "hedge-due" && !beliefs.mayHedge()) continue
         if (heard !== "hedge-due") {
           if (Result.isSuccess(heard.answer)) answers.set(heard.node, heard.answer.success)
           else failures.push(heard.answer.failure)
+          if (hedges.has(heard.node) && Result.isSuccess(heard.answer)) telemetry.count("hedges_won")
         }
         step = nextQuorum(step.snapshot, eventOf(heard))
-        if (heard === "hedge-due" && step.ask.length > 0) yield* Telemetry.use((t) => Effect.sync(() => t.count("hedged_asks", step.ask.length)))
+        if (heard === "hedge-due" && step.ask.length > 0) {
+          beliefs.hedged(step.ask.length)
+          for (const node of step.ask) hedges.add(node)
+          telemetry.count("hedged_asks", step.ask.length)
+        }
         yield* ask(step.ask, request, committee, beliefs, inbox)
       }
     })
@@ -128,6 +131,11 @@ const askOne = Effect.fnUntraced(function* (
   const askedMs = yield* Clock.currentTimeMillis
   telemetry.count("shares_asked")
   beliefs.asked(committee, node)
+  // Each node is waited for as long as it usually takes; one that is always slow is no reason to wait longer for the others.
+  yield* Queue.offer(inbox, "hedge-due").pipe(
+    Effect.delay(Duration.millis(beliefs.hedgeAfterMs(committee, [node]))),
+    Effect.forkChild
+  )
   const answer = yield* askForShare(committee, node, request.id, request.facts).pipe(
     // What a node sends can trip a bug of ours; then it costs that node's answer, never the request's chance to be answered by others.
     Effect.catchDefect((defect) => {

@@ -10,6 +10,7 @@ import type { StoredRequest } from "../../src/ledger/stored-request.ts"
 import { Bus, type Delivery, type Verdict } from "../../src/messaging/bus.port.ts"
 import { decodeWork } from "../../src/messaging/envelope.ts"
 import { Telemetry } from "../../src/telemetry/telemetry.port.ts"
+import { FailedTries, rememberTries } from "./failed-tries.ts"
 import { publishOutcomes } from "./publish-outcomes.ts"
 
 /** One outcome for each request, in order; null when there is nothing to say yet (the wake-up row remembers the request). */
@@ -20,8 +21,9 @@ export const stepActor = <R>(reached: Milestone, concurrency: number, perform: P
     const bus = yield* Bus
     const context = yield* Effect.context<R | RequestLedger | Telemetry | Bus>()
     const underWay = new Set<string>()
+    const tries = rememberTries()
     yield* bus.consume(workSubject(reached), { concurrency }, (delivery) =>
-      Effect.provideContext(handle(reached, perform, delivery, underWay), context)
+      handle(reached, perform, delivery, underWay).pipe(Effect.provideService(FailedTries, tries), Effect.provideContext(context))
     )
   })
 

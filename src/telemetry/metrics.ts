@@ -125,6 +125,7 @@ const BECAUSE: Readonly<Record<CounterName | GaugeName, string>> = {
   shares_received: "Far below shares_asked: nodes are slow, refuse, or are gone; gateway_share_reply_seconds says which.",
   wrong_shares: "Every single one is a broken or lying operator: the evidence file is for them.",
   hedged_asks: "The price of low latency; above a tenth of shares_asked a node is slow all the time.",
+  hedges_won: "Divided by hedged_asks: how often hedging helped. Near zero: it only costs the nodes work.",
   fee_bumps: "The chain asks for more than the fee policy offers.",
   rpc_disagreements:
     "Should stand still. An endpoint lies, is on a fork, or leaves logs out; endpoints that lag add a few. The warning says which.",

@@ -31,6 +31,7 @@ export const COUNTERS = {
   shares_received: "Authentic answers received from KMS nodes",
   wrong_shares: "Shares proved wrong; each left an evidence file",
   hedged_asks: "Further nodes asked because the first ones were slow",
+  hedges_won: "Further nodes that answered in time to be counted",
   fee_bumps: "Transactions replaced with a higher fee",
   reorgs: "Reorganisations walked back by the listener",
   actor_restarts: "Actors restarted by their supervisor",
