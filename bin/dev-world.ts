@@ -32,6 +32,10 @@ export interface WorldOptions {
   /** Sending accounts. */
   readonly lanes: number
   readonly fault?: (id: NodeId) => NodeFault | undefined
+  /** What the committee's record says instead of the port on which a node listens: something stands in between. */
+  readonly kmsDoor?: (id: NodeId, port: number) => Promise<number>
+  /** More environment for a node; asked at each of its starts. */
+  readonly kmsEnvironment?: (id: NodeId) => Readonly<Record<string, string>>
   /** Told as each part comes up. */
   readonly onReady?: (part: string) => void
 }
@@ -60,6 +64,8 @@ export interface KmsProcesses {
   readonly stop: (id: NodeId, signal?: NodeJS.Signals) => Promise<void>
   readonly start: (id: NodeId, fault?: NodeFault) => Promise<void>
   readonly answerLog: (id: NodeId) => string
+  /** Missing while it does not run. */
+  readonly pid: (id: NodeId) => number | undefined
 }
 
 /** A part of the world did not come up. */
@@ -82,13 +88,14 @@ export const startWorld = Effect.fnUntraced(function* (options: WorldOptions) {
     (path) => Effect.promise(() => rm(path, { recursive: true, force: true }))
   )
   const ports = yield* Effect.promise(() => Promise.all(Array.from({ length: options.nodes }, freePort)))
+  const doors = yield* Effect.promise(() => Promise.all(ports.map((port, index) => options.kmsDoor?.(index + 1, port) ?? port)))
   const [postgres, anvil, committee] = yield* Effect.all(
     [
       startPostgres(options.postgres ?? {}).pipe(Effect.tap(({ version }) => Effect.sync(() => ready(`PostgreSQL ${version}`)))),
       startAnvil({ accounts: FIRST_LANE + options.lanes, ...options.anvil }).pipe(
         Effect.tap(({ chainId, url }) => Effect.sync(() => ready(`chain ${chainId} at ${url}`)))
       ),
-      deal(directory, options, ports)
+      deal(directory, options, doors)
     ],
     { concurrency: "unbounded" }
   )
@@ -105,7 +112,7 @@ export const startWorld = Effect.fnUntraced(function* (options: WorldOptions) {
   const authority = devAuthority(Date.now())
   const security: Security = { mutualTls: { authority: authority.authority, ...authority.client("gateway") } }
   const files = yield* Effect.promise(() => writeFiles(directory, anvil.url, contracts, lanes, security, postgres))
-  const kms = yield* kmsProcesses(directory, ports, files.environment, authority)
+  const kms = yield* kmsProcesses(directory, ports, files.environment, authority, options.kmsEnvironment ?? (() => ({})))
   yield* Effect.promise(() => Promise.all(committee.nodes.map(({ id }) => kms.start(id, options.fault?.(id)))))
   ready(`${options.nodes} KMS nodes, ${options.threshold} of them needed`)
 
@@ -127,7 +134,7 @@ export const startWorld = Effect.fnUntraced(function* (options: WorldOptions) {
   } satisfies World as World
 })
 
-const deal = Effect.fnUntraced(function* (directory: string, options: WorldOptions, ports: ReadonlyArray<number>) {
+const deal = Effect.fnUntraced(function* (directory: string, options: WorldOptions, doors: ReadonlyArray<number>) {
   const engine = yield* Effect.promise(() => startEngine("mcl"))
   return yield* dealFiles({
     engine,
@@ -136,7 +143,7 @@ const deal = Effect.fnUntraced(function* (directory: string, options: WorldOptio
     threshold: options.threshold,
     nodes: options.nodes,
     scheme: options.scheme ?? "bls",
-    endpoint: (id) => `127.0.0.1:${ports[id - 1]}`,
+    endpoint: (id) => `127.0.0.1:${doors[id - 1]}`,
     keyLayer: (path) => localKeyEncryptionKeyLayer({ path })
   })
 })
@@ -190,7 +197,8 @@ const kmsProcesses = (
   directory: string,
   ports: ReadonlyArray<number>,
   environment: Readonly<Record<string, string>>,
-  authority: ReturnType<typeof devAuthority>
+  authority: ReturnType<typeof devAuthority>,
+  more: (id: NodeId) => Readonly<Record<string, string>>
 ) =>
   Effect.acquireRelease(
     Effect.sync(() => {
@@ -200,6 +208,7 @@ const kmsProcesses = (
       return {
         running,
         answerLog,
+        pid: (id: NodeId) => running.get(id)?.pid,
         start: async (id: NodeId, fault?: NodeFault) => {
           const tls = join(home(id), "tls")
           const certificate = authority.server(["127.0.0.1", "localhost"])
@@ -219,7 +228,8 @@ const kmsProcesses = (
               PORTCULLIS_KMS_ANSWER_LOG: answerLog(id),
               PORTCULLIS_KMS_LISTEN: `127.0.0.1:${ports[id - 1]}`,
               PORTCULLIS_KMS_TLS_DIR: tls,
-              PORTCULLIS_ACL_FINALITY: "latest"
+              PORTCULLIS_ACL_FINALITY: "latest",
+              ...more(id)
             }
           })
           running.set(id, child)

@@ -54,10 +54,11 @@ export const runCampaign = async <Records>(rig: Rig<Records>, options: CampaignO
   const steps = [...timetable(scenario, rig.shape, seed, spanMs)]
   const total = requestsOf(options, rig.name)
   const loadMs = roundsOf(scenario, spanMs) * scenario.roundMs
+  const underWay = new Set<Promise<void>>()
+  let begun = 0
   let raised = 0
 
   const raise = async (count: number, inOneBlock: boolean) => {
-    if (count <= 0) return
     await rig.raise(count, { inOneBlock })
     raised += count
     rig.note({ node: "load", kind: "raised", text: `${count}` })
@@ -78,7 +79,7 @@ export const runCampaign = async <Records>(rig: Rig<Records>, options: CampaignO
         endMs: elapsed() + step.forMs,
         undo: async () => {
           lasting.delete(end)
-          await undo()
+          await undo().catch((error: unknown) => void problems.push(`${what} could not be undone: ${String(error)}`))
           rig.note({ node: step.target, kind: "undone", text: step.verb })
         }
       }
@@ -89,16 +90,30 @@ export const runCampaign = async <Records>(rig: Rig<Records>, options: CampaignO
     }
   }
 
-  if (scenario.load.type === "herd") await raise(total, true)
+  /** Where time passes by itself, a fault that takes a while holds up neither the load nor other faults. */
+  const begin = async (work: Promise<void>) => {
+    if (rig.name === "sim") return work
+    const tracked = work.catch((error: unknown) => void problems.push(String(error))).finally(() => underWay.delete(tracked))
+    underWay.add(tracked)
+  }
+  const raiseDue = async (ms: number) => {
+    const due = dueBy(ms) - begun
+    if (due <= 0) return
+    begun += due
+    await begin(raise(due, scenario.load.type === "herd"))
+  }
+
   for (;;) {
+    await raiseDue(elapsed())
     const now = elapsed()
-    for (const over of [...lasting].filter(({ endMs }) => endMs <= now).toSorted((a, b) => a.endMs - b.endMs)) await over.undo()
-    while (steps[0] !== undefined && steps[0].atMs <= elapsed()) await inject(steps.shift()!)
-    await raise(dueBy(elapsed()) - raised, false)
-    if (steps.length === 0 && lasting.size === 0 && elapsed() >= loadMs) break
+    for (const over of [...lasting].filter(({ endMs }) => endMs <= now).toSorted((a, b) => a.endMs - b.endMs)) await begin(over.undo())
+    while (steps[0] !== undefined && steps[0].atMs <= elapsed()) await begin(inject(steps.shift()!))
+    if (steps.length === 0 && lasting.size === 0 && underWay.size === 0 && elapsed() >= loadMs) break
     const next = Math.min(steps[0]?.atMs ?? Infinity, ...[...lasting].map(({ endMs }) => endMs), elapsed() + LOAD_EVERY_MS)
     await rig.pass(Math.max(1, next - elapsed()))
   }
+  await raiseDue(loadMs)
+  await Promise.all(underWay)
   rig.note({ node: "campaign", kind: "phase", text: `every fault is undone; waiting for ${raised} requests to end` })
   const settled = await rig.settle(scenario.settleMs ?? SETTLE_MS)
   const seen: Seen = { settled, events: rig.events(), injected, requests: raised }
@@ -119,14 +134,15 @@ export const runCampaign = async <Records>(rig: Rig<Records>, options: CampaignO
   }
 }
 
-/** What needs no records: everything that was raised has ended, and in a way that the scenario allows. */
-const obvious = (scenario: Scenario, { settled, requests }: Seen): Check => {
+/** What needs no records: everything that was raised has ended, in a way that the scenario allows, and no process ended that nobody ended. */
+const obvious = (scenario: Scenario, { settled, requests, events }: Seen): Check => {
   const allowed = endsOf(scenario)
   const ended = Object.values(settled.ended).reduce((sum, count) => sum + count, 0)
   return {
     name: "ended",
     examined: requests,
     violations: [
+      ...events.filter(({ kind }) => kind === "ended").map(({ node, text }) => `${node} ${text}`),
       ...settled.open.map(({ id, state }) => `${id} has not ended; it stands in ${state ?? "no state: it was never detected"}`),
       ...Object.entries(settled.ended).flatMap(([end, count]) =>
         count === 0 || (isEnd(end as never) && allowed.includes(end as never)) ? [] : [`${count} ended ${end}, and only ${allowed.join(" or ")} is allowed here`]

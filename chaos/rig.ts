@@ -23,6 +23,8 @@ export interface ClusterShape {
   /** Sending accounts, shared by all gateways. */
   readonly lanes: number
   readonly hasStandby: boolean
+  /** Whether what writes to a disk writes to one that can be filled. */
+  readonly hasSmallDisks: boolean
 }
 
 export const USUAL_SHAPE: ClusterShape = {
@@ -32,7 +34,8 @@ export const USUAL_SHAPE: ClusterShape = {
   natsServers: 3,
   rpcEndpoints: 2,
   lanes: 2,
-  hasStandby: false
+  hasStandby: false,
+  hasSmallDisks: false
 }
 
 /** Ends what was begun. May be called once; a fault that ends by itself answers one that does nothing. */

@@ -27,10 +27,13 @@ const DEADLINE_SECONDS = 3_600
 const FEES = { maxFeePerGas: 100_000_000_000n, maxPriorityFeePerGas: 1_000_000_000n }
 
 export interface BulkClient {
+  /** Sends everything; numbers its transactions itself. */
+  readonly account: string
   /** Encrypts, stores, registers and allows so many values. */
   readonly prepare: (count: number) => Promise<void>
-  /** Raises requests for so many of the prepared handles, each used once; when all were used, they are asked for again. */
-  readonly raise: (count: number) => Promise<void>
+  /** Raises requests for so many of the prepared handles, each used once; when all were used, they are asked for again. Answers the
+   * hashes of the transactions, which nobody has waited for. */
+  readonly raise: (count: number) => Promise<ReadonlyArray<string>>
 }
 
 interface Compiled {
@@ -112,12 +115,14 @@ export const bulkClient = async (world: World): Promise<BulkClient> => {
 
   const raise = async (count: number) => {
     const deadline = Math.floor(Date.now() / 1_000) + DEADLINE_SECONDS
+    const sent: Array<string> = []
     for (let left = count; left > 0; left -= REQUESTS_PER_TRANSACTION) {
       const some = Array.from({ length: Math.min(left, REQUESTS_PER_TRANSACTION) }, () => handles[used++ % handles.length])
       const gas = BASE_GAS + REQUEST_GAS * BigInt(some.length)
-      await send("raise", gas, contracts.decryptionGateway, some, deadline, toHex(randomBytes(32)))
+      sent.push(await send("raise", gas, contracts.decryptionGateway, some, deadline, toHex(randomBytes(32))))
     }
+    return sent
   }
 
-  return { prepare, raise }
+  return { account: wallet.address, prepare, raise }
 }

@@ -49,7 +49,7 @@ export const startJourneyRig = async ({ bus, world: over, settings }: JourneyRig
     client,
     gateway,
     log,
-    raise: client.raise,
+    raise: async (count) => void (await client.raise(count)),
     finished: log.finished,
     stop: async () => {
       await log.close()

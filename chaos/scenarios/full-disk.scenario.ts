@@ -4,6 +4,7 @@ import type { Scenario } from "../scenario.ts"
 export const fullDisk: Scenario = {
   name: "full-disk",
   sentence: "There is no room to write: for NATS, for PostgreSQL, for a gateway.",
+  shape: { hasSmallDisks: true },
   load: { type: "steady", perSecond: 2 },
   roundMs: 30_000,
   round: [

@@ -17,12 +17,24 @@ import type { ShareVault } from "./share-vault.port.ts"
 
 /**
  * `wrong-share`: well-formed, signed and wrong, always the same. `equivocate`: the same with other bytes each time. `malformed`:
- * signed bytes that are no points. `silent`: never answers. `refuse`: says that nobody is allowed anything.
+ * signed bytes that are no points. `silent`: never answers. `refuse`: says that nobody is allowed anything. `throttle`: says that
+ * it has too much to do. `broken`: an error of its own. `oversized`: far more bytes than any answer has.
  */
-export const NODE_FAULTS = ["wrong-share", "equivocate", "malformed", "silent", "refuse"] as const
+export const NODE_FAULTS = ["wrong-share", "equivocate", "malformed", "silent", "refuse", "throttle", "broken", "oversized"] as const
 export type NodeFault = (typeof NODE_FAULTS)[number]
 
 type Vault = ShareVault["Service"]
+
+/** Twice what gRPC takes when nobody says otherwise. */
+const OVERSIZED_BYTES = 8 * 1024 * 1024
+
+/** Faults that answer nothing at all, whatever was asked. */
+const unanswered = (fault: NodeFault): Effect.Effect<never, ReturnType<typeof refuse>> | undefined => {
+  if (fault === "silent") return Effect.never
+  if (fault === "refuse") return Effect.fail(refuse("not-allowed", "nobody is allowed anything"))
+  if (fault === "throttle") return Effect.fail(refuse("too-many-requests", "this node misbehaves on order"))
+  return fault === "broken" ? Effect.die(new TypeError("this node misbehaves on order")) : undefined
+}
 
 const wrongPoint = (engine: Bls12381Engine, seed: Uint8Array) => engine.hashToG1(seed, "PORTCULLIS_FAULT_XMD:SHA-256_SSWU_RO_")
 
@@ -37,6 +49,7 @@ const wrongShare = (engine: Bls12381Engine, request: DecryptionRequest, requestI
 const falseShare =
   (fault: NodeFault, engine: Bls12381Engine, request: DecryptionRequest, honest: ShareAnswer) => (share: Uint8Array) => {
     if (fault === "malformed") return new Uint8Array(share.length).fill(0x5a)
+    if (fault === "oversized") return new Uint8Array(OVERSIZED_BYTES)
     const id = fromHex(honest.requestId)
     return wrongShare(engine, request, id, fault === "equivocate" ? new Uint8Array(randomBytes(32)) : id)
   }
@@ -49,8 +62,8 @@ export const spoilShare = (
   request: DecryptionRequest,
   honest: ShareAnswer
 ): Effect.Effect<ShareAnswer, ReturnType<typeof refuse>> => {
-  if (fault === "silent") return Effect.never
-  if (fault === "refuse") return Effect.fail(refuse("not-allowed", "nobody is allowed anything"))
+  const none = unanswered(fault)
+  if (none !== undefined) return none
   return Effect.sync(() => {
     const unsigned = { ...honest, shares: honest.shares.map(falseShare(fault, engine, request, honest)) }
     return { ...unsigned, signature: vault.signDigest(shareAnswerDigest(request, unsigned)) }
@@ -62,8 +75,9 @@ export const spoilAttestation = (
   engine: Bls12381Engine,
   honest: AttestAnswer
 ): Effect.Effect<AttestAnswer, ReturnType<typeof refuse>> => {
-  if (fault === "silent") return Effect.never
-  if (fault === "refuse") return Effect.fail(refuse("not-allowed", "nobody is allowed anything"))
+  const none = unanswered(fault)
+  if (none !== undefined) return none
+  if (fault === "oversized") return Effect.succeed({ ...honest, part: new Uint8Array(OVERSIZED_BYTES) })
   if (fault === "malformed" || honest.part.length !== 48)
     return Effect.succeed({ ...honest, part: new Uint8Array(honest.part.length).fill(0x5a) })
   return Effect.sync(() => ({

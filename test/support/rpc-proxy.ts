@@ -8,13 +8,13 @@ import type { AddressInfo, Socket } from "node:net"
 import { buffer } from "node:stream/consumers"
 import { setTimeout as pause } from "node:timers/promises"
 
-interface Call {
+export interface Call {
   readonly id: number
   readonly method: string
   readonly params: ReadonlyArray<never>
 }
 
-interface Answer {
+export interface Answer {
   readonly id: number | null
   readonly result?: unknown
   readonly error?: { readonly code: number; readonly message: string; readonly data?: unknown }
@@ -37,11 +37,13 @@ export type Fault =
   /** What these methods answer instead. */
   | { readonly type: "lies"; readonly about: Readonly<Record<string, (result: never, params: ReadonlyArray<never>) => unknown>> }
   | { readonly type: "errs"; readonly at: ReadonlyArray<string>; readonly with: NonNullable<Answer["error"]> }
+  /** Each call answered on its own; `ask` puts any question to the endpoint behind. */
+  | { readonly type: "serves"; readonly answer: (call: Call, ask: (method: string, params: ReadonlyArray<unknown>) => Promise<Answer>) => Promise<Answer> }
 
 export interface RpcProxy {
   readonly url: string
-  /** From now on; nothing means honest again. */
-  readonly misbehave: (fault?: Fault) => void
+  /** From now on; nothing means honest again. A function is asked for every HTTP request. */
+  readonly misbehave: (fault?: Fault | (() => Fault | undefined)) => void
   /** Methods asked, batches taken apart. */
   readonly asked: Array<string>
   /** Of HTTP requests. */
@@ -52,7 +54,7 @@ export interface RpcProxy {
 
 /** `port` 0 takes any that is free. */
 export const startRpcProxy = async (upstream: string, port = 0): Promise<RpcProxy> => {
-  let fault: Fault | undefined
+  let fault: Fault | (() => Fault | undefined) | undefined
   let posts = 0
   const asked: Array<string> = []
   const sockets = new Set<Socket>()
@@ -69,7 +71,7 @@ export const startRpcProxy = async (upstream: string, port = 0): Promise<RpcProx
     const question = JSON.parse(body) as Call | ReadonlyArray<Call>
     const calls = Array.isArray(question) ? (question as ReadonlyArray<Call>) : [question as Call]
     asked.push(...calls.map(({ method }) => method))
-    const now = fault
+    const now = typeof fault === "function" ? fault() : fault
     if (now?.type === "hangs") return
     if (now?.type === "status") return void response.writeHead(now.code, { "retry-after": "1" }).end(now.body ?? "no")
     if (now?.type === "says") return void response.end(now.text)
@@ -83,7 +85,9 @@ export const startRpcProxy = async (upstream: string, port = 0): Promise<RpcProx
       return
     }
     if (now?.type === "delay") await pause(now.ms)
-    const honest = await forward(body)
+    const ask = async (method: string, params: ReadonlyArray<unknown>) => (await forward(JSON.stringify({ jsonrpc: "2.0", id: 0, method, params })))[0]!
+    const served = async (call: Call) => ({ ...(await (now as Extract<Fault, { type: "serves" }>).answer(call, ask)), jsonrpc: "2.0", id: call.id })
+    const honest = now?.type === "serves" ? await Promise.all(calls.map(served)) : await forward(body)
     const told = now?.type === "answers" ? now.change(honest) : honest.map((answer) => toldBy(now, answer, calls))
     const text = JSON.stringify(Array.isArray(question) || !Array.isArray(told) ? told : (told[0] as unknown))
     if (now?.type === "truncates") return void response.end(text.slice(0, -5))

@@ -1,0 +1,192 @@
+/** Every lever of the process rig: signals, links, files and the faults that each part knows. */
+import { readdir, rename } from "node:fs/promises"
+import { basename, dirname, join } from "node:path"
+import { setTimeout as pause } from "node:timers/promises"
+import { connect } from "@nats-io/transport-node"
+import { Effect } from "effect"
+import type { World } from "../../bin/dev-world.ts"
+import { workSubject } from "../../src/domain/journey.ts"
+import type { NodeFault } from "../../src/kms-node/fault.ts"
+import { CannotInject, kindOf, nothingToUndo, type KmsFault, type Levers, type LinkFault, type Target, type Undo } from "../rig.ts"
+import type { Chain } from "./chain.ts"
+import type { Gateway, Link } from "./gateways.ts"
+import type { NatsCluster } from "./nats-cluster.ts"
+import type { ObjectStoreServer } from "./object-store.ts"
+import type { RpcEndpoint } from "./rpc-endpoint.ts"
+import type { SmallDisk } from "./small-disk.ts"
+
+export interface Parts {
+  readonly world: World
+  readonly chain: Chain
+  readonly nats: NatsCluster
+  readonly store: ObjectStoreServer
+  readonly endpoints: ReadonlyMap<Target, RpcEndpoint>
+  readonly gateways: ReadonlyMap<Target, Gateway>
+  /** Of gateways, between NATS servers, and before KMS nodes. */
+  readonly links: ReadonlyArray<Link>
+  readonly disks: ReadonlyMap<Target, SmallDisk>
+  readonly setKmsClock: (node: Target, offsetMs: number) => Promise<void>
+}
+
+/** As `portcullis kms-node --fault` calls them; forgetting is not one of them. */
+const NODE_FAULT: Readonly<Record<Exclude<KmsFault["type"], "amnesia">, NodeFault>> = {
+  throttle: "throttle",
+  timeout: "silent",
+  "5xx": "broken",
+  "wrong-share": "wrong-share",
+  equivocation: "equivocate",
+  "malformed-share": "malformed",
+  "oversized-reply": "oversized"
+}
+/** A message on each subject that has listeners: no envelope, and not even text. */
+const POISON = new Uint8Array([0xff, 0x00, 0x7b, 0x22])
+
+const flipped = (fault: LinkFault): LinkFault =>
+  fault.type !== "cut" || fault.direction === "both" ? fault : { type: "cut", direction: fault.direction === "in" ? "out" : "in" }
+
+export const processLevers = (parts: Parts): Levers => {
+  const { world, chain, nats, store } = parts
+  const gateway = (target: Target): Gateway => {
+    const found = parts.gateways.get(target)
+    if (found === undefined) throw new CannotInject(target, "is no gateway")
+    return found
+  }
+  const nodeId = (target: Target): number => Number(target.slice(1))
+  const faults = new Map<number, NodeFault>()
+  const startKms = (id: number) => (world.kms.pid(id) === undefined ? world.kms.start(id, faults.get(id)) : Promise.resolve())
+  const restartKms = async (id: number) => {
+    await world.kms.stop(id, "SIGKILL")
+    await startKms(id)
+  }
+  const signalKms = (target: Target, signal: NodeJS.Signals) => {
+    const pid = world.kms.pid(nodeId(target))
+    if (pid !== undefined) process.kill(pid, signal)
+  }
+  const by = <A>(target: Target, of: Partial<Record<string, () => A>>): A => {
+    const work = of[kindOf(target) ?? ""]
+    if (work === undefined) throw new CannotInject(target, "real processes of this kind cannot do that")
+    return work()
+  }
+  const run = (effect: Effect.Effect<void, unknown>): Promise<void> => Effect.runPromise(effect)
+
+  return {
+    kill: (target) =>
+      by(target, {
+        gateway: () => gateway(target).kill(),
+        kms: () => world.kms.stop(nodeId(target), "SIGKILL"),
+        "nats-server": () => nats.server(target).kill(),
+        postgres: () => run(world.postgres.kill)
+      }),
+    start: (target) =>
+      by(target, {
+        gateway: () => gateway(target).start(),
+        kms: () => startKms(nodeId(target)),
+        "nats-server": async () => (nats.server(target).isRunning ? undefined : nats.server(target).start()),
+        postgres: () => run(world.postgres.start)
+      }),
+    stop: (target) =>
+      by(target, {
+        gateway: () => gateway(target).drain(),
+        kms: () => world.kms.stop(nodeId(target)),
+        "nats-server": () => nats.server(target).stop()
+      }),
+    freeze: async (target) =>
+      by(target, {
+        gateway: () => gateway(target).freeze(),
+        kms: () => signalKms(target, "SIGSTOP"),
+        "nats-server": () => nats.server(target).freeze()
+      }),
+    thaw: async (target) =>
+      by(target, {
+        gateway: () => gateway(target).thaw(),
+        kms: () => signalKms(target, "SIGCONT"),
+        "nats-server": () => nats.server(target).thaw()
+      }),
+    link: async (target, peer, fault) => {
+      const of = (end: Target, other: Target) => end === target && (peer === undefined || other === peer)
+      const hurt = parts.links.flatMap(({ from, to, proxy }) =>
+        of(from, to) ? [proxy.hurt(fault)] : of(to, from) ? [proxy.hurt(flipped(fault))] : []
+      )
+      if (hurt.length === 0) throw new CannotInject(`a link of ${target}`, `nothing goes between it and ${peer ?? "anybody"}`)
+      return async () => hurt.forEach((heal) => heal())
+    },
+    messages: async (target, fault) => gateway(target).hurtMessages(fault),
+    rollBackNats: () => nats.keepCopy(),
+    wipeNats: (target) => nats.wipe(target === "nats" ? [...nats.servers.keys()] : [target]),
+    stopPostgresAtOnce: async (target) => {
+      if (target !== "postgres") throw new CannotInject(target, "this rig has no standby")
+      await run(world.postgres.stop("immediate"))
+      return () => run(world.postgres.start)
+    },
+    fillDisk: async (target) => {
+      const disk = parts.disks.get(target)
+      if (disk === undefined) throw new CannotInject(`the disk of ${target}`, "the scenario did not ask for small disks in its shape")
+      const empty = await disk.fill()
+      return async () => {
+        await empty()
+        // A server that could not write has ended; whoever looks after it starts it again when there is room.
+        if (target === "postgres" && !world.postgres.isRunning()) await run(world.postgres.start)
+        if (kindOf(target) === "nats-server" && !nats.server(target).isRunning) await nats.server(target).start()
+      }
+    },
+    skewClock: async (target, ms) => {
+      const set = (offsetMs: number) => (kindOf(target) === "kms" ? parts.setKmsClock(target, offsetMs) : gateway(target).setClock(offsetMs))
+      await set(ms)
+      return () => set(0)
+    },
+    reorg: (depth, lostShare) => {
+      if (lostShare > 0) throw new CannotInject("a reorg that loses requests", "whoever raised them numbers its transactions, and could raise no more")
+      return chain.reorg(depth)
+    },
+    raiseFees: (times) => chain.raiseFees(times),
+    rpc: async (target, fault) => {
+      const endpoint = parts.endpoints.get(target)
+      if (endpoint === undefined) throw new CannotInject(target, "is no RPC endpoint")
+      return endpoint.misbehave(fault)
+    },
+    kms: async (target, fault): Promise<Undo> => {
+      const id = nodeId(target)
+      if (fault.type === "amnesia") {
+        await world.kms.stop(id, "SIGKILL")
+        await putLogAside(world.kms.answerLog(id))
+        await startKms(id)
+        return nothingToUndo
+      }
+      faults.set(id, NODE_FAULT[fault.type])
+      await restartKms(id)
+      return async () => {
+        faults.delete(id)
+        await restartKms(id)
+      }
+    },
+    store: async (fault) => store.misbehave(fault),
+    publishPoison: async () => {
+      const connection = await connect({ servers: [...nats.servers.values()].map(({ url }) => url), reconnect: false })
+      for (const subject of [workSubject("detected"), workSubject("acl-checked"), "decryption.outcome.0"]) connection.publish(subject, POISON)
+      await connection.flush()
+      await connection.close()
+    },
+    loseLaneKey: async (target, lane) => {
+      if (lane > world.lanes.length) throw new CannotInject(`lane ${lane}`, `there are ${world.lanes.length}`)
+      await gateway(target).holdLanes((held) => held !== lane)
+      return () => gateway(target).holdLanes(() => true)
+    }
+  }
+}
+
+/** The node forgets; the checkers must not. */
+const putLogAside = async (path: string): Promise<void> => {
+  const kept = await logsOf(path)
+  await rename(path, `${path}.${kept.length}`).catch(() => {})
+}
+
+/** What a node has ever written down, forgotten or not. */
+export const logsOf = async (path: string): Promise<ReadonlyArray<string>> => {
+  const names = await readdir(dirname(path)).catch(() => [])
+  return names.filter((name) => name.startsWith(basename(path))).map((name) => join(dirname(path), name))
+}
+
+export const untilTrue = async (isTrue: () => Promise<boolean>, boundMs: number, everyMs: number): Promise<void> => {
+  const until = performance.now() + boundMs
+  while (!(await isTrue()) && performance.now() < until) await pause(everyMs)
+}
