@@ -2,7 +2,7 @@
  * ledger, and sent out again. It decides nothing itself: deadlines and signals are told to the coordinator. */
 import { Clock, Duration, Effect } from "effect"
 import { KNOWN_MACHINE_VERSIONS } from "../machines/decide.ts"
-import { isEnd, type Milestone, type RequestState } from "../src/domain/journey.ts"
+import { isEnd, JOURNEY, stepFrom, type Milestone, type RequestState } from "../src/domain/journey.ts"
 import { CLAIMS_MAX, SWEEP_PERIOD_MS, WORK_TIMEOUT_MS } from "../src/domain/limits.ts"
 import type { RequestEvent } from "../src/domain/outcome.ts"
 import { RequestLedger, type Overdue } from "../src/ledger/request-ledger.port.ts"
@@ -10,6 +10,7 @@ import { Bus } from "../src/messaging/bus.port.ts"
 import { Telemetry } from "../src/telemetry/telemetry.port.ts"
 import type { Coordinator } from "./coordinator.actor.ts"
 import { dispatch } from "./runtime/dispatch.ts"
+import { Pauses } from "./runtime/pauses.ts"
 import { supervise } from "./runtime/supervise.ts"
 
 /** Rows in one sweep: a backlog is worked off in pages, not in one gulp. */
@@ -46,11 +47,15 @@ const deliverSignals = Effect.fnUntraced(function* (coordinator: Coordinator, ow
 const resend = Effect.fnUntraced(function* (coordinator: Coordinator, owned: ReadonlyArray<number>) {
   const ledger = yield* RequestLedger
   const telemetry = yield* Telemetry
-  const overdue = yield* ledger.claimOverdue(owned, PAGE, WORK_TIMEOUT_MS, KNOWN_MACHINE_VERSIONS)
+  const pauses = yield* Pauses
+  const paused: ReadonlyArray<RequestState> = JOURNEY.filter((reached) => pauses.isPaused(`step:${stepFrom(reached)}`))
+  const overdue = yield* ledger.claimOverdue(owned, PAGE, WORK_TIMEOUT_MS, KNOWN_MACHINE_VERSIONS, paused as ReadonlyArray<Milestone>)
   const nowMs = yield* Clock.currentTimeMillis
   const late = overdue.filter(isLate(nowMs))
-  const poisoned = overdue.filter((row) => !late.includes(row) && row.claims > CLAIMS_MAX && !WAITS_FOR_THE_CHAIN.has(row.state))
-  const work = overdue.filter((row) => !late.includes(row) && !poisoned.includes(row) && !isEnd(row.state))
+  const poisoned = overdue.filter(
+    (row) => !late.includes(row) && row.claims > CLAIMS_MAX && !WAITS_FOR_THE_CHAIN.has(row.state) && !paused.includes(row.state)
+  )
+  const work = overdue.filter((row) => !late.includes(row) && !poisoned.includes(row) && !isEnd(row.state) && !paused.includes(row.state))
   if (late.length + poisoned.length > 0) {
     yield* coordinator.tell([
       ...late.map((row) => ({ requestId: row.requestId, version: row.version, event: expired(row) })),

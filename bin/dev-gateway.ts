@@ -1,8 +1,8 @@
 /** The options of a gateway node that lives in a development world: every role, embedded bus, quick finality. */
 import { randomBytes } from "node:crypto"
+import { ROLES } from "../src/domain/cluster.ts"
 import type { World } from "./dev-world.ts"
 import type { GatewayOptions } from "./gateway-options.ts"
-import { ROLES } from "./settings.ts"
 
 export const devGateway = (world: World, over: Partial<GatewayOptions> = {}): GatewayOptions => ({
   worker: `dev-${randomBytes(3).toString("hex")}`,

@@ -8,11 +8,12 @@ import type { Contracts } from "../src/adapters/ethereum/addresses.ts"
 import type { Security } from "../src/adapters/kms-node/security.ts"
 import { NATS_DEFAULTS, type NatsSettings } from "../src/adapters/nats/nats-settings.ts"
 import { faultOfStore, type StoreOptions } from "../src/adapters/object-store/ciphertext-store.layer.ts"
+import type { Role } from "../src/domain/cluster.ts"
 import { lower, parseHex } from "../src/domain/hex.ts"
 import type { FinalityPolicy } from "../src/journey/2-acl-checked/access-list.port.ts"
 import type { GatewayOptions } from "./gateway-options.ts"
 import { faultOfEndpoints, poolPolicy } from "./rpc-endpoints.ts"
-import { isRejected, readSettings, type Role, type SettingName, type Settings, type SettingsRejected } from "./settings.ts"
+import { isRejected, readSettings, type SettingName, type Settings, type SettingsRejected } from "./settings.ts"
 
 export const GATEWAY_NEEDS: ReadonlyArray<SettingName> = [
   "PORTCULLIS_DATABASE_URL_FILE",

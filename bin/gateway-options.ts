@@ -1,4 +1,5 @@
 /** What a gateway node is made of, as plain values. Made from settings (gateway-from-settings.ts) or by the development world (dev.ts). */
+import type { Effect } from "effect"
 import type { Wallet } from "ethers"
 import type { Contracts } from "../src/adapters/ethereum/addresses.ts"
 import type { ShareNodesOptions } from "../src/adapters/kms-node/share-nodes.layer.ts"
@@ -7,10 +8,10 @@ import type { StoreOptions } from "../src/adapters/object-store/ciphertext-store
 import type { LogOptions } from "../src/adapters/pino/log.ts"
 import type { DatabaseSettings } from "../src/adapters/postgres/pool.ts"
 import type { EngineName } from "../src/adapters/worker-threads/engine-choice.ts"
+import type { Role } from "../src/domain/cluster.ts"
 import type { FinalityPolicy } from "../src/journey/2-acl-checked/access-list.port.ts"
 import type { FactReached } from "../src/telemetry/telemetry.port.ts"
 import type { PoolPolicy } from "./rpc-endpoints.ts"
-import type { Role } from "./settings.ts"
 
 export interface GatewayOptions {
   /** Name and boot nonce: two lives of one node are two workers. */
@@ -39,6 +40,8 @@ export interface GatewayOptions {
   readonly engine: { readonly name: EngineName; readonly workers: number }
   readonly http: { readonly host: string; readonly port: number } | undefined
   readonly log: Pick<LogOptions, "level" | "to">
+  /** What to do when an operator orders this life to drain; nothing is done when it is missing. */
+  readonly obeyDrain?: Effect.Effect<void>
   /** Listens to facts as they are reached (the terminal view, tests). */
   readonly onFact?: (fact: FactReached) => void
 }

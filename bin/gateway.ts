@@ -9,8 +9,11 @@ import { finalityActor, laneActor, makeBell, submitActor } from "../actors/6-sub
 import { coordinator } from "../actors/coordinator.actor.ts"
 import { nodeBeliefs } from "../actors/kms-node.actor.ts"
 import { followPartitions } from "../actors/runtime/follow-partitions.ts"
+import { joinCluster } from "../actors/runtime/membership.ts"
 import { ownPartitions } from "../actors/runtime/partitions.ts"
+import { Pauses, unlessPaused } from "../actors/runtime/pauses.ts"
 import { sweeper } from "../actors/sweeper.actor.ts"
+import { KNOWN_MACHINE_VERSIONS } from "../machines/decide.ts"
 import { accessListLayer } from "../src/adapters/ethereum/access-list.layer.ts"
 import { ciphertextRegistryLayer } from "../src/adapters/ethereum/ciphertext-registry.layer.ts"
 import { committeesLayer } from "../src/adapters/ethereum/committees.layer.ts"
@@ -29,12 +32,16 @@ import { databaseLayer } from "../src/adapters/postgres/pool.ts"
 import { effectLoggerLayer } from "../src/adapters/pino/effect-logger.ts"
 import { telemetryLayer } from "../src/adapters/prometheus/telemetry.layer.ts"
 import { layer as combinerLayer } from "../src/adapters/worker-threads/combiner.layer.ts"
+import { doesStep, nodeNameOf } from "../src/domain/cluster.ts"
 import { lower } from "../src/domain/hex.ts"
+import type { Step } from "../src/domain/journey.ts"
 import { guardsLayer } from "../src/resilience/guards.ts"
 import { MetricsPage } from "../src/telemetry/metrics-page.port.ts"
+import { clusterRoute } from "./cluster-view.ts"
 import { healthChecks } from "./gateway-health.ts"
 import type { GatewayOptions } from "./gateway-options.ts"
 import { ONE_IS_ENOUGH, withEndpoints } from "./rpc-endpoints.ts"
+import { VERSION } from "./version.ts"
 
 /** Curve jobs that wait for a worker thread: two rounds for every message a node may be working on. */
 const COMBINER_QUEUE_MAX = 64
@@ -70,32 +77,48 @@ export const gatewayLayer = (options: GatewayOptions) => {
   ).pipe(Layer.provideMerge(guardsLayer), Layer.provideMerge(effectLoggerLayer), Layer.provideMerge(telemetry))
 }
 
-/** Starts what the roles call for; answers where metrics and health are served. Everything stops when the scope closes. */
+/** Starts what the roles call for; answers where metrics and health are served. Everything stops when the scope closes: first this node says that
+ * it drains, then its actors finish or give back what they have, and last it says that it is gone. */
 export const startGateway = Effect.fnUntraced(function* (options: GatewayOptions) {
-  const { roles, worker, workConcurrency: concurrency, chain } = options
+  const { roles, worker } = options
+  const life = { worker, name: nodeNameOf(worker), version: VERSION, roles: [...roles], machineVersions: KNOWN_MACHINE_VERSIONS }
+  const membership = yield* joinCluster(life, options.obeyDrain ?? Effect.void)
+  const http =
+    options.http === undefined
+      ? undefined
+      : yield* serveGatewayHttp({
+          ...options.http,
+          metrics: yield* MetricsPage,
+          checks: yield* healthChecks,
+          isTakingWork: Effect.sync(() => membership.state() === "working"),
+          routes: roles.has("api") ? { "/cluster": yield* clusterRoute } : {}
+        })
+  yield* Effect.provideService(startActors(options), Pauses, membership.pauses)
+  yield* membership.work
+  return http
+})
+
+const startActors = Effect.fnUntraced(function* ({ roles, worker, workConcurrency: concurrency, chain }: GatewayOptions) {
+  const { chainId } = chain.contracts
   if (roles.has("coordinator")) {
     const decides = yield* coordinator(worker, yield* ownPartitions(worker))
     yield* followPartitions(decides)
     yield* sweeper(decides)
   }
-  if (roles.has("worker")) {
-    const beliefs = yield* nodeBeliefs
-    yield* aclCheckedActor(concurrency)
-    yield* ciphertextFetchedActor(concurrency)
-    yield* sharesCollectedActor(concurrency, beliefs)
-    yield* thresholdVerifiedActor({ concurrency, beliefs, registry: chain.contracts.ciphertextRegistry })
-    yield* finalityActor(concurrency)
-  }
+  const onStep = <E, R>(step: Step, actor: Effect.Effect<unknown, E, R>) =>
+    doesStep(roles, step) ? unlessPaused(`step:${step}`, actor) : Effect.void
+  const beliefs = yield* nodeBeliefs
+  yield* onStep("acl-checked", aclCheckedActor(concurrency))
+  yield* onStep("ciphertext-fetched", ciphertextFetchedActor(concurrency))
+  yield* onStep("shares-collected", sharesCollectedActor(concurrency, beliefs))
+  yield* onStep("threshold-verified", thresholdVerifiedActor({ concurrency, beliefs, registry: chain.contracts.ciphertextRegistry }))
+  yield* onStep("finalized", finalityActor(concurrency))
   if (roles.has("sender")) {
     const bell = makeBell()
-    yield* submitActor(concurrency, bell)
-    for (const wallet of chain.lanes) {
-      yield* laneActor({ chainId: chain.contracts.chainId, address: lower(wallet.address) }, worker, bell)
-    }
+    yield* onStep("submitted", submitActor(concurrency, bell))
+    for (const wallet of chain.lanes) yield* laneActor({ chainId, address: lower(wallet.address) }, worker, bell)
   }
   if (roles.has("listener")) {
-    yield* detectedActor({ worker, startBlock: chain.contracts.startBlock, pollMs: chain.pollMs })
+    yield* unlessPaused(`listener:${chainId}`, detectedActor({ worker, startBlock: chain.contracts.startBlock, pollMs: chain.pollMs }))
   }
-  if (options.http === undefined) return undefined
-  return yield* serveGatewayHttp({ ...options.http, metrics: yield* MetricsPage, checks: yield* healthChecks })
 })

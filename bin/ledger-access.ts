@@ -1,11 +1,15 @@
 /** The ledger as commands read it: by the database settings alone. They come without the key-encryption key, so that what is sealed stays so. */
 import { readFileSync } from "node:fs"
 import { Effect, Layer } from "effect"
+import { clusterLayer } from "../src/adapters/postgres/cluster.layer.ts"
+import { leasesLayer } from "../src/adapters/postgres/leases.layer.ts"
 import { Database, databaseLayer } from "../src/adapters/postgres/pool.ts"
 import { requestLedgerLayer } from "../src/adapters/postgres/request-ledger.layer.ts"
 import { shareLedgerLayer } from "../src/adapters/postgres/share-ledger.layer.ts"
 import { parseHex, lower } from "../src/domain/hex.ts"
 import type { RequestId } from "../src/domain/request.ts"
+import type { Cluster } from "../src/ledger/cluster.port.ts"
+import type { Leases } from "../src/ledger/lease.port.ts"
 import type { RequestLedger } from "../src/ledger/request-ledger.port.ts"
 import { Sealer, SealerUnavailable } from "../src/ledger/sealer.port.ts"
 import type { ShareLedger } from "../src/ledger/share-ledger.port.ts"
@@ -21,10 +25,10 @@ const withoutKeys = Layer.succeed(
   })
 )
 
-export type ReadLedger = Database | RequestLedger | ShareLedger
+export type ReadLedger = Cluster | Database | Leases | RequestLedger | ShareLedger
 
 export const ledgerAt = (url: string): Layer.Layer<ReadLedger> =>
-  Layer.mergeAll(requestLedgerLayer, shareLedgerLayer).pipe(
+  Layer.mergeAll(requestLedgerLayer, shareLedgerLayer, clusterLayer, leasesLayer).pipe(
     Layer.provide(withoutKeys),
     Layer.provideMerge(databaseLayer({ connection: { url }, applicationName: "portcullis-cli", connectionsMax: 1 }))
   )

@@ -1,15 +1,15 @@
-/** Runs a program with a scope until it ends or somebody stops it: the first Ctrl-C or SIGTERM drains, the second ends at once. */
+/** Runs a program with a scope until it ends or somebody stops it: the first Ctrl-C or SIGTERM, or an order that the program has heard, drains it
+ * within a bound; a second signal ends it at once. */
 import { Cause, Effect, Exit, Fiber, type Scope } from "effect"
 
 /** Longer than any call may take; shorter than what supervisors wait before they kill (Kubernetes: 30 s). */
-const DRAIN_MS_MAX = 25_000
+export const DRAIN_MS_MAX = 25_000
 
-/** Resolves with the exit code; by then every finalizer has run. */
-export const runUntilStopped = async <E>(program: Effect.Effect<number, E, Scope.Scope>): Promise<void> => {
-  const fiber = Effect.runFork(Effect.scoped(program))
+/** Ends with the program's exit code, and with 0 when it was stopped; by then every finalizer has run. `drain` is what a signal does. */
+export const runUntilStopped = async <E>(program: (drain: Effect.Effect<void>) => Effect.Effect<number, E, Scope.Scope>): Promise<void> => {
   let isStopping = false
-  const stop = () => {
-    if (isStopping) process.exit(130)
+  const drain = () => {
+    if (isStopping) return
     isStopping = true
     Effect.runFork(Fiber.interrupt(fiber))
     setTimeout(() => {
@@ -17,6 +17,11 @@ export const runUntilStopped = async <E>(program: Effect.Effect<number, E, Scope
       process.exit(1)
     }, DRAIN_MS_MAX).unref()
   }
+  const stop = () => {
+    if (isStopping) process.exit(130)
+    drain()
+  }
+  const fiber = Effect.runFork(Effect.scoped(program(Effect.sync(drain))))
   process.on("SIGINT", stop)
   process.on("SIGTERM", stop)
   const exit = await Effect.runPromise(Fiber.await(fiber))

@@ -3,11 +3,9 @@
 import { readFileSync } from "node:fs"
 import { parseEnv } from "node:util"
 import { Result, Schema } from "effect"
+import { ALL_ROLES, ROLES, WORKER_STEPS } from "../src/domain/cluster.ts"
 import { RPC_ENDPOINTS_MAX } from "../src/domain/limits.ts"
 import { closestName } from "./closest-name.ts"
-
-export const ROLES = ["listener", "coordinator", "worker", "sender", "api"] as const
-export type Role = (typeof ROLES)[number]
 
 export const SETTING_GROUPS = ["Gateway", "Chain", "KMS nodes", "Storage", "Seeing it", "Asking"] as const
 export type SettingGroup = (typeof SETTING_GROUPS)[number]
@@ -18,6 +16,8 @@ interface Setting<A> {
   readonly fallback?: string
   readonly help: string
   readonly group: SettingGroup
+  /** What was probably meant, in words of ours: a value is never quoted. */
+  readonly meant?: (text: string) => string | undefined
 }
 
 const Text = Schema.String.check(Schema.isMinLength(1))
@@ -33,13 +33,17 @@ const Urls = (most: number, ...protocols: ReadonlyArray<string>) => {
     })
   )
 }
-const listOf = <A extends string>(allowed: ReadonlyArray<A>) =>
-  Schema.String.check(
-    Schema.makeFilter((text: string) => {
-      const wrong = text.split(",").filter((word) => !(allowed as ReadonlyArray<string>).includes(word.trim()))
-      return wrong.length === 0 ? undefined : `"${wrong.join(", ")}" is not one of ${allowed.join(", ")}`
-    })
-  )
+const rolesIn = (text: string): ReadonlyArray<string> => text.split(",").map((word) => word.trim())
+const isRole = (word: string): boolean => (ALL_ROLES as ReadonlyArray<string>).includes(word)
+const Roles = Schema.String.check(Schema.makeFilter((text: string) => (rolesIn(text).every(isRole) ? undefined : "expected roles, separated by commas")))
+
+/** The step `submitted` is not a worker's, which nobody can guess. */
+const rolesMeant = (text: string): string | undefined => {
+  const wrong = rolesIn(text).filter((word) => !isRole(word))
+  if (wrong.includes("worker:submitted")) return "the step submitted is done by the role sender"
+  const meant = [...new Set(wrong.flatMap((word) => closestName(word, ALL_ROLES) ?? []))]
+  return meant.length === 0 ? undefined : `did you mean ${meant.join(", ")}?`
+}
 const Finality = Schema.String.check(
   Schema.makeFilter((text: string) =>
     /^(?:latest|safe|finalized|confirmations:\d{1,4})$/.test(text) ? undefined : "expected latest, safe, finalized or confirmations:<blocks>"
@@ -47,15 +51,22 @@ const Finality = Schema.String.check(
 )
 const Flag = Schema.Literals(["yes", "no"])
 
-const setting = <A>(group: Setting<A>["group"], help: string, schema: Schema.Codec<A, string>, fallback?: string): Setting<A> => ({
-  group,
-  help,
-  schema,
-  ...(fallback === undefined ? {} : { fallback })
-})
+const setting = <A>(
+  group: Setting<A>["group"],
+  help: string,
+  schema: Schema.Codec<A, string>,
+  fallback?: string,
+  meant?: Setting<A>["meant"]
+): Setting<A> => ({ group, help, schema, ...(fallback === undefined ? {} : { fallback }), ...(meant === undefined ? {} : { meant }) })
 
 export const SETTINGS = {
-  PORTCULLIS_ROLES: setting("Gateway", `What this node does: any of ${ROLES.join(", ")}, separated by commas.`, listOf(ROLES), ROLES.join(",")),
+  PORTCULLIS_ROLES: setting(
+    "Gateway",
+    `What this node does: any of ${ROLES.join(", ")}, separated by commas. worker is every step of ${WORKER_STEPS.join(", ")}; worker:<step> is one of them.`,
+    Roles,
+    ROLES.join(","),
+    rolesMeant
+  ),
   PORTCULLIS_NODE_NAME: setting("Gateway", "Shown in logs, leases and the transition log; a boot nonce is added.", Text, "gateway"),
   PORTCULLIS_DATABASE_URL_FILE: setting("Gateway", "File with the PostgreSQL URL (postgres://user:password@host:port/name).", Text),
   PORTCULLIS_BUS: setting(
@@ -133,7 +144,7 @@ export const SETTINGS = {
   PORTCULLIS_ENGINE_WORKERS: setting("Seeing it", "Worker threads for curve work.", Whole(1, 64), "2"),
   PORTCULLIS_HTTP_LISTEN: setting(
     "Seeing it",
-    "host:port for /metrics and /health.",
+    "host:port for /metrics and /health, and with the role api for everything else.",
     Schema.String.check(Schema.isPattern(/^[^\s]+:\d{1,5}$/)),
     "127.0.0.1:9464"
   ),
@@ -177,12 +188,14 @@ export const readSettings = (
         return [name, undefined]
       }
       const value = Schema.decodeResult(schema as Schema.Codec<unknown, string>)(text)
-      if (Result.isFailure(value)) problems.push(`${name} is not usable: ${rest.help}`)
+      if (Result.isFailure(value)) problems.push([`${name} is not usable: ${rest.help}`, hintOf(rest, text)].filter(Boolean).join(" "))
       return [name, Result.isSuccess(value) ? value.success : undefined]
     })
   ) as unknown as Settings
   return problems.length > 0 ? { _tag: "SettingsRejected", problems } : read
 }
+
+const hintOf = (rest: object, text: string): string | undefined => ("meant" in rest ? (rest.meant as typeof rolesMeant)(text) : undefined)
 
 const advice = (name: string): string => {
   const meant = closestName(name, Object.keys(SETTINGS))

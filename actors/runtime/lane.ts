@@ -10,6 +10,7 @@ import { LaneLedger, type Attempt, type LaneId, type Slot } from "../../src/ledg
 import type { Lease } from "../../src/ledger/lease.port.ts"
 import { ResultLedger } from "../../src/ledger/result-ledger.port.ts"
 import { Telemetry } from "../../src/telemetry/telemetry.port.ts"
+import { Pauses } from "./pauses.ts"
 
 /** geth keeps at most 64 executable transactions of an account; half of that leaves room for replacements. */
 const UNMINED_MAX = 32
@@ -28,8 +29,8 @@ export interface MinedBatch {
   readonly block: { readonly blockNumber: number; readonly blockHash: Hex }
 }
 
-/** One round over the lane: settle what is open, then send what waits. `announce` hears at once what is newly seen mined, so that nothing that
- * fails later in the round can lose it. Answers whether more is in the mempool, and whether anything was sent or mined. */
+/** One round over the lane: settle what is open, then send what waits, unless an operator has paused that. `announce` hears at once what is
+ * newly seen mined, so that nothing that fails later in the round can lose it. Answers whether more is in the mempool, and whether anything was sent or mined. */
 export const laneRound = Effect.fnUntraced(function* <E, R>(
   lane: LaneId,
   lease: Lease,
@@ -49,7 +50,8 @@ export const laneRound = Effect.fnUntraced(function* <E, R>(
     minedNow += 1
     yield* announce(seen)
   }
-  const sent = unmined.length < UNMINED_MAX ? yield* sendWaiting(lane, lease, nextNonce, UNMINED_MAX - unmined.length) : 0
+  const isPaused = (yield* Pauses).isPaused(`lane:${lane.chainId}/${lane.address}`)
+  const sent = unmined.length < UNMINED_MAX && !isPaused ? yield* sendWaiting(lane, lease, nextNonce, UNMINED_MAX - unmined.length) : 0
   // Last, for where finality is slow there are many of them and nobody waits for them here.
   yield* Effect.forEach(mined, (slot) => driveSlot(lane, lease, slot), { concurrency: MINED_AT_ONCE, discard: true })
   return { isWaiting: unmined.length + sent > 0, hasMoved: minedNow + sent > 0 }

@@ -1,7 +1,7 @@
-/** Commands for those who run gateways and nodes: keys, health, evidence. */
+/** Commands for those who run gateways and nodes: health, cluster, keys, evidence. */
 import { type Command, Option } from "commander"
 import { COMMITTEE_NODES_MAX } from "../../src/domain/limits.ts"
-import { endpoints, keyFileOption, nodeFile, whole, withCommonOptions } from "./read-argument.ts"
+import { endpoints, keyFileOption, nodeFile, reason, whole, withCommonOptions } from "./read-argument.ts"
 
 const EPOCH_MAX = 4_294_967_295
 
@@ -26,8 +26,35 @@ export const addOperatorCommands = (program: Command): void => {
     .option("--every <seconds>", "look again and again until something is violated", whole(1, 86_400))
     .action(async (options) => (await import("../commands/verify.ts")).verify(options))
 
+  addClusterCommands(program.command("cluster").description("The gateway nodes of a cluster, and switches for operators."))
   addKeysCommands(program.command("keys").description("Keys and certificates of a committee, FOR DEVELOPMENT."))
   addEvidenceCommands(program.command("evidence").description("Proofs that a KMS node has lied."))
+}
+
+const WHAT = "everything, step:<step>, chain:<id>, listener:<chain id> or lane:<chain id>/<address>"
+
+const addClusterCommands = (cluster: Command): void => {
+  withCommonOptions(cluster.command("status"))
+    .description("Nodes with their roles, state and what they hold; what is paused; what operators did last.")
+    .action(async (options) => (await import("../commands/cluster-status.ts")).clusterStatus(options))
+
+  withCommonOptions(cluster.command("drain"))
+    .description("Let a node finish or give back its work and end. Waits until it has; ends with 0 only then.")
+    .argument("<node>", "the node's name, or name and boot nonce as `cluster status` shows it")
+    .option("--why <text>", "kept for ever", reason, "drained by an operator")
+    .action(async (node, options) => (await import("../commands/cluster-drain.ts")).clusterDrain(node, options))
+
+  withCommonOptions(cluster.command("pause"))
+    .description("Stop a part of the work on every node, until it is resumed. Nothing is lost; deadlines go on.")
+    .argument("<what>", WHAT)
+    .requiredOption("--why <text>", "kept for ever", reason)
+    .action(async (what, options) => (await import("../commands/cluster-pause.ts")).clusterPause(what, options))
+
+  withCommonOptions(cluster.command("resume"))
+    .description("Take a pause back.")
+    .argument("<what>", WHAT)
+    .option("--why <text>", "kept for ever", reason, "resumed by an operator")
+    .action(async (what, options) => (await import("../commands/cluster-pause.ts")).clusterResume(what, options))
 }
 
 const addKeysCommands = (keys: Command): void => {

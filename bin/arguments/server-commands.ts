@@ -18,7 +18,7 @@ export const addServerCommands = (program: Command): void => {
   program
     .command("gateway")
     .description("Run a gateway node.")
-    .option("--roles <roles>", "any of listener,coordinator,worker,sender,api (default: all, or PORTCULLIS_ROLES)")
+    .option("--roles <roles>", "any of listener,coordinator,worker,worker:<step>,sender,api (default: all, or PORTCULLIS_ROLES)")
     .option("--settings <file>", "file with settings, one NAME=value in each line; the environment wins")
     .option("--json", JSON_LOGS)
     .action(async (options) => (await import("../commands/gateway.ts")).gateway(options))

@@ -24,9 +24,9 @@ const PAUSE_MS = 3_000
 /** Nothing in this world takes longer, unless something is broken. */
 const PATIENCE_MS = 240_000
 
-export const dev = (flags: DevFlags): Promise<void> => runUntilStopped(live(flags))
+export const dev = (flags: DevFlags): Promise<void> => runUntilStopped((obeyDrain) => live(flags, obeyDrain))
 
-const live = Effect.fnUntraced(function* (flags: DevFlags) {
+const live = Effect.fnUntraced(function* (flags: DevFlags, obeyDrain: Effect.Effect<void>) {
   const startedMs = performance.now()
   const say = (line: string) => {
     if (flags.json !== true) process.stdout.write(`${line}\n`)
@@ -41,6 +41,7 @@ const live = Effect.fnUntraced(function* (flags: DevFlags) {
     onReady: (part) => say(`${((performance.now() - startedMs) / 1_000).toFixed(2).padStart(7)} s  ready: ${part}`)
   })
   const options = devGateway(world, {
+    obeyDrain,
     http: { host: "127.0.0.1", port: 0 },
     log: { level: flags.json === true ? "silent" : "warn", to: "stderr" },
     onFact: (fact) => {

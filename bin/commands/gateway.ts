@@ -7,9 +7,9 @@ import { runUntilStopped } from "../run-until-stopped.ts"
 
 export const gateway = async (flags: { readonly roles?: string; readonly settings?: string; readonly json?: true }): Promise<void> => {
   const options = orReject(gatewayFromSettings(process.env, flags.settings, flags.roles), flags)
-  await runUntilStopped(
+  await runUntilStopped((obeyDrain) =>
     Effect.gen(function* () {
-      yield* startGateway(options)
+      yield* startGateway({ ...options, obeyDrain })
       process.stdout.write(`${JSON.stringify({ level: "info", msg: "serving", worker: options.worker, roles: [...options.roles] })}\n`)
       return yield* Effect.never
     }).pipe(Effect.scoped, Effect.provide(gatewayLayer(options)))

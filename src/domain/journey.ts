@@ -25,6 +25,11 @@ export type RequestState = Milestone | End
 /** The milestone that the work done in `reached` leads to; `submitted` leads to the end `finalized`. */
 export const nextMilestone = (reached: Milestone): Milestone | "finalized" => JOURNEY[JOURNEY.indexOf(reached) + 1] ?? "finalized"
 
+/** A step is named for the fact it establishes, as its folder and its actor are: `acl-checked` works on requests in `detected`. */
+export type Step = Exclude<Milestone, "detected"> | "finalized"
+export const stepFrom = (reached: Milestone): Step => nextMilestone(reached) as Step
+export const STEPS: ReadonlyArray<Step> = JOURNEY.map(stepFrom)
+
 /** The subject on which the step that follows `reached` receives its work, e.g. `decryption.acl-checked.do`. */
 export const workSubject = (reached: Milestone) => `decryption.${reached}.do` as const
 

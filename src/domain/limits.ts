@@ -50,6 +50,17 @@ export const LEASE_SAFETY_MS = 1_000
 /** An event loop that shows no sign of life for this long is taken for dead: its leases are renewed no more, although its thread could. Far
  * longer than any computation of ours, short enough that its partitions do not wait for a human. */
 export const LOOP_SILENT_MS_MAX = 30_000
+/** A node says this often that it lives, and hears in the answer what operators have paused and whether it is to drain: one statement for the
+ * whole process, and never longer than this (and the statement) until a pause is noticed. */
+export const NODE_BEAT_MS = 1_000
+/** A beat that takes longer is given up, so that the next one can be tried before the node is taken for dead. */
+export const NODE_BEAT_TIMEOUT_MS = 2_000
+/** A node that has been silent for this long is taken for dead. Its leases are free by then as well, unless only its event loop stands still. */
+export const NODE_DEAD_AFTER_MS = 10_000
+/** How long a node that is gone is still shown: one can look back at a rolling upgrade. */
+export const NODE_REMEMBERED_MS = 3_600_000
 
 assert(LEASE_RENEW_MS * 3 < LEASE_MS - LEASE_SAFETY_MS, "three renewals may fail before a lease is lost")
 assert(SWEEP_PERIOD_MS < WORK_TIMEOUT_MS, "overdue work is noticed sooner than it becomes overdue again")
+assert(NODE_BEAT_MS + 2 * NODE_BEAT_TIMEOUT_MS < NODE_DEAD_AFTER_MS, "two beats may fail before a node is taken for dead")
+assert(LEASE_MS <= NODE_DEAD_AFTER_MS, "the leases of a process that died are free when it is called dead")

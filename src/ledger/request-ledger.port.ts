@@ -61,12 +61,14 @@ export class RequestLedger extends Context.Service<
     ) => Effect.Effect<void, LedgerUnavailable>
     /** Claims overdue requests of these partitions that stand under one of these machine versions (one that the caller cannot read is left alone, so
      * that it never counts as poisoned): counts the claim and moves the wake-up time `againAfterMs` ahead (twice, four, eight times that far
-     * with every further claim), in one statement. */
+     * with every further claim), in one statement. Requests in a state of `paused` are left alone too, unless their deadline has passed by more than
+     * a second: nobody works on them at the moment, and that is not their fault. */
     readonly claimOverdue: (
       partitions: ReadonlyArray<number>,
       limit: number,
       againAfterMs: number,
-      machineVersions: ReadonlyArray<number>
+      machineVersions: ReadonlyArray<number>,
+      paused?: ReadonlyArray<Milestone>
     ) => Effect.Effect<ReadonlyArray<Overdue>, LedgerUnavailable>
     /** Overdue requests of these partitions that stand under none of these machine versions: they wait for a build that can read them. */
     readonly unreadable: (

@@ -3,6 +3,7 @@
  * Adapters make their instruments from this list and docs/generated/metrics.md is printed from it, so that a name is written
  * once.
  */
+import { ALL_ROLES } from "../domain/cluster.ts"
 import { ENDS, JOURNEY } from "../domain/journey.ts"
 import { COMMITTEE_NODES_MAX, RPC_ENDPOINTS_MAX, WORK_TIMEOUT_MS } from "../domain/limits.ts"
 import { DISAGREEMENTS } from "./chain-endpoints.port.ts"
@@ -42,7 +43,8 @@ const LABEL_RULES: Readonly<Record<(typeof LABELS)[keyof typeof LABELS], LabelRu
   actor: { form: /^[a-z0-9][a-z0-9-]{0,39}$/, differentMax: 64 },
   about: DISAGREEMENTS,
   endpoint: ENDPOINTS,
-  dependency: { form: /^[a-z][a-z0-9-]{0,19}$/, differentMax: 16 }
+  dependency: { form: /^[a-z][a-z0-9-]{0,19}$/, differentMax: 16 },
+  role: ALL_ROLES
 }
 
 const labelsOf = (name: CounterName | GaugeName): Metric["labels"] => {
@@ -143,7 +145,11 @@ const BECAUSE: Readonly<Record<CounterName | GaugeName, string>> = {
   cursor_block: "chain_head_block minus this is how far behind the listener is.",
   chain_head_block: "Standing still: the chain or the RPC endpoint has stopped.",
   lane_open_slots: "Rising: transactions are not mined, because of fees, nonces or an empty account.",
-  breakers_not_closed: "Zero at rest. Above zero for more than a minute: that dependency is down; docs/resilience.md."
+  breakers_not_closed: "Zero at rest. Above zero for more than a minute: that dependency is down; docs/resilience.md.",
+  cluster_nodes:
+    "Every node says what it hears, so take the maximum. 0 for a role: nobody does that part of the work. A node with the role worker counts " +
+    "for each worker:<step> as well.",
+  cluster_paused: "Above 0 an operator has stopped something on purpose: oldest_overdue_seconds rises with it, and nobody need be paged."
 }
 
 const declare = (name: CounterName | GaugeName, of: Pick<Metric, "type" | "name" | "help">): Metric => ({

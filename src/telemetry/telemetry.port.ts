@@ -52,7 +52,9 @@ export const GAUGES = {
   chain_head_block: "Newest block the chain has announced",
   lane_open_slots: "Transactions of a lane that are not final yet",
   breakers_not_closed: "Circuit breakers that rest or are probing",
-  rpc_endpoint_state: "How an RPC endpoint is: 0 alive, 1 not looked at yet, 2 says nothing of finality, 3 behind, 4 silent, 5 another chain"
+  rpc_endpoint_state: "How an RPC endpoint is: 0 alive, 1 not looked at yet, 2 says nothing of finality, 3 behind, 4 silent, 5 another chain",
+  cluster_nodes: "Nodes of the cluster that live and take work, by role, as this node hears",
+  cluster_paused: "Switches that operators have set, as this node hears"
 } as const
 export type GaugeName = keyof typeof GAUGES
 
@@ -69,7 +71,8 @@ export const LABELS = {
   retries_denied: "dependency",
   breakers_not_closed: "dependency",
   rpc_disagreements: "about",
-  rpc_endpoint_state: "endpoint"
+  rpc_endpoint_state: "endpoint",
+  cluster_nodes: "role"
 } as const satisfies Partial<Record<CounterName | GaugeName, string>>
 
 export class Telemetry extends Context.Service<

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { coordinator } from "../../actors/coordinator.actor.ts"
 import { dispatch } from "../../actors/runtime/dispatch.ts"
 import { ownPartitions } from "../../actors/runtime/partitions.ts"
+import { makePauses, Pauses } from "../../actors/runtime/pauses.ts"
 import { sweeper } from "../../actors/sweeper.actor.ts"
 import { workSubject } from "../../src/domain/journey.ts"
 import { CLAIMS_MAX } from "../../src/domain/limits.ts"
@@ -80,6 +81,30 @@ describe("the sweeper", () => {
         expect(row).toEqual({ claims: 0, reason: "not final yet" })
         yield* makeOverdue(waiting!.id)
         yield* until("its time has come", Effect.sync(() => work.items().some(({ requestId }) => requestId === waiting!.id)))
+      })
+    ))
+
+  test("neither claims nor gives out what is paused, ends it all the same past its deadline, and gives it out once it is resumed", () =>
+    inActorWorld(world, () =>
+      Effect.gen(function* () {
+        const pauses = makePauses()
+        pauses.set(["step:acl-checked"])
+        const [paused, late, other] = [...(yield* bornRequests(2)), ...(yield* brought(yield* bornRequests(1), "acl-checked"))]
+        yield* settleAll
+        yield* makeOverdue(paused!.id, CLAIMS_MAX)
+        yield* makeOverdue(other!.id)
+        yield* passDeadline(late!.id)
+        const work = yield* hearWork("detected", "acl-checked")
+        yield* sweeping.pipe(Effect.provideService(Pauses, pauses.view))
+        yield* until("the other step's work is given out", Effect.sync(() => work.items().length === 1))
+        expect(work.items().map(({ requestId }) => requestId)).toEqual([other!.id])
+        yield* until("the late one has ended", Effect.map(stateOf(late!.id), (state) => state === "expired"))
+        const [row] = yield* ask("SELECT claims FROM wake WHERE request_id = $1", [bytea(paused!.id)])
+        expect(row?.["claims"]).toBe(CLAIMS_MAX)
+        expect(yield* stateOf(paused!.id)).toBe("detected")
+        yield* makeOverdue(paused!.id)
+        pauses.set([])
+        yield* until("it is given out", Effect.sync(() => work.items().some(({ requestId }) => requestId === paused!.id)))
       })
     ))
 

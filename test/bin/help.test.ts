@@ -1,7 +1,7 @@
 /** Every command explains itself, and none exists that this table does not know. */
 import assert from "node:assert/strict"
 import { describe, test } from "vitest"
-import { ROLES } from "../../bin/settings.ts"
+import { ROLES } from "../../src/domain/cluster.ts"
 import { NODE_FAULTS } from "../../src/kms-node/fault.ts"
 import { portcullis } from "../support/cli.ts"
 

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe } from "vitest"
 import { type MemoryLedgerWorld, openMemoryLedgerWorld } from "../support/memory-ledger-world.ts"
 import { auditLedgerLaws } from "./audit-ledger.laws.ts"
+import { clusterLaws } from "./cluster.laws.ts"
 import { detectionLedgerLaws } from "./detection-ledger.laws.ts"
 import { laneLedgerLaws } from "./lane-ledger.laws.ts"
 import { leasesLaws } from "./leases.laws.ts"
@@ -24,5 +25,6 @@ describe("the ledger in memory", () => {
   describe("ShareLedger", () => shareLedgerLaws(() => world))
   describe("ResultLedger", () => resultLedgerLaws(() => world))
   describe("LaneLedger", () => laneLedgerLaws(() => world))
+  describe("Cluster", () => clusterLaws(() => world))
   describe("AuditLedger", () => auditLedgerLaws(() => world))
 })

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { type LedgerWorld, openLedgerWorld } from "../support/ledger-world.ts"
 import { isPostgres15Here, postgresVersions } from "../support/postgres.ts"
 import { auditLedgerLaws } from "./audit-ledger.laws.ts"
+import { clusterLaws } from "./cluster.laws.ts"
 import { detectionLedgerLaws } from "./detection-ledger.laws.ts"
 import { laneLedgerLaws } from "./lane-ledger.laws.ts"
 import { leasesLaws } from "./leases.laws.ts"
@@ -31,6 +32,7 @@ for (const version of postgresVersions) {
     describe("DetectionLedger", () => detectionLedgerLaws(() => world))
     describe("ShareLedger", () => shareLedgerLaws(() => world))
     describe("ResultLedger", () => resultLedgerLaws(() => world))
+    describe("Cluster", () => clusterLaws(() => world))
     describe("LaneLedger", () => laneLedgerLaws(() => world))
     describe("AuditLedger", () => auditLedgerLaws(() => world))
   })

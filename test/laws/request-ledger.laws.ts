@@ -210,6 +210,20 @@ export const requestLedgerLaws = (world: () => LedgerRig): void => {
       assert.equal(new Set(claimed.map((row) => row.requestId)).size, 50)
     }))
 
+    law("passes over what is paused without counting a claim, but not once its deadline lies behind", Effect.gen(function*() {
+      const { lease, request, ledger, partition } = yield* given()
+      const [working] = yield* born(1, { partition })
+      const late = (yield* born(1, { partition, deadline: request.facts.deadline - 7_200 }))[0]!
+      const due = [request, working!, late].map(({ id }) => ({ requestId: id, version: 1, afterMs: 0, reason: "now" }))
+      yield* ledger.postpone(due)
+      yield* ledger.save([aChange(working!, lease, { wakeAfterMs: 0 })], "worker-1")
+      const claimed = yield* ledger.claimOverdue([partition], 10, 60_000, [1], ["detected", "submitted"])
+      assert.deepEqual(new Set(claimed.map(({ requestId }) => requestId)), new Set([working!.id, late.id]))
+      assert.deepEqual(yield* ledger.claimOverdue([partition], 10, 60_000, [1], ["detected"]), [])
+      const resumed = oneOf(yield* ledger.claimOverdue([partition], 10, 60_000, [1], ["acl-checked"]))
+      assert.deepEqual([resumed.requestId, resumed.claims], [request.id, 1])
+    }))
+
     law("is postponed only while the request stands where the postponer believes", Effect.gen(function*() {
       const { lease, request, ledger, partition } = yield* given()
       yield* ledger.save([aChange(request, lease, { wakeAfterMs: 0 })], "worker-1")

@@ -42,6 +42,8 @@ export interface GatewayProcess {
   readonly kill: () => Promise<void>
   /** SIGTERM; answers the exit code. */
   readonly stop: () => Promise<number | null>
+  /** The exit code, once it has ended, whoever ended it. */
+  readonly ended: Promise<number | null>
 }
 
 export class JourneyWorld {
@@ -102,6 +104,7 @@ export class JourneyWorld {
       }
     })
     this.processes.add(child)
+    const ended = new Promise<number | null>((resolve) => child.once("exit", resolve))
     const lines: Array<Readonly<Record<string, unknown>>> = []
     const watchers = new Set<(line: Readonly<Record<string, unknown>>) => void>()
     let errors = ""
@@ -122,7 +125,7 @@ export class JourneyWorld {
       return child.exitCode
     }
     await seen((line) => line["msg"] === "serving")
-    return { pid: child.pid ?? 0, lines, seen, kill: async () => void (await end("SIGKILL")), stop: () => end("SIGTERM") }
+    return { pid: child.pid ?? 0, lines, seen, kill: async () => void (await end("SIGKILL")), stop: () => end("SIGTERM"), ended }
   }
 
   /** Encrypted, stored and registered; nobody is allowed yet. */

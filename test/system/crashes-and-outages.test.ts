@@ -3,6 +3,9 @@ import { Effect } from "effect"
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { JOURNEY, type Milestone } from "../../src/domain/journey.ts"
 import type { TransitionView } from "../../src/domain/outcome.ts"
+import type { ClusterView } from "../../bin/cluster-view.ts"
+import { jsonOf, portcullis } from "../support/cli.ts"
+import { eventually } from "../support/eventually.ts"
 import { JourneyWorld, type GatewayProcess } from "../support/journey.ts"
 import { NatsServer } from "../support/nats-server.ts"
 
@@ -108,5 +111,36 @@ describe("a gateway on NATS and PostgreSQL", () => {
     await start()
     await journey.reaches(id, "finalized")
     expect(await journey.fulfilments(id)).toHaveLength(1)
+  })
+
+  test("holds requests in a step that an operator has paused, lets them end when it is resumed, and ends with 0 when it is ordered to drain", async () => {
+    const gateway = await start("paused")
+    const cli = (...words: ReadonlyArray<string>) => portcullis(["cluster", ...words], { settings: journey.world.environment })
+    const well = async (...words: ReadonlyArray<string>) => expect(await cli(...words)).toMatchObject({ code: 0, errors: "" })
+    await well("pause", "step:ciphertext-fetched", "--why", "the store is being moved")
+    await gateway.seen((line) => line["msg"] === "paused by an operator")
+    const { id } = await journey.publicRequest()
+    await journey.reaches(id, "acl-checked")
+    await journey.query("UPDATE wake SET due = now() - interval '1 second', claims = 20") // as after an hour of pause
+    const beatsAt = () => journey.query<{ readonly at: string }>("SELECT beat_at::text AS at FROM gateway_node WHERE name = 'paused' AND state = 'working'")
+    const before = (await beatsAt())[0]?.at
+    await eventually("it has been heard again, and swept twice in between", async () => ((await beatsAt())[0]?.at ?? "") > String(before))
+    expect((await journey.history(id)).at(-1)?.to).toBe("acl-checked")
+    expect(await journey.query("SELECT claims FROM wake")).toEqual([{ claims: 20 }])
+    await journey.query("UPDATE wake SET claims = 0")
+    await well("resume", "step:ciphertext-fetched", "--why", "it has been moved")
+    isOneStory(await journey.reaches(id, "finalized"))
+    expect(await journey.fulfilments(id)).toHaveLength(1)
+
+    const drained = cli("drain", "paused", "--why", "a new version")
+    expect(await gateway.ended).toBe(0)
+    expect(await drained).toMatchObject({ code: 0, errors: "" })
+    const { nodes, actions } = jsonOf<ClusterView>(await cli("status", "--json"))
+    expect(nodes.find(({ name }) => name === "paused")).toMatchObject({ state: "gone", farewell: "drained", holds: [] })
+    expect(actions.map(({ action, why }) => [action, why])).toEqual([
+      ["drain", "a new version"],
+      ["resume", "it has been moved"],
+      ["pause", "the store is being moved"]
+    ])
   })
 })

@@ -3,6 +3,7 @@ import { Layer } from "effect"
 import type { Ledger } from "../../../src/adapters/postgres/ledger.layer.ts"
 import type { Sealer } from "../../../src/ledger/sealer.port.ts"
 import { auditLedgerOn } from "./audit-ledger.ts"
+import { clusterOn } from "./cluster.ts"
 import type { Connection } from "./connection.ts"
 import { detectionLedgerOn } from "./detection-ledger.ts"
 import { laneLedgerOn } from "./lane-ledger.ts"
@@ -19,5 +20,6 @@ export const memoryLedger = (connection: Connection, sealer: Layer.Layer<Sealer>
     shareLedgerOn(connection),
     resultLedgerOn(connection),
     laneLedgerOn(connection),
-    auditLedgerOn(connection)
+    auditLedgerOn(connection),
+    clusterOn(connection)
   ).pipe(Layer.provide(sealer))

@@ -103,7 +103,7 @@ const of =
 const overdueOf = ({ table, nowMs }: Transaction, partitions: ReadonlyArray<number>) =>
   of(partitions)(table(wakeTable)).flatMap((row: WakeRow) => {
     const request = row.dueMs <= nowMs ? table(requestTable).get(row.requestId) : undefined
-    return request === undefined ? [] : [{ row, version: request.machineVersion }]
+    return request === undefined ? [] : [{ row, version: request.machineVersion, state: request.state }]
   })
 
 const byId = (a: { readonly id: bigint }, b: { readonly id: bigint }): number => (a.id < b.id ? -1 : 1)
@@ -139,10 +139,12 @@ export const requestLedgerOn = (connection: Connection): Layer.Layer<RequestLedg
             }
           }),
 
-    claimOverdue: (partitions, limit, againAfterMs, machineVersions) =>
+    claimOverdue: (partitions, limit, againAfterMs, machineVersions, paused: ReadonlyArray<RequestState> = []) =>
       connection.statement("claim-overdue", (transaction) => {
         const { table, nowMs } = transaction
-        const overdue = overdueOf(transaction, partitions).filter(({ version }) => machineVersions.includes(version))
+        const overdue = overdueOf(transaction, partitions).filter(
+          ({ row, version, state }) => machineVersions.includes(version) && (!paused.includes(state) || (row.deadline + 1) * 1_000 < nowMs)
+        )
         const first = overdue.map(({ row }) => row).toSorted((a, b) => a.dueMs - b.dueMs)
         return first.slice(0, limit).flatMap(({ requestId }) => {
           const claimed = table(wakeTable).update(requestId, (row) => {

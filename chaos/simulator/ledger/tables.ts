@@ -6,6 +6,7 @@ import type { NodeId } from "../../../src/domain/committee.ts"
 import type { Hex } from "../../../src/domain/hex.ts"
 import type { Milestone, RequestState } from "../../../src/domain/journey.ts"
 import type { Anchor, DecryptionRequest, RequestId } from "../../../src/domain/request.ts"
+import type { ClusterNode, DrainOrder, OperatorAction, Pause } from "../../../src/ledger/cluster.port.ts"
 import type { Attempt, LaneReport } from "../../../src/ledger/lane-ledger.port.ts"
 import {
   appendOnly,
@@ -328,4 +329,21 @@ export const txAttemptTable: TableDefinition<TxAttemptRow> = {
   key: (row) => `${row.chainId}/${row.address}/${row.nonce}/${row.attemptNo}`,
   index: { slot: (row) => `${row.chainId}/${row.address}/${row.nonce}`, lane: (row) => `${row.chainId}/${row.address}` },
   guard: appendOnly("tx_attempt")
+}
+
+/** Unlogged in PostgreSQL: a crash of the server may empty it. */
+export interface GatewayNodeRow extends Omit<ClusterNode, "silentMs"> {
+  readonly beatAtMs: number
+}
+
+export const gatewayNodeTable: TableDefinition<GatewayNodeRow> = { name: "gateway_node", key: (row) => row.worker }
+
+export const pauseTable: TableDefinition<Pause> = { name: "pause", key: (row) => row.target }
+
+export const drainOrderTable: TableDefinition<DrainOrder & { readonly worker: string }> = { name: "drain_order", key: (row) => row.worker }
+
+export const operatorActionTable: TableDefinition<OperatorAction & { readonly id: bigint }> = {
+  name: "operator_action",
+  key: (row) => String(row.id),
+  guard: appendOnly("operator_action")
 }

@@ -1,11 +1,11 @@
 /**
- * What a gateway shows of itself over HTTP: metrics for Prometheus, health for probes and people. Read-only and without
- * secrets.
+ * What a gateway shows of itself over HTTP: metrics for Prometheus, health for probes and people, and what else it is given.
+ * Read-only and without secrets.
  */
 import { Effect, type Scope } from "effect"
 import type { MetricsPage } from "../../telemetry/metrics-page.port.ts"
 import { HEALTH_BOUNDS, type HealthBounds, type HealthChecks, watchHealth } from "./health.ts"
-import { type HttpAnswer, type HttpNotStarted, type HttpServerOptions, serveRoutes } from "./http-server.ts"
+import { type HttpAnswer, type HttpNotStarted, type HttpServerOptions, type Routes, serveRoutes } from "./http-server.ts"
 
 export interface GatewayHttpOptions extends HttpServerOptions {
   readonly metrics: MetricsPage["Service"]
@@ -13,6 +13,8 @@ export interface GatewayHttpOptions extends HttpServerOptions {
   readonly bounds?: HealthBounds
   /** False while the gateway starts or drains, whatever the parts say; true unless given. */
   readonly isTakingWork?: Effect.Effect<boolean>
+  /** What this node serves besides. */
+  readonly routes?: Routes
 }
 
 /**
@@ -26,6 +28,7 @@ export const serveGatewayHttp = Effect.fnUntraced(function* (
   const isTakingWork = options.isTakingWork ?? Effect.succeed(true)
   return yield* serveRoutes(
     {
+      ...options.routes,
       "/metrics": Effect.map(options.metrics.text, (body) => ({ status: 200, contentType: options.metrics.contentType, body })),
       "/health/live": Effect.succeed(json(200, { status: "up" })),
       "/health/ready": Effect.map(Effect.all([health, isTakingWork]), ([{ overall }, takesWork]) => {
@@ -38,7 +41,7 @@ export const serveGatewayHttp = Effect.fnUntraced(function* (
   )
 })
 
-const json = (status: number, body: unknown): HttpAnswer => ({
+export const json = (status: number, body: unknown): HttpAnswer => ({
   status,
   contentType: "application/json",
   body: `${JSON.stringify(body)}\n`

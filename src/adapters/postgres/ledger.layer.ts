@@ -2,6 +2,7 @@
 import { Effect, Layer } from "effect"
 import type { KeyEncryptionKey } from "../../keys/key-encryption-key.port.ts"
 import type { AuditLedger } from "../../ledger/audit-ledger.port.ts"
+import type { Cluster } from "../../ledger/cluster.port.ts"
 import type { DetectionLedger } from "../../ledger/detection-ledger.port.ts"
 import type { LaneLedger } from "../../ledger/lane-ledger.port.ts"
 import type { Leases } from "../../ledger/lease.port.ts"
@@ -11,6 +12,7 @@ import type { ResultLedger } from "../../ledger/result-ledger.port.ts"
 import type { Sealer } from "../../ledger/sealer.port.ts"
 import type { ShareLedger } from "../../ledger/share-ledger.port.ts"
 import { auditLedgerLayer } from "./audit-ledger.layer.ts"
+import { clusterLayer } from "./cluster.layer.ts"
 import { detectionLedgerLayer } from "./detection-ledger.layer.ts"
 import { laneLedgerLayer } from "./lane-ledger.layer.ts"
 import { leasesLayer } from "./leases.layer.ts"
@@ -21,7 +23,7 @@ import { resultLedgerLayer } from "./result-ledger.layer.ts"
 import { sealerLayer } from "./sealer.ts"
 import { shareLedgerLayer } from "./share-ledger.layer.ts"
 
-export type Ledger = RequestLedger | DetectionLedger | Leases | ShareLedger | ResultLedger | LaneLedger | AuditLedger
+export type Ledger = RequestLedger | DetectionLedger | Leases | ShareLedger | ResultLedger | LaneLedger | AuditLedger | Cluster
 
 const migrated = Layer.effectDiscard(Effect.flatMap(Database, (database) => migrate(database.kysely)))
 
@@ -36,7 +38,8 @@ export const ledgerSealedBy = <E, R>(
     shareLedgerLayer,
     resultLedgerLayer,
     laneLedgerLayer,
-    auditLedgerLayer
+    auditLedgerLayer,
+    clusterLayer
   ).pipe(Layer.provide(migrated), Layer.provide(sealer))
 
 /** Sealed under the process's one key-encryption key. */

@@ -149,9 +149,9 @@ export const requestLedgerLayer: Layer.Layer<RequestLedger, never, Database> = L
 
       postpone: (items) => Effect.asVoid(postpone(items)),
 
-      claimOverdue: (partitions, limit, againAfterMs, machineVersions) =>
+      claimOverdue: (partitions, limit, againAfterMs, machineVersions, paused = []) =>
         database
-          .run<OverdueRow>("claim overdue requests", CLAIM_OVERDUE, [partitions, limit, againAfterMs, machineVersions])
+          .run<OverdueRow>("claim overdue requests", CLAIM_OVERDUE, [partitions, limit, againAfterMs, machineVersions, paused])
           .pipe(Effect.map((rows) => rows.map(overdue))),
 
       unreadable: (partitions, machineVersions) =>

@@ -79,7 +79,8 @@ WHERE w.request_id = c.request_id AND w.version = c.version`
 }
 
 /** A subquery and not a join, which a planner could turn round: one look into a key for each overdue row, however many requests there are. */
-const VERSION_OF_WAKE = "(SELECT r.machine_version FROM request r WHERE r.request_id = w.request_id)"
+const OF_WAKE = "FROM request r WHERE r.request_id = w.request_id"
+const VERSION_OF_WAKE = `(SELECT r.machine_version ${OF_WAKE})`
 
 /** P7: the update's answer is the truth about what was claimed. The pause doubles, up to eightfold: what is only queued somewhere is not given
  * out faster than it can be done. */
@@ -88,7 +89,9 @@ export const CLAIM_OVERDUE: Prepared = {
   text: `
 WITH overdue AS MATERIALIZED (
   SELECT request_id FROM wake w
-  WHERE due <= now() AND partition = ANY ($1::smallint[]) AND ${VERSION_OF_WAKE} = ANY ($4::integer[])
+  WHERE due <= now() AND partition = ANY ($1::smallint[]) AND (
+    SELECT r.machine_version = ANY ($4::integer[]) AND (r.state <> ALL ($5::text[]) OR w.deadline + 1 < extract(epoch FROM now())) ${OF_WAKE}
+  )
   ORDER BY due LIMIT $2 FOR UPDATE SKIP LOCKED
 ),
 claimed AS (

@@ -46,6 +46,24 @@ describe("a lane", () => {
     expect(lane.chain.rootsByNonce).toEqual(roots)
   })
 
+  test("that is paused sends nothing new, watches what it has sent to its end, and goes on when it is resumed", async () => {
+    const lane = new LaneWorld(world)
+    const [sent] = await lane.queue()
+    succeeded(await lane.round())
+    lane.pauses.set([`lane:${lane.lane.chainId}/${lane.lane.address}`])
+    const [waiting] = await lane.queue()
+    lane.chain.mine()
+    succeeded(await lane.round())
+    expect(lane.mined.map(({ root }) => root)).toEqual([sent])
+    lane.chain.finalise()
+    succeeded(await lane.round())
+    expect((await lane.slots()).slots).toEqual([])
+    expect(lane.chain.broadcasts.map(({ root }) => root)).toEqual([sent])
+    lane.pauses.set([])
+    succeeded(await lane.round())
+    expect(lane.chain.broadcasts.map(({ root }) => root)).toEqual([sent, waiting])
+  })
+
   test("broadcasts the same bytes after a crash between taking the nonce and sending", async () => {
     const lane = new LaneWorld(world)
     const [root] = await lane.queue()

@@ -3,6 +3,7 @@
 import { Cause, Clock, Effect, Exit, Layer } from "effect"
 import assert from "node:assert/strict"
 import { laneRound, type MinedBatch } from "../../../actors/runtime/lane.ts"
+import { makePauses, Pauses } from "../../../actors/runtime/pauses.ts"
 import type { Hex } from "../../../src/domain/hex.ts"
 import type { AttestedBatch } from "../../../src/domain/response.ts"
 import { LaneLedger, laneLeaseName, type LaneId } from "../../../src/ledger/lane-ledger.port.ts"
@@ -37,6 +38,7 @@ export class LaneWorld {
   readonly stored = new Set<Hex>()
   readonly mined: Array<MinedBatch> = []
   readonly batches = new Map<Hex, AttestedBatch>()
+  readonly pauses = makePauses()
   death: Death = undefined
 
   private readonly world: LedgerWorld
@@ -117,6 +119,7 @@ export class LaneWorld {
           watched,
           Effect.provide(this.chain.layer),
           Effect.provide(this.telemetry.layer),
+          Effect.provideService(Pauses, this.pauses.view),
           Effect.provideService(Clock.Clock, this.time.clock)
         )
       )

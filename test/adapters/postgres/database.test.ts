@@ -8,6 +8,7 @@ import { Database, databaseLayer, type Prepared, sqlState } from "../../../src/a
 import * as statements from "../../../src/adapters/postgres/request-statements.ts"
 import { SAVE, saveValues } from "../../../src/adapters/postgres/save-statement.ts"
 import { byteaOfHex } from "../../../src/adapters/postgres/wire-types.ts"
+import { type Beat, Cluster } from "../../../src/ledger/cluster.port.ts"
 import { RequestLedger } from "../../../src/ledger/request-ledger.port.ts"
 import { aChange, born, type LedgerWorld, openLedgerWorld, ownPartition } from "../../support/ledger-world.ts"
 import { eventually } from "../../support/eventually.ts"
@@ -43,7 +44,7 @@ for (const version of postgresVersions) {
             return { together, later: yield* each }
           }))
       )
-      assert.deepEqual(fresh.together.flat(), ["0001-the-ledger", "0005-lanes"])
+      assert.deepEqual(fresh.together.flat(), ["0001-the-ledger", "0002-cluster", "0005-lanes"])
       assert.deepEqual(fresh.later, [])
     })
 
@@ -76,7 +77,7 @@ for (const version of postgresVersions) {
         [SAVE, saveValues(changes)],
         [statements.LOAD, [ids]],
         [statements.POSTPONE, [ids, ids.map(() => 1), ids.map(() => 1_000), ids.map(() => "later")]],
-        [statements.CLAIM_OVERDUE, [[3], 100, 1_000]],
+        [statements.CLAIM_OVERDUE, [[3], 100, 1_000, [1], ["acl-checked"]]],
         [statements.SIGNAL, [ids[0], "position", "{}"]]
       ]
       await using database = open()
@@ -123,6 +124,34 @@ for (const version of postgresVersions) {
       assert.deepEqual([failure._tag, failure.fate, failure.doing], ["LedgerUnavailable", "retry", "ask"])
       await Effect.runPromise(world.server.start)
       assert.deepEqual(await database.run(one), [{ one: 1 }])
+    })
+
+    test("forgets beats in a crash, and hears them again; what operators have paused stays paused", async () => {
+      const life: Beat = { ...{ worker: "a-1", name: "a", version: "1", roles: ["api"], machineVersions: [1] }, state: "working", uptimeMs: 1 }
+      const nodes = Effect.map(Cluster.use((cluster) => cluster.nodes), (all) => all.map(({ worker }) => worker))
+      const beat = Cluster.use((cluster) => cluster.beat(life))
+      await world.run(beat)
+      await world.run(Cluster.use((cluster) => cluster.pause("step:acl-checked", "me", "a test")))
+      await Effect.runPromise(world.server.stop("immediate"))
+      await Effect.runPromise(world.server.start)
+      assert.deepEqual(await world.run(nodes), [])
+      assert.deepEqual((await world.run(beat)).pauses.map(({ target }) => target), ["step:acl-checked"])
+      assert.deepEqual(await world.run(nodes), ["a-1"])
+    })
+
+    test("calls nobody alive who has been silent for too long, and forgets who has been gone for an hour", async () => {
+      const beat = (worker: string): Beat => ({ ...{ worker, name: "n", version: "1", machineVersions: [1] }, roles: ["api"], state: "working", uptimeMs: 1 })
+      const others = Effect.map(Cluster.use((cluster) => cluster.beat(beat("here"))), (heard) => heard.others.length)
+      const before = await world.run(others)
+      await world.run(Cluster.use((cluster) => cluster.beat(beat("silent"))))
+      assert.equal(await world.run(others), before + 1)
+      await world.query("UPDATE gateway_node SET beat_at = now() - interval '11 seconds' WHERE worker = 'silent'")
+      assert.equal(await world.run(others), before)
+      const silent = (await world.run(Cluster.use((cluster) => cluster.nodes))).find(({ worker }) => worker === "silent")
+      assert(silent !== undefined && silent.silentMs >= 11_000 && silent.silentMs < 60_000)
+      await world.query("UPDATE gateway_node SET beat_at = now() - interval '61 minutes' WHERE worker = 'silent'")
+      await world.run(Cluster.use((cluster) => cluster.leave("here", "drained")))
+      assert.deepEqual(await world.query("SELECT 1 FROM gateway_node WHERE worker = 'silent'"), [])
     })
 
     test("loses a connection that somebody terminates, and nothing else", async () => {
