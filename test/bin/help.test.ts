@@ -11,7 +11,7 @@ const RAISE = [...CHAIN, "--key-file", "--deadline", "--wait", "--timeout"]
 
 const COMMANDS: Readonly<Record<string, ReadonlyArray<string>>> = {
   dev: ["--requests", "--exit", "--json", "--scheme"],
-  gateway: ["--roles", ...ROLES, ...COMMON],
+  gateway: ["--roles", ...ROLES, "worker:<step>", ...COMMON],
   "kms-node": ["--fault", ...NODE_FAULTS, ...COMMON],
   encrypt: [...CHAIN, "--value-file", "--store", "--key-file", "--owner", "--register", "--allow-public", "--allow"],
   doctor: COMMON,
@@ -24,6 +24,10 @@ const COMMANDS: Readonly<Record<string, ReadonlyArray<string>>> = {
   "request show": ["<id>", ...COMMON],
   "request list": [...COMMON, "--state", "--limit"],
   "request cancel": ["<id>", ...COMMON, "--why"],
+  "cluster status": COMMON,
+  "cluster drain": ["<node>", ...COMMON, "--why"],
+  "cluster pause": ["<what>", ...COMMON, "--why"],
+  "cluster resume": ["<what>", ...COMMON, "--why"],
   "keys deal": [...COMMON, "--directory", "--nodes", "--threshold", "--endpoints", "--scheme", "--epoch"],
   "keys certificates": [...COMMON, "--directory"],
   "evidence verify": ["<file>", ...COMMON, "--rpc", "--deployment", "--offline"],
