@@ -80,6 +80,6 @@ export const clusterOn = (connection: Connection): Layer.Layer<Cluster> =>
           .all()
           .toSorted((a, b) => (a.id > b.id ? -1 : 1))
           .slice(0, limit)
-          .map(({ id: _, ...action }) => action)
+          .map(({ atMs, by, action, target, why }) => ({ atMs, by, action, target, why }))
       )
   })
