@@ -1,7 +1,7 @@
 /** Hosts block-cursor: does what the cursor says, tells it what was seen, and stores blocks with their requests in one transaction. Several
  * listeners may run at once: only one of them advances at a time, and the others read on from there. */
 import { Duration, Effect } from "effect"
-import { nextCursor, openCursor, type CursorEvent, type CursorInstruction } from "../machines/block-cursor.machine.ts"
+import { nextCursor, openCursor, type CursorEvent, type CursorInstruction, type CursorStep } from "../machines/block-cursor.machine.ts"
 import { birth, MACHINE_VERSION } from "../machines/decide.ts"
 import type { Hex } from "../src/domain/hex.ts"
 import { PARTITIONS } from "../src/domain/limits.ts"
@@ -40,6 +40,7 @@ export const detectedActor = Effect.fnUntraced(function* (options: ListenerOptio
       if (instruction.type === "watch" && !isFirstLook) yield* Effect.sleep(Duration.millis(options.pollMs))
       isFirstLook = false
       const seen = yield* carryOut(instruction, read, options)
+      if (seen.event.type === "advanced" && takesBack(step)) yield* Telemetry.use((telemetry) => Effect.sync(() => telemetry.count("reorgs")))
       read = seen.read
       step = nextCursor(step.snapshot, seen.event)
     }
@@ -47,6 +48,10 @@ export const detectedActor = Effect.fnUntraced(function* (options: ListenerOptio
   // After a failure the next instruction is simply worked out again from the ledger: nothing is remembered that could be wrong.
   yield* supervise("detected", follow)
 })
+
+/** Blocks of ours are replaced. Walking back alone is none: endpoints that disagree about the tip make us do that, too. */
+const takesBack = ({ snapshot: { context }, instruction }: CursorStep): boolean =>
+  instruction.type === "advance" && context.cursor !== null && instruction.ancestor < context.cursor.blockNumber
 
 const refOf = (block: SeenBlock | undefined): BlockRef | null =>
   block === undefined ? null : { blockNumber: block.number, blockHash: block.hash }
@@ -69,7 +74,6 @@ const carryOut = Effect.fnUntraced(function* (instruction: CursorInstruction, re
     case "look": {
       const { height } = instruction
       const [ours, theirs] = yield* Effect.all([ledger.blockAt(log.chainId, height), log.headAt(height)], { concurrency: 2 })
-      telemetry.count("reorgs", ours?.hash === theirs?.hash ? 1 : 0)
       return told({ type: "looked", ours: ours?.hash ?? null, theirs: theirs?.hash ?? null })
     }
     case "advance":
@@ -99,11 +103,14 @@ const advance = Effect.fnUntraced(function* (
   if (stored.type === "moved") {
     return { type: "cursor-moved", cursor: refOf(yield* ledger.cursor(chainId)) } satisfies CursorEvent as CursorEvent
   }
-  yield* announce(stored.born, blocks)
+  const last = blocks.at(-1)
+  if (last !== undefined) yield* Telemetry.use((telemetry) => Effect.sync(() => telemetry.gauge("cursor_block", last.number)))
+  yield* announceBorn(stored.born, blocks)
   return { type: "advanced" } satisfies CursorEvent as CursorEvent
 })
 
-const requestsIn = (block: ReadBlock): ReadonlyArray<SeenRequest> =>
+/** What the ledger is told of the requests in a block. */
+export const requestsIn = (block: ReadBlock): ReadonlyArray<SeenRequest> =>
   block.requests.map(({ id, facts, anchor }) => ({
     id,
     facts,
@@ -114,13 +121,11 @@ const requestsIn = (block: ReadBlock): ReadonlyArray<SeenRequest> =>
   }))
 
 /** Says what was born and gives out its first piece of work. */
-const announce = Effect.fnUntraced(function* (
+export const announceBorn = Effect.fnUntraced(function* (
   born: ReadonlyArray<{ readonly requestId: Hex; readonly outboxId: bigint }>,
   blocks: ReadonlyArray<ReadBlock>
 ) {
   const telemetry = yield* Telemetry
-  const last = blocks.at(-1)
-  if (last !== undefined) telemetry.gauge("cursor_block", last.number)
   const seen = new Map(blocks.flatMap(({ requests }) => requests.map((request) => [request.id, request] as const)))
   const owed: Array<OwedWork> = []
   for (const { requestId, outboxId } of born) {

@@ -67,6 +67,7 @@ export const gatewayFromSettings = (
       aclFinality: finalityPolicy(settings.PORTCULLIS_ACL_FINALITY ?? "finalized"),
       resultFinality: finalityPolicy(settings.PORTCULLIS_RESULT_FINALITY ?? "finalized"),
       pollMs: settings.PORTCULLIS_POLL_MS ?? 500,
+      rescan: { blocks: settings.PORTCULLIS_RESCAN_BLOCKS ?? 256, everyMs: (settings.PORTCULLIS_RESCAN_SECONDS ?? 300) * 1_000 },
       feeMax: BigInt(settings.PORTCULLIS_FEE_GWEI_MAX ?? 500) * 10n ** 9n,
       lanes: chosen.has("sender") ? readLanes(problems, settings.PORTCULLIS_LANE_KEYS_FILE) : []
     },

@@ -1,6 +1,7 @@
 /** What a gateway node is made of, as plain values. Made from settings (gateway-from-settings.ts) or by the development world (dev.ts). */
 import type { Effect } from "effect"
 import type { Wallet } from "ethers"
+import type { RescanOptions } from "../actors/rescan.actor.ts"
 import type { Contracts } from "../src/adapters/ethereum/addresses.ts"
 import type { ShareNodesOptions } from "../src/adapters/kms-node/share-nodes.layer.ts"
 import type { NatsSettings } from "../src/adapters/nats/nats-settings.ts"
@@ -30,6 +31,8 @@ export interface GatewayOptions {
     readonly aclFinality: FinalityPolicy
     readonly resultFinality: FinalityPolicy
     readonly pollMs: number
+    /** Final blocks are not read again when missing. */
+    readonly rescan?: Pick<RescanOptions, "blocks" | "everyMs">
     readonly lanes: ReadonlyArray<Wallet>
     /** Wei for each unit of gas that a first attempt pays at most; a cautious default when missing. */
     readonly feeMax?: bigint

@@ -12,6 +12,7 @@ import { followPartitions } from "../actors/runtime/follow-partitions.ts"
 import { joinCluster } from "../actors/runtime/membership.ts"
 import { ownPartitions } from "../actors/runtime/partitions.ts"
 import { Pauses, unlessPaused } from "../actors/runtime/pauses.ts"
+import { rescanActor } from "../actors/rescan.actor.ts"
 import { sweeper } from "../actors/sweeper.actor.ts"
 import { KNOWN_MACHINE_VERSIONS } from "../machines/decide.ts"
 import { accessListLayer } from "../src/adapters/ethereum/access-list.layer.ts"
@@ -119,6 +120,11 @@ const startActors = Effect.fnUntraced(function* ({ roles, worker, workConcurrenc
     for (const wallet of chain.lanes) yield* laneActor({ chainId, address: lower(wallet.address) }, worker, bell)
   }
   if (roles.has("listener")) {
-    yield* unlessPaused(`listener:${chainId}`, detectedActor({ worker, startBlock: chain.contracts.startBlock, pollMs: chain.pollMs }))
+    const { startBlock } = chain.contracts
+    yield* unlessPaused(`listener:${chainId}`, detectedActor({ worker, startBlock, pollMs: chain.pollMs }))
+    const { rescan } = chain
+    if (rescan !== undefined && rescan.blocks > 0) {
+      yield* unlessPaused(`listener:${chainId}`, rescanActor({ worker, startBlock, ...rescan }))
+    }
   }
 })

@@ -112,6 +112,13 @@ export const SETTINGS = {
   ),
   PORTCULLIS_RESULT_FINALITY: setting("Chain", "When a result's block counts as final: as above.", Finality, "finalized"),
   PORTCULLIS_POLL_MS: setting("Chain", "How often the head of the chain is looked at, milliseconds.", Whole(10, 60_000), "500"),
+  PORTCULLIS_RESCAN_BLOCKS: setting(
+    "Chain",
+    "How many of the newest final blocks the listener reads again in each pass, by another endpoint where there is one; 0 for none. Enough for the time between passes.",
+    Whole(0, 100_000),
+    "256"
+  ),
+  PORTCULLIS_RESCAN_SECONDS: setting("Chain", "Time between two such passes, seconds.", Whole(1, 86_400), "300"),
   PORTCULLIS_FEE_GWEI_MAX: setting(
     "Chain",
     "Most that a first attempt pays for a unit of gas, in gwei, whatever the endpoint says; replacements may go to three times that.",

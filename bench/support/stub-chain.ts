@@ -57,6 +57,7 @@ export class StubChain {
         latest: Effect.sync(() => this.head),
         finalizedNumber: Effect.sync(() => this.head.number),
         readBlock: (number) => Effect.sync(() => this.blocks[number]),
+        readElsewhere: (number) => Effect.sync(() => this.blocks[number]),
         headAt: (number) => Effect.sync(() => this.blocks[number])
       }),
       Layer.succeed(AccessList, {

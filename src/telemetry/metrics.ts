@@ -129,6 +129,7 @@ const BECAUSE: Readonly<Record<CounterName | GaugeName, string>> = {
   hedged_asks: "The price of low latency; above a tenth of shares_asked a node is slow all the time.",
   hedges_won: "Divided by hedged_asks: how often hedging helped. Near zero: it only costs the nodes work.",
   fee_bumps: "The chain asks for more than the fee policy offers.",
+  rescan_found: "Any: an endpoint hid something from the listener. Requests were late, not lost; look at the endpoints.",
   rpc_disagreements:
     "Should stand still. An endpoint lies, is on a fork, or leaves logs out; endpoints that lag add a few. The warning says which.",
   rpc_endpoint_state: "Above 0 for minutes: that endpoint is not used, or used last. All above 0: the gateway works on what is left.",
@@ -144,6 +145,7 @@ const BECAUSE: Readonly<Record<CounterName | GaugeName, string>> = {
   owned_partitions: "Summed over all coordinators it is the number of partitions; less means that requests wait for an owner.",
   cursor_block: "chain_head_block minus this is how far behind the listener is.",
   chain_head_block: "Standing still: the chain or the RPC endpoint has stopped.",
+  rescanned_block: "Standing still for longer than a pass takes: nothing is read a second time, and what was missed stays missed.",
   lane_open_slots: "Rising: transactions are not mined, because of fees, nonces or an empty account.",
   breakers_not_closed: "Zero at rest. Above zero for more than a minute: that dependency is down; docs/resilience.md.",
   cluster_nodes:

@@ -40,6 +40,7 @@ export const COUNTERS = {
   calls_refused: "Calls not sent: their target rests after too many failures, or has too many under way",
   retries_spent: "Attempts repeated, paid from the retry budget",
   retries_denied: "Attempts not repeated, because the retry budget was empty",
+  rescan_found: "Requests in final blocks that the listener had missed or misplaced and the re-scan found",
   rpc_disagreements: "Answers of RPC endpoints that contradicted another endpoint's, by what they were about",
   telemetry_dropped: "Values, labels and lines that were not written: a mistake of ours, or a log that cannot be written to"
 } as const
@@ -50,6 +51,7 @@ export const GAUGES = {
   owned_partitions: "Partitions this coordinator owns",
   cursor_block: "Newest block read by the listener",
   chain_head_block: "Newest block the chain has announced",
+  rescanned_block: "Newest final block that was read a second time",
   lane_open_slots: "Transactions of a lane that are not final yet",
   breakers_not_closed: "Circuit breakers that rest or are probing",
   rpc_endpoint_state: "How an RPC endpoint is: 0 alive, 1 not looked at yet, 2 says nothing of finality, 3 behind, 4 silent, 5 another chain",

@@ -3,6 +3,7 @@
 import { Effect } from "effect"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { detectedActor } from "../../actors/1-detected.actor.ts"
+import { rescanActor } from "../../actors/rescan.actor.ts"
 import type { DecryptionRequest } from "../../src/domain/request.ts"
 import { requestIdOf, type RequestId } from "../../src/domain/request.ts"
 import { ChainUnavailable, RequestLog, type ReadBlock } from "../../src/journey/1-detected/request-log.port.ts"
@@ -22,8 +23,15 @@ class Chain {
   readonly chainId = aChainId()
   readonly blocks: Array<ReadBlock> = []
   finalized = 0
+  /** So many looks at the head are answered by an endpoint that has another block there. */
+  disputes = 0
   isUnreachable = false
   reads = 0
+  readonly rereads: Array<number> = []
+  /** Requests that the endpoint which the listener asks leaves out. */
+  readonly hidden = new Set<RequestId>()
+  /** What another endpoint has at every height, when it is on another fork. */
+  forked: ReadBlock | undefined
 
   mine(...facts: ReadonlyArray<DecryptionRequest>): void {
     const number = this.blocks.length
@@ -31,6 +39,10 @@ class Chain {
     const anchor = (logIndex: number) => ({ blockNumber: number, blockHash: hash, logIndex })
     const requests = facts.map((one, logIndex) => ({ id: requestIdOf(one), facts: one, anchor: anchor(logIndex) }))
     this.blocks.push({ number, hash, parentHash: this.blocks.at(-1)?.hash ?? random32(), timestamp: number, requests })
+  }
+
+  private hiding(block: ReadBlock | undefined): ReadBlock | undefined {
+    return block && { ...block, requests: block.requests.filter(({ id }) => !this.hidden.has(id)) }
   }
 
   takeBack(count: number): void {
@@ -42,9 +54,10 @@ class Chain {
     const ask = <A>(answer: () => A) => Effect.suspend(() => (this.isUnreachable ? Effect.fail(cutOff) : Effect.sync(answer)))
     return {
       chainId: this.chainId,
-      latest: ask(() => this.blocks.at(-1)!),
+      latest: ask(() => ({ ...this.blocks.at(-1)!, ...(this.disputes-- > 0 ? { hash: random32() } : {}) })),
       finalizedNumber: ask(() => this.finalized),
-      readBlock: (number) => ask(() => (this.reads++, this.blocks[number])),
+      readBlock: (number) => ask(() => (this.reads++, this.hiding(this.blocks[number]))),
+      readElsewhere: (number) => ask(() => (this.rereads.push(number), this.forked ?? this.blocks[number])),
       headAt: (number) => ask(() => this.blocks[number])
     }
   }
@@ -142,6 +155,23 @@ describe("the listener", () => {
     )
   })
 
+  test("counts no reorganisation where endpoints only disagree about the tip", () => {
+    const chain = new Chain()
+    chain.mine()
+    chain.mine()
+    return inActorWorld(world, (telemetry) =>
+      Effect.gen(function* () {
+        yield* listening(chain)
+        yield* until("the head is read", hasRead(chain))
+        chain.disputes = 3
+        yield* until("it has heard of another tip", Effect.sync(() => chain.disputes <= 0))
+        chain.mine(request(chain))
+        yield* until("the new head is read", hasRead(chain))
+        expect(telemetry.counted("reorgs")).toBe(0)
+      })
+    )
+  })
+
   test("stops and pages when the chain takes back what it had called final, and stores nothing", () => {
     const chain = new Chain()
     for (let block = 0; block < 4; block++) chain.mine()
@@ -200,6 +230,78 @@ describe("the listener", () => {
         chain.isUnreachable = false
         yield* until("the head is read", hasRead(chain))
         expect(telemetry.facts.map(({ requestId }) => requestId)).toEqual([requestIdOf(asked)])
+      })
+    )
+  })
+})
+
+describe("the re-scan of final blocks", () => {
+  const rescanning = (chain: Chain, blocks: number) =>
+    rescanActor({ worker: "rescan", startBlock: 0, blocks, everyMs: 5 }).pipe(Effect.provideService(RequestLog, chain.log))
+
+  test("bears what the listener's endpoint left out, says so once, and gives out its work", () => {
+    const chain = new Chain()
+    const [told, left, recent] = [request(chain), request(chain), request(chain)]
+    chain.mine(told)
+    chain.mine(left)
+    chain.mine(recent)
+    chain.mine()
+    chain.finalized = 2
+    chain.hidden.add(requestIdOf(left)).add(requestIdOf(recent))
+    return inActorWorld(world, (telemetry) =>
+      Effect.gen(function* () {
+        const work = yield* hearWork("detected")
+        yield* listening(chain)
+        yield* until("the head is read", hasRead(chain))
+        const before = yield* cursorOf(chain)
+        yield* rescanning(chain, 10)
+        yield* until("work is given out for all", Effect.sync(() => work.items().length === 3))
+        expect(detected(telemetry)).toEqual([told, left, recent].map(requestIdOf).toSorted())
+        expect(telemetry.counted("rescan_found")).toBe(2)
+        expect(telemetry.warnings.map(({ what }) => what)).toEqual(["the re-scan found requests that were missed"])
+        const passes = chain.rereads.length
+        yield* until("further passes find nothing", Effect.sync(() => chain.rereads.length >= passes + 6))
+        expect(telemetry.counted("rescan_found")).toBe(2)
+        expect(yield* cursorOf(chain)).toEqual(before)
+        const [stored] = yield* RequestLedger.use((ledger) => ledger.load([requestIdOf(left)]))
+        expect(stored).toMatchObject({ state: "detected", version: 1, anchor: { blockNumber: 1 } })
+      })
+    )
+  })
+
+  test("reads the newest final blocks and no others", () => {
+    const chain = new Chain()
+    for (let block = 0; block < 40; block++) chain.mine()
+    chain.finalized = 30
+    return inActorWorld(world, (telemetry) =>
+      Effect.gen(function* () {
+        yield* listening(chain)
+        yield* until("the head is read", hasRead(chain))
+        yield* rescanning(chain, 20)
+        yield* until("a pass has ended", Effect.sync(() => chain.rereads.length > 20))
+        expect([...new Set(chain.rereads)].toSorted((a, b) => a - b)).toEqual(Array.from({ length: 20 }, (_, index) => 11 + index))
+        expect(telemetry.warnings).toEqual([])
+      })
+    )
+  })
+
+  test("believes no block that does not lead up to our own", () => {
+    const chain = new Chain()
+    chain.mine()
+    chain.mine()
+    chain.finalized = 1
+    const asked = request(chain)
+    const other = new Chain()
+    other.mine(asked)
+    chain.forked = other.blocks[0]
+    return inActorWorld(world, (telemetry) =>
+      Effect.gen(function* () {
+        yield* listening(chain)
+        yield* until("the head is read", hasRead(chain))
+        yield* rescanning(chain, 10)
+        yield* until("it has tried again and again", Effect.sync(() => telemetry.counted("actor_restarts") > 1))
+        expect(telemetry.counted("rescan_found")).toBe(0)
+        expect(yield* RequestLedger.use((ledger) => ledger.load([requestIdOf(asked)]))).toEqual([])
       })
     )
   })

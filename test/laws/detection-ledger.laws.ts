@@ -187,4 +187,80 @@ export const detectionLedgerLaws = (world: () => LedgerRig): void => {
     assert.deepEqual(yield* detection.blockAt(chainId, 11), second)
     assert.equal((yield* ledger.load([request.id])).length, 1)
   }))
+
+  law("bears a request that was missed in a block that the cursor has passed, and leaves the cursor alone", Effect.gen(function*() {
+    const { chainId, partition, detection, ledger, read, first, second } = yield* given()
+    const third = aBlock(12, second)
+    yield* read(second, 11, [third], [], 11)
+    const missed = aSeenRequest(first, { chainId, partition }) // in a block that is not even kept any more
+    const say = detection.birthMissed({ chainId, on: third, requests: [missed], worker: "rescan" })
+    const { born, signalled } = yield* say
+    assert.deepEqual(yield* detection.cursor(chainId), third)
+    const [stored] = yield* ledger.load([missed.id])
+    assert.deepEqual(
+      { state: stored?.state, version: stored?.version, anchor: stored?.anchor },
+      { state: "detected", version: 1, anchor: missed.anchor }
+    )
+    const owed = yield* ledger.owed([partition], 0, 10)
+    assert.deepEqual(born, owed.filter(({ requestId }) => requestId === missed.id).map(({ id }) => ({ requestId: missed.id, outboxId: id })))
+    assert.equal(born.length, 1)
+    assert.deepEqual(signalled, [])
+    const [detected] = yield* ledger.history(missed.id)
+    assert.deepEqual(detected?.event, { type: "detected", anchor: missed.anchor })
+    yield* ledger.postpone([{ requestId: missed.id, version: 1, afterMs: 0, reason: "now" }])
+    assert.equal((yield* ledger.claimOverdue([partition], 10, 1_000, [1])).filter(({ requestId }) => requestId === missed.id).length, 1)
+    assert.deepEqual(yield* say, { born: [], signalled: [] })
+    assert.equal((yield* ledger.history(missed.id)).length, 1)
+  }))
+
+  law("bears what was missed once, however many say it at once, and while the cursor moves", Effect.gen(function*() {
+    const { chainId, partition, detection, ledger, read, first, second } = yield* given()
+    const missed = Array.from({ length: 4 }, () => aSeenRequest(first, { chainId, partition }))
+    const third = aBlock(12, second)
+    const say = detection.birthMissed({ chainId, on: second, requests: missed, worker: "rescan" })
+    const [said] = yield* Effect.all([Effect.all([say, say, say], { concurrency: "unbounded" }), read(second, 11, [third])], {
+      concurrency: "unbounded"
+    })
+    const born = said.flatMap((one) => one.born.map(({ requestId }) => requestId))
+    assert.deepEqual(born.toSorted(), missed.map(({ id }) => id).toSorted())
+    assert.equal((yield* ledger.owed([partition], 0, 20)).filter(({ requestId }) => born.includes(requestId)).length, missed.length)
+    assert.deepEqual(yield* detection.cursor(chainId), third)
+  }))
+
+  law("takes what it knows, where it knows it, for no news when it is found again", Effect.gen(function*() {
+    const { chainId, detection, second, request, signals } = yield* given()
+    const again = yield* detection.birthMissed({ chainId, on: second, requests: [request], worker: "rescan" })
+    assert.deepEqual(again, { born: [], signalled: [] })
+    assert.deepEqual(yield* signals, [])
+  }))
+
+  law("tells a request that was given up wrongly that it is back when it is found in a passed block", Effect.gen(function*() {
+    const { chainId, partition, detection, ledger, read, first, second, request, signals } = yield* given()
+    const lease = yield* ownPartition(partition, "coordinator-1")
+    const other = aBlock(11, first)
+    yield* read(second, 10, [other])
+    const found = { ...request, anchor: { blockNumber: 11, blockHash: other.hash, logIndex: 7 } }
+    const say = detection.birthMissed({ chainId, on: other, requests: [found], worker: "rescan" })
+    assert.deepEqual(yield* say, { born: [], signalled: [] }) // the news that it is gone is still under way
+    const [signal] = yield* ledger.signals([partition], 10)
+    const [stored] = yield* ledger.load([request.id])
+    assert(stored !== undefined && signal !== undefined)
+    yield* ledger.save([anEnd(stored, lease, { to: "orphaned", answeredSignals: [signal.id] })], "worker-1")
+    assert.deepEqual((yield* say).signalled, [request.id])
+    assert.deepEqual(yield* signals, [{ requestId: request.id, event: { type: "moved", anchor: found.anchor } }])
+    // It is remembered where it was seen: should even this block go, it hears of it.
+    yield* read(other, 10, [aBlock(11, first)])
+    assert.deepEqual((yield* signals).map(({ event }) => event.type), ["orphaned"])
+  }))
+
+  law("bears nothing that was found under a block which is not its own any more", Effect.gen(function*() {
+    const { chainId, detection, ledger, read, first, second } = yield* given()
+    const missed = aSeenRequest(first, { chainId })
+    yield* read(second, 10, [aBlock(11, first)])
+    const stale = yield* Effect.flip(detection.birthMissed({ chainId, on: second, requests: [missed], worker: "rescan" }))
+    assert(stale instanceof CursorMoved)
+    const unknown = yield* Effect.flip(detection.birthMissed({ chainId, on: aBlock(11, first), requests: [missed], worker: "rescan" }))
+    assert(unknown instanceof CursorMoved)
+    assert.deepEqual(yield* ledger.load([missed.id]), [])
+  }))
 }

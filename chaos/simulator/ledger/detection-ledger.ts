@@ -127,6 +127,36 @@ const advance = (transaction: Transaction, step: Step): Advanced | "lease lost" 
   return { born, signalled: told.map(({ requestId }) => requestId) }
 }
 
+type Found = Parameters<DetectionLedger["Service"]["birthMissed"]>[0]
+
+const birthMissed = (transaction: Transaction, { chainId, on, requests, worker }: Found): Advanced | "cursor moved" => {
+  const { table } = transaction
+  if (canonicalAt(transaction, chainId, on.number)?.hash !== on.hash) return "cursor moved"
+  const sorted = requests.toSorted((a, b) => (a.id < b.id ? -1 : 1))
+  const born = sorted.flatMap((request) => {
+    const outboxId = bear(transaction, request, worker)
+    return outboxId === undefined ? [] : [{ requestId: request.id, outboxId }]
+  })
+  for (const { id, anchor } of requests) {
+    if (table(chainBlockTable).get(`${chainId}/${anchor.blockHash}`) === undefined) continue
+    table(sightingTable).insertIfNew({ chainId, blockHash: anchor.blockHash, logIndex: anchor.logIndex, requestId: id })
+  }
+  const isBorn = new Set(born.map(({ requestId }) => requestId))
+  const moved = sorted.filter(
+    (request) => !isBorn.has(request.id) && positionSignalOf(transaction, request.id) === undefined && hasMoved(transaction, request)
+  )
+  for (const { id, anchor } of moved) raiseSignal(transaction, id, { type: "moved", anchor })
+  return { born, signalled: moved.map(({ id }) => id) }
+}
+
+const checkFound = ({ chainId, on, requests }: Found): void => {
+  assert(
+    requests.every(({ anchor, facts }) => anchor.blockNumber <= on.number && facts.chainId === chainId),
+    "requests stand in the block that is named, or below it"
+  )
+  assert(new Set(requests.map(({ id }) => id)).size === requests.length, "a request is found once")
+}
+
 const checkStep = ({ blocks, ancestor, requests, chainId }: Step): void => {
   assert(
     blocks.every((block, index) => block.number > (blocks[index - 1]?.number ?? ancestor)),
@@ -149,6 +179,17 @@ export const detectionLedgerOn = (connection: Connection): Layer.Layer<Detection
       }),
     blockAt: (chainId, number) =>
       connection.statement("read-block", (transaction) => canonicalAt(transaction, chainId, number)),
+    birthMissed: (found) => {
+      checkFound(found)
+      if (found.requests.length === 0) return Effect.succeed({ born: [], signalled: [] })
+      return connection
+        .statement("birth-missed", (transaction) => birthMissed(transaction, found))
+        .pipe(
+          Effect.flatMap((done): Effect.Effect<Advanced, CursorMoved> =>
+            typeof done === "string" ? Effect.fail(new CursorMoved({ chainId: String(found.chainId) })) : Effect.succeed(done)
+          )
+        )
+    },
     advance: (step) => {
       checkStep(step)
       return connection

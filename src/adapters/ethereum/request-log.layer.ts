@@ -24,7 +24,8 @@ export const requestLogLayer = (rpc: Rpc, contracts: Contracts) =>
       settle: (one: number, other: number) => ({ agreed: Math.min(one, other) })
     }),
     headAt: (number) => rpc.agreed({ about: "block", ask: rpc.block({ number }), settle: sameBlock }),
-    readBlock: (number) => rpc.agreed({ about: "logs", ask: read(rpc, contracts, number), settle: sameRead })
+    readBlock: (number) => rpc.agreed({ about: "logs", ask: read(rpc, contracts, number), settle: sameRead }),
+    readElsewhere: (number) => rpc.elsewhere(read(rpc, contracts, number))
   })
 
 const read = (rpc: Rpc, contracts: Contracts, number: number) =>

@@ -105,15 +105,27 @@ const keepBlocks = async (client: pg.PoolClient, { chainId, blocks, requests, ke
  * Known requests that are seen elsewhere than the ledger says, or that were believed gone. One that stands where it always stood,
  * with no word to the contrary under way, is no news: reading a block twice is harmless.
  */
-const movedOf = async (client: pg.PoolClient, known: ReadonlyArray<SeenRequest>): Promise<ReadonlyArray<SeenRequest>> => {
+const movedOf = (client: pg.PoolClient, known: ReadonlyArray<SeenRequest>) =>
+  otherwiseThan(client, known, `${MISPLACED} OR s.signal_id IS NOT NULL`)
+
+/** The same without those whom a signal waits for: it may be about just this. */
+const misplacedOf = (client: pg.PoolClient, known: ReadonlyArray<SeenRequest>) =>
+  otherwiseThan(client, known, `(${MISPLACED}) AND s.signal_id IS NULL`)
+
+const MISPLACED = "(r.anchor_block_hash, r.anchor_log_index) <> (seen.block_hash, seen.log_index) OR r.state = 'orphaned'"
+
+const otherwiseThan = async (
+  client: pg.PoolClient,
+  known: ReadonlyArray<SeenRequest>,
+  isNews: string
+): Promise<ReadonlyArray<SeenRequest>> => {
   if (known.length === 0) return []
   const { rows } = await client.query<{ request_id: Hex }>(
     `SELECT r.request_id
      FROM unnest($1::bytea[], $2::bytea[], $3::integer[]) AS seen(request_id, block_hash, log_index)
      JOIN request r USING (request_id)
      LEFT JOIN signal s ON s.request_id = r.request_id AND s.subject = 'position'
-     WHERE (r.anchor_block_hash, r.anchor_log_index) <> (seen.block_hash, seen.log_index)
-       OR r.state = 'orphaned' OR s.signal_id IS NOT NULL`,
+     WHERE ${isNews}`,
     [
       known.map((request) => byteaOfHex(request.id)),
       known.map((request) => byteaOfHex(request.anchor.blockHash)),
@@ -169,6 +181,57 @@ const advance = async (client: pg.PoolClient, step: Step): Promise<Advanced | "l
   }
 }
 
+type Found = Parameters<DetectionLedger["Service"]["birthMissed"]>[0]
+
+/** Holds off whoever moves the cursor until the transaction ends; both rows are looked at again once they are held. */
+const standsOn = async (client: pg.PoolClient, { chainId, on }: Found): Promise<boolean> => {
+  const { rowCount } = await client.query(
+    `SELECT 1 FROM chain_cursor c JOIN chain_block b USING (chain_id)
+     WHERE c.chain_id = $1 AND b.block_hash = $2 AND b.block_number = $3 AND b.is_canonical FOR SHARE OF c, b`,
+    [chainId, byteaOfHex(on.hash), on.number]
+  )
+  return rowCount === 1
+}
+
+/** As long as a block is kept, it is kept in mind what was seen in it: if it goes after all, its requests hear of it. */
+const noteSightings = (client: pg.PoolClient, chainId: bigint, requests: ReadonlyArray<SeenRequest>) =>
+  client.query(
+    `INSERT INTO sighting (chain_id, block_hash, log_index, request_id)
+     SELECT $1, s.block_hash, s.log_index, s.request_id
+     FROM unnest($2::bytea[], $3::integer[], $4::bytea[]) AS s(block_hash, log_index, request_id)
+     JOIN chain_block b ON b.chain_id = $1 AND b.block_hash = s.block_hash ON CONFLICT DO NOTHING`,
+    [
+      chainId,
+      requests.map((request) => byteaOfHex(request.anchor.blockHash)),
+      requests.map((request) => request.anchor.logIndex),
+      requests.map((request) => byteaOfHex(request.id))
+    ]
+  )
+
+const birthMissed = async (client: pg.PoolClient, found: Found): Promise<Advanced | "cursor moved"> => {
+  if (!(await standsOn(client, found))) return "cursor moved"
+  const born = await bear(client, found.requests, found.worker, WORK_TIMEOUT_MS)
+  await noteSightings(client, found.chainId, found.requests)
+  const isBorn = new Set(born.map((row) => row.request_id))
+  const moved = await misplacedOf(
+    client,
+    found.requests.filter((request) => !isBorn.has(request.id))
+  )
+  await tell(client, moved.map(({ id, anchor }) => ({ requestId: id, event: { type: "moved", anchor } })))
+  return {
+    born: born.map((row) => ({ requestId: row.request_id, outboxId: row.outbox_id })),
+    signalled: moved.map(({ id }) => id)
+  }
+}
+
+const checkFound = ({ chainId, on, requests }: Found): void => {
+  assert(
+    requests.every(({ anchor, facts }) => anchor.blockNumber <= on.number && facts.chainId === chainId),
+    "requests stand in the block that is named, or below it"
+  )
+  assert(new Set(requests.map((request) => request.id)).size === requests.length, "a request is found once")
+}
+
 const checkStep = ({ blocks, ancestor, requests, chainId }: Step): void => {
   assert(
     blocks.every((block, index) => block.number > (blocks[index - 1]?.number ?? ancestor)),
@@ -209,6 +272,17 @@ export const detectionLedgerLayer: Layer.Layer<DetectionLedger, never, Database>
               .executeTakeFirst()
           )
           .pipe(Effect.map((row) => (row === undefined ? undefined : seenBlock(row)))),
+      birthMissed: (found) => {
+        checkFound(found)
+        if (found.requests.length === 0) return Effect.succeed({ born: [], signalled: [] })
+        return database
+          .transact("bear requests that were missed", (client) => birthMissed(client, found))
+          .pipe(
+            Effect.flatMap((done): Effect.Effect<Advanced, CursorMoved> =>
+              done === "cursor moved" ? Effect.fail(new CursorMoved({ chainId: String(found.chainId) })) : Effect.succeed(done)
+            )
+          )
+      },
       advance: (step) => {
         checkStep(step)
         return database

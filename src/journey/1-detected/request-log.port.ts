@@ -34,6 +34,8 @@ export class RequestLog extends Context.Service<
     readonly finalizedNumber: Effect.Effect<number, ChainUnavailable>
     /** Undefined when the chain has no block at this height. */
     readonly readBlock: (number: number) => Effect.Effect<ReadBlock | undefined, ChainUnavailable>
+    /** The same, of another endpoint than usual where there is one: for reading a second time. */
+    readonly readElsewhere: (number: number) => Effect.Effect<ReadBlock | undefined, ChainUnavailable>
     /** Only the header; undefined when the chain has no block at this height. */
     readonly headAt: (number: number) => Effect.Effect<BlockHead | undefined, ChainUnavailable>
   }
