@@ -20,10 +20,10 @@ export interface PostgresServerOptions {
   /** Kept between runs. Without it: a temporary directory that is removed with the scope. */
   readonly directory?: string
   /**
-   * `socket` (default): a Unix socket in a private folder (mode 0700), which is the permission. `tcp`: 127.0.0.1 on the given or
-   * a free port, with SCRAM and a random password kept beside the data.
+   * `socket` (default): a Unix socket in a private folder (mode 0700), which is the permission. `tcp`: a loopback address (127.0.0.1)
+   * on the given or a free port, with SCRAM and a random password kept beside the data.
    */
-  readonly listen?: "socket" | { readonly tcpPort: number | "free" }
+  readonly listen?: "socket" | { readonly tcpPort: number | "free"; readonly host?: string }
   /** Further settings of the server, e.g. `{ shared_buffers: "64MB" }`. */
   readonly settings?: Readonly<Record<string, string>>
   /** How long a start may take, crash recovery included. */
@@ -55,6 +55,7 @@ export interface PostgresServer {
 }
 
 const USER = "portcullis"
+const LOOPBACK = "127.0.0.1"
 const DATABASE = "postgres"
 /** A socket's file name carries a port; nothing listens on it. */
 const SOCKET_PORT = 5432
@@ -188,9 +189,9 @@ export const startPostgres = (
     const address: PostgresAddress =
       listen === "socket"
         ? { host: sockets, port, user: USER, database: DATABASE }
-        : { host: "127.0.0.1", port, user: USER, database: DATABASE, password }
+        : { host: listen.host ?? LOOPBACK, port, user: USER, database: DATABASE, password }
     const settings: Record<string, string> = {
-      listen_addresses: listen === "socket" ? "" : "127.0.0.1",
+      listen_addresses: listen === "socket" ? "" : (listen.host ?? LOOPBACK),
       port: String(port),
       unix_socket_directories: sockets,
       unix_socket_permissions: "0700",

@@ -1,0 +1,65 @@
+/** From a service of the compose file to a process of this machine: the same command with the same environment. Only names change: a
+ * service's name becomes a loopback address of its own, so that every port stays as it is written, and a path in a container becomes the
+ * path where its volume lies. */
+import { join, resolve } from "node:path"
+import type { Service } from "./compose-file.ts"
+
+export interface Plan {
+  readonly service: Service
+  readonly address: string
+  /** Entrypoint and command, with names and paths of this machine. The first word is still the image's word for its program. */
+  readonly words: ReadonlyArray<string>
+  readonly environment: Readonly<Record<string, string>>
+  /** Directories that must be there before it starts. */
+  readonly directories: ReadonlyArray<string>
+}
+
+/** What an image runs when the compose file does not say. */
+const ENTRYPOINTS: ReadonlyArray<readonly [image: RegExp, words: ReadonlyArray<string>]> = [
+  [/^portcullis$/, ["portcullis"]],
+  [/^nats:/, ["nats-server"]],
+  [/^postgres:/, []],
+  [/^prom\/prometheus:/, ["prometheus"]],
+  [/^grafana\/grafana:/, ["grafana"]]
+]
+
+export interface Place {
+  /** Where the compose file is. */
+  readonly root: string
+  /** Where volumes are kept. */
+  readonly volumes: string
+  /** The first two numbers of every address, e.g. `127.71`: two clusters on one machine need two. */
+  readonly network: string
+}
+
+export const addressesOf = (services: ReadonlyMap<string, Service>, network: string): ReadonlyMap<string, string> =>
+  new Map([...services.keys()].map((name, index) => [name, `${network}.0.${index + 11}`]))
+
+export const planOf = (service: Service, addresses: ReadonlyMap<string, string>, place: Place): Plan => {
+  const own = addresses.get(service.name) ?? "127.0.0.1"
+  const mounts = service.mounts.map(({ source, isVolume, subpath, target }) => ({
+    target,
+    path: isVolume ? join(place.volumes, source, subpath) : resolve(place.root, source)
+  }))
+  // The image itself: what it has under /portcullis is what the checkout has here.
+  const paths = [...mounts, { target: "/portcullis", path: place.root }].toSorted((a, b) => b.target.length - a.target.length)
+  const here = (text: string): string => withPaths(withAddresses(text, addresses, own), paths)
+  const entrypoint = service.entrypoint ?? ENTRYPOINTS.find(([image]) => image.test(service.image))?.[1]
+  if (entrypoint === undefined) throw new TypeError(`${service.name}: nobody knows what ${service.image} runs`)
+  return {
+    service,
+    address: own,
+    words: [...entrypoint, ...service.command].map(here),
+    environment: Object.fromEntries(Object.entries(service.environment).map(([name, value]) => [name, here(value)])),
+    directories: service.mounts.flatMap(({ isVolume }, index) => (isVolume ? [mounts[index]?.path ?? ""] : []))
+  }
+}
+
+/** Only before a port is a word a host: `nats-1` alone may be a server's name, or a path. */
+const withAddresses = (text: string, addresses: ReadonlyMap<string, string>, own: string): string =>
+  [...addresses]
+    .reduce((changed, [name, address]) => changed.replaceAll(new RegExp(`(?<![\\w.-])${name}(?=:\\d)`, "g"), address), text)
+    .replaceAll("0.0.0.0", own)
+
+const withPaths = (text: string, paths: ReadonlyArray<{ readonly target: string; readonly path: string }>): string =>
+  paths.reduce((changed, { target, path }) => changed.replaceAll(new RegExp(`(?<![\\w./-])${target}(?=/|$)`, "g"), path), text)

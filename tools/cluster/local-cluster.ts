@@ -1,0 +1,181 @@
+/** The services of the compose file, running as processes of this machine: started in the order of their dependencies, each with a log of
+ * its own, stopped with the scope. Whoever injects faults finds each process here. */
+import { spawn, type ChildProcess } from "node:child_process"
+import { once } from "node:events"
+import { mkdirSync, openSync, closeSync, readFileSync, writeFileSync } from "node:fs"
+import { connect } from "node:net"
+import { delimiter, join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { Effect, Exit, Scope } from "effect"
+import pg from "pg"
+import { startPostgres, type PostgresServer } from "../../src/adapters/embedded/postgres-server.ts"
+import { addressesOf, planOf, type Plan } from "./as-processes.ts"
+import { readComposeFile } from "./compose-file.ts"
+import { folderWithPortcullis, programFor } from "./programs.ts"
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url))
+const READY_MS_MAX = 60_000
+const LOOK_EVERY_MS = 50
+
+export interface LocalClusterOptions {
+  /** Volumes and logs. Kept. */
+  readonly directory: string
+  /** E.g. `127.71`. */
+  readonly network: string
+  readonly onReady?: (service: string, at: string) => void
+  /** A service whose program this machine does not have, and that nobody depends on. */
+  readonly onMissing?: (service: string, why: string) => void
+}
+
+/** A service did not come up; its log says why. */
+export class ServiceNotReady extends Error {
+  constructor(service: string, why: string, log: string) {
+    super(`${service}: ${why}; ${log} says:\n${tail(log)}`)
+  }
+}
+
+const tail = (log: string): string => {
+  try {
+    return readFileSync(log, "utf8").split("\n").slice(-12).join("\n")
+  } catch {
+    return "(nothing)"
+  }
+}
+
+export class LocalCluster {
+  readonly plans: ReadonlyMap<string, Plan>
+  private readonly options: LocalClusterOptions
+  private readonly running = new Map<string, ChildProcess>()
+  private readonly path: string
+  private readonly scope = Effect.runSync(Scope.make())
+  private postgres: PostgresServer | undefined
+
+  constructor(options: LocalClusterOptions) {
+    this.options = options
+    const services = readComposeFile(join(ROOT, "docker-compose.yml"))
+    const place = { root: ROOT, volumes: join(options.directory, "volumes"), network: options.network }
+    const addresses = addressesOf(services, options.network)
+    this.plans = new Map([...services].map(([name, service]) => [name, planOf(service, addresses, place)]))
+    mkdirSync(join(options.directory, "logs"), { recursive: true })
+    this.path = [folderWithPortcullis(join(options.directory, "bin")), process.env["PATH"] ?? ""].join(delimiter)
+  }
+
+  plan(name: string): Plan {
+    const plan = this.plans.get(name)
+    if (plan === undefined) throw new TypeError(`no service ${name} in docker-compose.yml`)
+    return plan
+  }
+
+  pid(name: string): number | undefined {
+    return this.running.get(name)?.pid
+  }
+
+  logOf(name: string): string {
+    return join(this.options.directory, "logs", `${name}.log`)
+  }
+
+  /** Every service, each as soon as those it depends on are there. */
+  async up(): Promise<void> {
+    const started = new Map<string, Promise<void>>()
+    const startOnce = (name: string): Promise<void> => {
+      const known = started.get(name)
+      if (known !== undefined) return known
+      const start = Promise.all(this.plan(name).service.dependsOn.map(({ service }) => startOnce(service))).then(() => this.start(name))
+      started.set(name, start)
+      return start
+    }
+    await Promise.all([...this.plans.keys()].map(startOnce))
+  }
+
+  /** Resolves when it listens, or for a service that only runs once, when it has ended well. */
+  async start(name: string): Promise<void> {
+    const plan = this.plan(name)
+    for (const directory of plan.directories) mkdirSync(directory, { recursive: true, mode: 0o700 })
+    if (plan.service.image.startsWith("postgres:")) return this.startPostgres(plan)
+    const [program = "", ...words] = plan.words
+    const found = programFor(program)
+    if ("missing" in found) {
+      if ([...this.plans.values()].some(({ service }) => service.dependsOn.some((on) => on.service === name)) || program === "portcullis") {
+        throw new TypeError(found.missing)
+      }
+      this.options.onMissing?.(name, found.missing)
+      return
+    }
+    const [command = "", ...first] = found.words
+    const log = openSync(this.logOf(name), "a", 0o600)
+    const child = spawn(command, [...first, ...words], {
+      cwd: ROOT,
+      stdio: ["ignore", log, log],
+      // Ctrl-C in a terminal reaches us, and we stop them in order.
+      detached: true,
+      env: { PATH: this.path, HOME: process.env["HOME"] ?? "/", ...plan.environment }
+    })
+    closeSync(log)
+    this.running.set(name, child)
+    await (plan.service.ports.length === 0 ? this.untilDone(name, child) : this.untilListening(plan, child))
+    this.options.onReady?.(name, plan.service.ports.map((port) => `${plan.address}:${port}`).join(" "))
+  }
+
+  /** Answers the exit code; undefined when it was not running. */
+  async stop(name: string, signal: NodeJS.Signals = "SIGTERM"): Promise<number | null | undefined> {
+    const child = this.running.get(name)
+    this.running.delete(name)
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? undefined
+    const ended = once(child, "exit")
+    child.kill(signal)
+    await ended
+    return child.exitCode
+  }
+
+  /** Gateways first, so that they can give back what they hold; then what they stand on. */
+  async down(): Promise<void> {
+    const names = [...this.running.keys()]
+    const isGateway = (name: string) => name.startsWith("gateway")
+    await Promise.all(names.filter(isGateway).map((name) => this.stop(name)))
+    await Promise.all(names.filter((name) => !isGateway(name)).map((name) => this.stop(name)))
+    await Effect.runPromise(Scope.close(this.scope, Exit.void))
+  }
+
+  private async untilDone(name: string, child: ChildProcess): Promise<void> {
+    if (child.exitCode === null && child.signalCode === null) await once(child, "exit")
+    if (child.exitCode !== 0) throw new ServiceNotReady(name, `it ended with ${child.exitCode ?? child.signalCode}`, this.logOf(name))
+  }
+
+  private async untilListening({ service, address }: Plan, child: ChildProcess): Promise<void> {
+    const until = Date.now() + READY_MS_MAX
+    for (const port of service.ports) {
+      while (!(await listens(address, port))) {
+        const why = child.exitCode !== null || child.signalCode !== null ? `it ended with ${child.exitCode ?? child.signalCode}` : undefined
+        if (why !== undefined || Date.now() > until) throw new ServiceNotReady(service.name, why ?? `nothing listens on ${address}:${port}`, this.logOf(service.name))
+        await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS))
+      }
+    }
+  }
+
+  /** What the image's own entrypoint does: a cluster with this user, password and database, started with the command's settings. */
+  private async startPostgres({ service, address, words, environment, directories }: Plan): Promise<void> {
+    if (this.postgres !== undefined) return Effect.runPromise(this.postgres.start)
+    const [directory = ""] = directories
+    writeFileSync(join(directory, "password"), environment["POSTGRES_PASSWORD"] ?? "", { mode: 0o600 })
+    const settings = Object.fromEntries(words.flatMap((word, index) => (words[index - 1] === "-c" ? [word.split("=") as [string, string]] : [])))
+    const listen = { tcpPort: service.ports[0] ?? 5432, host: address }
+    this.postgres = await Effect.runPromise(Scope.provide(startPostgres({ directory, settings, listen }), this.scope))
+    const client = new pg.Client(this.postgres.address)
+    await client.connect()
+    const database = environment["POSTGRES_DB"] ?? "postgres"
+    const { rowCount } = await client.query("SELECT FROM pg_database WHERE datname = $1", [database])
+    if (rowCount === 0) await client.query(`CREATE DATABASE ${pg.escapeIdentifier(database)}`)
+    await client.end()
+    this.options.onReady?.(service.name, `${address}:${listen.tcpPort}`)
+  }
+}
+
+const listens = (host: string, port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = connect({ host, port })
+    socket.once("connect", () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once("error", () => resolve(false))
+  })
