@@ -52,7 +52,7 @@ const ZERO = `0x${"00".repeat(20)}` as const
 const HASH = `0x${"ab".repeat(32)}` as const
 const BLOCK = { blockNumber: 1, blockHash: HASH }
 
-const OUTCOMES: Readonly<Record<Milestone, StepOutcome>> = {
+export const OUTCOMES: Readonly<Record<Milestone, StepOutcome>> = {
   detected: { type: "acl-checked", block: BLOCK },
   "acl-checked": { type: "ciphertext-fetched", digests: [HASH] },
   "ciphertext-fetched": { type: "shares-collected", nodes: [1, 2] },
