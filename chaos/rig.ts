@@ -156,7 +156,8 @@ export interface Rig<Records = unknown> {
   readonly pass: (ms: number) => Promise<void>
   /** Answers when the chain has them. */
   readonly raise: (count: number, options?: RaiseOptions) => Promise<ReadonlyArray<RequestId>>
-  /** Heals nothing: whatever was injected must have been undone. Waits until every raised request has ended, or for so long. */
+  /** Heals nothing: whatever was injected must have been undone. Waits until every request raised since it was last called has ended, or for so
+   * long. */
   readonly settle: (boundMs: number) => Promise<Settled>
   readonly records: () => Promise<Records>
   /** Everything that happened so far, oldest first. The campaign adds its own with `note`. */

@@ -1,4 +1,5 @@
 /** Every standing scenario, in the order in which `--list` shows them. */
+import { badDay } from "./scenarios/bad-day.scenario.ts"
 import { badNetwork } from "./scenarios/bad-network.scenario.ts"
 import { clockJumps } from "./scenarios/clock-jumps.scenario.ts"
 import { databaseAndWorkerDieTogether } from "./scenarios/database-and-worker-die-together.scenario.ts"
@@ -37,5 +38,6 @@ export const SCENARIOS: ReadonlyArray<Scenario> = [
   slowStore,
   poisonedMessage,
   thunderingHerd,
-  fullDisk
+  fullDisk,
+  badDay
 ]

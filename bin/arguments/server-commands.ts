@@ -28,6 +28,9 @@ export const addServerCommands = (program: Command): void => {
     .description("Run a KMS node: holder of one share of a committee's keys.")
     .option("--settings <file>", "file with settings, one NAME=value in each line; the environment wins")
     .option("--json", JSON_LOGS)
-    .option("--fault <fault>", "misbehave on purpose: wrong-share, equivocate, malformed, silent, refuse; for tests and chaos only")
+    .option(
+      "--fault <fault>",
+      "misbehave on purpose: wrong-share, equivocate, malformed, silent, refuse, throttle, broken, oversized; for tests and chaos only"
+    )
     .action(async (options) => (await import("../commands/kms-node.ts")).kmsNode(options))
 }

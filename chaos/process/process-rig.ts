@@ -187,6 +187,7 @@ export const startProcessRig: StartRig<Records> = async ({ shape, seed, requests
           boundMs,
           LOOK_EVERY_MS
         )
+        raised.length = 0
         return settled
       },
       records: async () => {

@@ -104,8 +104,12 @@ const guarded =
       Effect.retry({ while: isConflict, times: CONFLICT_RETRIES_MAX, schedule: CONFLICT_PAUSE })
     )
 
-/** Statements of ours find their rows by key; plans are made once. `jit` would spend longer than they take. */
+/**
+ * Statements of ours find their rows by key; plans are made once. `jit` would spend longer than they take. The pool listens to idle
+ * connections only: one that dies within a transaction, between two statements, would end the process. The next statement says so.
+ */
 const prepareSession = async (client: pg.ClientBase): Promise<void> => {
+  client.on("error", () => undefined)
   await client.query("SET jit = off; SET plan_cache_mode = force_generic_plan")
 }
 

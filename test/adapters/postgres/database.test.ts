@@ -165,6 +165,24 @@ for (const version of postgresVersions) {
       assert(last?._tag === "Success" && last.success[0]?.pid !== first?.pid)
     })
 
+    test("loses a connection in the middle of a transaction, and the process goes on", async () => {
+      await using database = open()
+      const failure = await database.run(
+        Database.use((one) =>
+          one.transact("be terminated", async (client) => {
+            const { rows } = await client.query<{ readonly pid: number }>("SELECT pg_backend_pid() AS pid")
+            const terminated = new Promise((resolve) => client.once("end", resolve))
+            await world.query("SELECT pg_terminate_backend($1)", [rows[0]?.pid])
+            // Nobody asks anything at this moment: the loss is nobody's answer.
+            await terminated
+            await client.query("SELECT 1")
+          })
+        ).pipe(Effect.flip)
+      )
+      assert.equal(failure._tag, "LedgerUnavailable")
+      assert.deepEqual(await database.run(Database.use((one) => one.run("ask again", { name: "one", text: "SELECT 1 AS n" }, []))), [{ n: 1 }])
+    })
+
     test("repeats a transaction that deadlocked, and both get through", async () => {
       await world.query("CREATE TABLE pair (id integer PRIMARY KEY, n integer)")
       await world.query("INSERT INTO pair VALUES (1, 0), (2, 0)")
