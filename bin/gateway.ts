@@ -36,7 +36,7 @@ import { layer as combinerLayer } from "../src/adapters/worker-threads/combiner.
 import { doesStep, nodeNameOf } from "../src/domain/cluster.ts"
 import { lower } from "../src/domain/hex.ts"
 import type { Step } from "../src/domain/journey.ts"
-import { guardsLayer } from "../src/resilience/guards.ts"
+import { guardsHere, guardsLayer } from "../src/resilience/guards.ts"
 import { MetricsPage } from "../src/telemetry/metrics-page.port.ts"
 import { clusterRoute } from "./cluster-view.ts"
 import { healthChecks } from "./gateway-health.ts"
@@ -91,6 +91,7 @@ export const startGateway = Effect.fnUntraced(function* (options: GatewayOptions
           ...options.http,
           metrics: yield* MetricsPage,
           checks: yield* healthChecks,
+          resilience: (yield* guardsHere).states,
           isTakingWork: Effect.sync(() => membership.state() === "working"),
           routes: roles.has("api") ? { "/cluster": yield* clusterRoute } : {}
         })

@@ -4,6 +4,7 @@ import { Clock, Effect } from "effect"
 import { describe, expect, test } from "vitest"
 import { nodeBeliefs, type NodeBeliefs } from "../../actors/kms-node.actor.ts"
 import { AnswerInvalid, NodeUnavailable } from "../../src/journey/4-shares-collected/share-node.port.ts"
+import { BUDGET } from "../../src/resilience/retry-budget.ts"
 import { aCommitteeRecord } from "../journey/a-request.ts"
 import { heardTelemetry } from "./support/heard-telemetry.ts"
 import { movedClock } from "./support/moved-clock.ts"
@@ -68,6 +69,20 @@ describe("beliefs about nodes", () => {
     for (const node of [1, 2, 3]) beliefs.lied(committee, node)
     expect(beliefs.rank(committee)[0]).toBe(4)
     expect(beliefs.rank(committee).toSorted()).toEqual([1, 2, 3, 4])
+  })
+
+  test("allow a hedge for every ten answers beyond the first few: what is slow as a whole is not asked ever more for it", () => {
+    const { beliefs } = believing()
+    const hedges = (): number => {
+      let count = 0
+      for (; count < 1_000 && beliefs.mayHedge(); count++) beliefs.hedged(1)
+      return count
+    }
+    expect(hedges()).toBe(BUDGET.floor)
+    answers(beliefs, 1, 20, 9)
+    expect(beliefs.mayHedge()).toBe(false)
+    answers(beliefs, 1, 20, 21)
+    expect(hedges()).toBe(3)
   })
 
   test("hedge after the slowest of those asked usually takes, and at once for nobody", () => {

@@ -1,8 +1,11 @@
 /** The HTTP store keeps the laws against a real server, and its own promises about redirects, slow bodies and broken ones. */
 import { createServer, type RequestListener, type Server } from "node:http"
 import type { AddressInfo } from "node:net"
+import { Effect, Layer, Result, Stream } from "effect"
 import { expect, test } from "vitest"
 import { ciphertextStoreLayer, faultOfStore } from "../../src/adapters/object-store/ciphertext-store.layer.ts"
+import { CiphertextStore } from "../../src/journey/3-ciphertext-fetched/ciphertext-store.port.ts"
+import { CALL_POLICIES } from "../../src/resilience/call-policy.ts"
 import { eventually } from "../support/eventually.ts"
 import { ciphertextStoreLaws, fetchFrom, readAll, recordOf, tagOf, WRONG_BYTES } from "./ciphertext-store.laws.ts"
 
@@ -161,4 +164,39 @@ test("a store that cannot be meant is named before it is used", () => {
     expect(fault).toContain("its base URL")
     expect(fault).not.toContain("secret")
   }
+})
+
+test("a store that hangs is left alone after some readings, holds only its own places, and another store is read all the while", async () => {
+  let [asked, at, most] = [0, 0, 0]
+  const deaf = await serve((_request, response) => {
+    asked += 1
+    most = Math.max(most, (at += 1))
+    response.on("close", () => (at -= 1))
+  })
+  const well = await serve((_request, response) => response.end("x"))
+  const layer = Layer.fresh(
+    ciphertextStoreLayer(
+      [
+        { name: "deaf", kind: "http", baseUrl: deaf.url },
+        { name: "well", kind: "http", baseUrl: well.url }
+      ],
+      { httpTimeoutMs: 300 }
+    )
+  )
+  await Effect.runPromise(
+    Effect.gen(function* () {
+      const store = yield* CiphertextStore
+      const read = (name: string) => Effect.result(Stream.runDrain(store.read(`store://${name}/x`)))
+      yield* Effect.all(Array.from({ length: 50 }, () => read("deaf")), { concurrency: "unbounded" })
+      expect(most).toBeLessThanOrEqual(CALL_POLICIES["object-store"].concurrencyMax)
+      const before = asked
+      const from = performance.now()
+      const refused = yield* read("deaf")
+      expect(performance.now() - from).toBeLessThan(250)
+      expect(asked).toBe(before)
+      expect(Result.isFailure(refused) && refused.failure).toMatchObject({ _tag: "StoreUnavailable", cause: { _tag: "CallRefused" } })
+      expect(Result.isSuccess(yield* read("well"))).toBe(true)
+    }).pipe(Effect.provide(layer))
+  )
+  await Promise.all([deaf.close(), well.close()])
 })

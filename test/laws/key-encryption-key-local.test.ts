@@ -3,10 +3,13 @@ import { randomBytes } from "node:crypto"
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { Effect, Exit } from "effect"
+import { Effect, Exit, Fiber, Layer } from "effect"
+import { TestClock } from "effect/testing"
 import { afterAll, describe, expect, test } from "vitest"
+import { guardedKeyEncryptionKeyLayer } from "../../src/adapters/key-providers/guarded-key-encryption-key.layer.ts"
 import { localKeyEncryptionKeyLayer } from "../../src/adapters/local-keys/key-encryption-key.layer.ts"
-import { KeyEncryptionKey } from "../../src/keys/key-encryption-key.port.ts"
+import { KeyEncryptionKey, UnwrapRefused } from "../../src/keys/key-encryption-key.port.ts"
+import { CALL_POLICIES } from "../../src/resilience/call-policy.ts"
 import { keyEncryptionKeyLaws } from "./key-encryption-key.laws.ts"
 
 const directory = mkdtempSync(join(tmpdir(), "portcullis-keys-"))
@@ -25,6 +28,46 @@ keyEncryptionKeyLaws(
   () => localKeyEncryptionKeyLayer({ path: one }),
   () => localKeyEncryptionKeyLayer({ path: other })
 )
+
+const guardedFile = (path: string) => guardedKeyEncryptionKeyLayer.pipe(Layer.provide(localKeyEncryptionKeyLayer({ path })))
+keyEncryptionKeyLaws(
+  "a guarded provider",
+  () => guardedFile(one),
+  () => guardedFile(other)
+)
+
+describe("a guarded provider", () => {
+  const guarding = (provider: Pick<KeyEncryptionKey["Service"], "generateDataKey" | "unwrap">) =>
+    guardedKeyEncryptionKeyLayer.pipe(Layer.provide(Layer.succeed(KeyEncryptionKey, { keyId: "test:1", ...provider })))
+  const inVirtualTime = <E>(layer: Layer.Layer<KeyEncryptionKey>, use: (key: KeyEncryptionKey["Service"]) => Effect.Effect<void, E>) =>
+    Effect.runPromise(KeyEncryptionKey.use(use).pipe(Effect.provide(layer), Effect.provide(TestClock.layer())))
+
+  test("that hangs is unavailable in time, and then left alone", async () => {
+    let asked = 0
+    const hang = Effect.suspend(() => (asked++, Effect.never))
+    await inVirtualTime(guarding({ generateDataKey: () => hang, unwrap: () => hang }), (key) =>
+      Effect.gen(function* () {
+        const { timeoutMs, volumeMin } = CALL_POLICIES["key-provider"]
+        const asks = yield* Effect.forEach(Array.from({ length: volumeMin }), () => Effect.forkChild(Effect.flip(key.generateDataKey({}))))
+        yield* TestClock.adjust(timeoutMs)
+        for (const ask of asks) expect(yield* Fiber.join(ask)).toMatchObject({ _tag: "KeyProviderUnavailable", keyId: "test:1" })
+        expect(yield* Effect.flip(key.generateDataKey({}))).toMatchObject({ cause: { _tag: "CallRefused" } })
+        expect(asked).toBe(volumeMin)
+      })
+    )
+  })
+
+  test("that refuses wrapped keys is not doubted for it", () =>
+    inVirtualTime(
+      guarding({ generateDataKey: () => Effect.never, unwrap: () => Effect.fail(new UnwrapRefused({ keyId: "test:1" })) }),
+      (key) =>
+        Effect.gen(function* () {
+          for (let count = 0; count < 50; count++) {
+            expect(yield* Effect.flip(key.unwrap(new Uint8Array(), {}))).toBeInstanceOf(UnwrapRefused)
+          }
+        })
+    ))
+})
 
 describe("a local key file is refused", () => {
   const refusal = (path: string) =>

@@ -3,46 +3,44 @@ import { connect, createServer, type AddressInfo, type Socket } from "node:net"
 
 export interface MuteProxy {
   readonly port: number
-  /** Nothing passes any more, in either direction, on old and new connections alike; until `speak`. */
+  /** From now on nothing passes, in either direction, on old and new connections alike. */
   readonly mute: () => void
   /** New connections pass again; those that fell silent stay silent, as a lost route leaves them. */
   readonly speak: () => void
+  /** Made so far. */
   readonly connections: () => number
   readonly close: () => Promise<void>
 }
 
-export const startMuteProxy = async (port: number): Promise<MuteProxy> => {
+/** In front of a port of this machine, or of a socket in its file system. */
+export const startMuteProxy = async (behind: number | string): Promise<MuteProxy> => {
   let isMute = false
   let connections = 0
-  const sockets = new Set<Socket>()
-  const dead = new WeakSet<Socket>()
+  const open = new Set<{ isSilent: boolean; readonly ends: ReadonlyArray<Socket> }>()
   const listener = createServer((client) => {
     connections += 1
-    const server = connect(port, "127.0.0.1")
+    const server = typeof behind === "number" ? connect(behind, "127.0.0.1") : connect(behind)
+    const link = { isSilent: isMute, ends: [client, server] as const }
+    open.add(link)
     const pass = (from: Socket, to: Socket) => {
-      sockets.add(from)
       from.on("error", () => from.destroy())
       from.on("close", () => {
-        sockets.delete(from)
+        open.delete(link)
         to.destroy()
       })
       from.on("data", (chunk: Buffer) => {
-        if (!isMute && !dead.has(client)) to.write(chunk)
+        if (!link.isSilent) to.write(chunk)
       })
     }
-    if (isMute) dead.add(client)
     pass(client, server)
     pass(server, client)
-    client.once("close", () => dead.delete(client))
-    muted.add(() => dead.add(client))
   })
-  const muted = new Set<() => void>()
   await new Promise<void>((listening) => listener.listen(0, "127.0.0.1", listening))
   return {
     port: (listener.address() as AddressInfo).port,
     mute: () => {
       isMute = true
-      for (const kill of muted) kill()
+      for (const link of open) link.isSilent = true
     },
     speak: () => {
       isMute = false
@@ -50,7 +48,7 @@ export const startMuteProxy = async (port: number): Promise<MuteProxy> => {
     connections: () => connections,
     close: () =>
       new Promise((closed) => {
-        for (const socket of sockets) socket.destroy()
+        for (const { ends } of open) for (const end of ends) end.destroy()
         listener.close(() => closed())
       })
   }

@@ -3,6 +3,7 @@
  * Read-only and without secrets.
  */
 import { Effect, type Scope } from "effect"
+import type { Resilience } from "../../resilience/guards.ts"
 import type { MetricsPage } from "../../telemetry/metrics-page.port.ts"
 import { HEALTH_BOUNDS, type HealthBounds, type HealthChecks, watchHealth } from "./health.ts"
 import { type HttpAnswer, type HttpNotStarted, type HttpServerOptions, type Routes, serveRoutes } from "./http-server.ts"
@@ -11,6 +12,8 @@ export interface GatewayHttpOptions extends HttpServerOptions {
   readonly metrics: MetricsPage["Service"]
   readonly checks: HealthChecks
   readonly bounds?: HealthBounds
+  /** What is believed of everything outside of this process (docs/resilience.md). */
+  readonly resilience?: Effect.Effect<Resilience>
   /** False while the gateway starts or drains, whatever the parts say; true unless given. */
   readonly isTakingWork?: Effect.Effect<boolean>
   /** What this node serves besides. */
@@ -19,7 +22,7 @@ export interface GatewayHttpOptions extends HttpServerOptions {
 
 /**
  * `/metrics`; `/health/live`: 200 as long as the process turns; `/health/ready`: 200 when no part is down and work is taken,
- * else 503; `/health`: every part with its latency, 503 when one is down.
+ * else 503; `/health`: every part with its latency, 503 when one is down; `/resilience`: every breaker and budget, always 200.
  */
 export const serveGatewayHttp = Effect.fnUntraced(function* (
   options: GatewayHttpOptions
@@ -35,6 +38,9 @@ export const serveGatewayHttp = Effect.fnUntraced(function* (
         const isReady = overall !== "down" && takesWork
         return json(isReady ? 200 : 503, { status: isReady ? overall : "down", takesWork })
       }),
+      ...(options.resilience === undefined
+        ? {}
+        : { "/resilience": Effect.map(options.resilience, (state) => json(200, state)) }),
       "/health": Effect.map(health, (parts) => json(parts.overall === "down" ? 503 : 200, parts))
     },
     options

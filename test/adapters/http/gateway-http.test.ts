@@ -6,6 +6,7 @@ import { afterEach, describe, test } from "vitest"
 import { serveGatewayHttp } from "../../../src/adapters/http/gateway-http.ts"
 import { type HealthCheck, type HealthChecks, kmsFinding, upWhenAnswered } from "../../../src/adapters/http/health.ts"
 import { telemetryLayer } from "../../../src/adapters/prometheus/telemetry.layer.ts"
+import { makeGuards, type Resilience } from "../../../src/resilience/guards.ts"
 import { MetricsPage } from "../../../src/telemetry/metrics-page.port.ts"
 import { Telemetry } from "../../../src/telemetry/telemetry.port.ts"
 import { eventually } from "../../support/eventually.ts"
@@ -25,6 +26,7 @@ interface Served {
 }
 
 interface More {
+  readonly resilience?: Effect.Effect<Resilience>
   readonly isTakingWork?: Effect.Effect<boolean>
   readonly keptMs?: number
 }
@@ -41,6 +43,7 @@ const serve = (checks: Partial<HealthChecks> = {}, more: More = {}) => {
         metrics: yield* MetricsPage.pipe(Effect.provideContext(context)),
         checks: { ...ALL_UP, ...checks },
         bounds: { ...BOUNDS, keptMs: more.keptMs ?? BOUNDS.keptMs },
+        ...(more.resilience === undefined ? {} : { resilience: more.resilience }),
         ...(more.isTakingWork === undefined ? {} : { isTakingWork: more.isTakingWork })
       })
       return { url, telemetry: yield* Telemetry.pipe(Effect.provideContext(context)) } satisfies Served
@@ -288,3 +291,19 @@ const statusOf = (url: string, path: string): Promise<number> =>
       .on("error", reject)
       .end()
   })
+
+test("breakers and budgets can be read, resting or not", async () => {
+  const guards = makeGuards()
+  const call = { dependency: "kms-node", target: "kms-1:7443", method: "share", isOutage: () => true, unavailable: () => "later" } as const
+  for (let count = 0; count < 16; count++) await Effect.runPromise(Effect.exit(guards.guard(call)(Effect.fail("away"))))
+  const { url } = await serve({}, { resilience: guards.states })
+  const response = await fetch(`${url}/resilience`)
+  const { targets, budgets } = (await response.json()) as Resilience
+  assert.equal(response.status, 200)
+  const [node] = targets
+  assert.equal(node?.state, "open")
+  assert.deepEqual([node?.dependency, node?.target, node?.method], ["kms-node", "kms-1:7443", "share"])
+  assert(node !== undefined && node.opensAgainInMs > 0 && node.opensAgainInMs <= 500)
+  assert.deepEqual(node.sinceStart, { attempts: 16, failed: 16, refused: 0 })
+  assert.equal(budgets["kms-node"], 10)
+})

@@ -232,6 +232,17 @@ describe.each<EngineName>(["mcl", "noble"])("Combiner (%s)", (engineName) => {
     expect(Exit.isFailure(exit) && Cause.hasDies(exit.cause)).toBe(true)
   })
 
+  test("a message of several jobs is not refused for its own length: the rest of it waits outside of the queue", async () => {
+    const tasks = Array.from({ length: 3 }, () => aTask("public", { plaintexts: Array.from({ length: 9 }, () => "x") }))
+    const results = await Effect.runPromise(
+      Combiner.pipe(
+        Effect.flatMap((combiner) => combiner.combine(committee, tasks)),
+        Effect.provide(layer({ engine: engineName, workers: 1, queueMax: 0 }))
+      )
+    )
+    expect(results.map(({ type }) => type)).toEqual(["public", "public", "public"])
+  })
+
   test("the workers end with the layer's scope", async () => {
     const combiner = await use((given) => Effect.succeed(given)) // its scope has closed
     const exit = await Effect.runPromiseExit(combiner.combine(committee, [aTask("public")]))
