@@ -18,7 +18,7 @@ export interface ListenerOptions {
   readonly worker: string
   /** The first height that is read when the ledger has no cursor yet. */
   readonly startBlock: number
-  /** How often the head is looked at. */
+  /** How often the head is looked at, at least; sooner when a new one is announced. */
   readonly pollMs: number
 }
 
@@ -37,7 +37,7 @@ export const detectedActor = Effect.fnUntraced(function* (options: ListenerOptio
     let isFirstLook = true
     for (;;) {
       const { instruction } = step
-      if (instruction.type === "watch" && !isFirstLook) yield* Effect.sleep(Duration.millis(options.pollMs))
+      if (instruction.type === "watch" && !isFirstLook) yield* Effect.raceFirst(Effect.sleep(Duration.millis(options.pollMs)), log.nextHead)
       isFirstLook = false
       const seen = yield* carryOut(instruction, read, options)
       if (seen.event.type === "advanced" && takesBack(step)) yield* Telemetry.use((telemetry) => Effect.sync(() => telemetry.count("reorgs")))

@@ -62,6 +62,7 @@ export const gatewayFromSettings = (
     workConcurrency: settings.PORTCULLIS_WORK_CONCURRENCY ?? 8,
     chain: {
       rpcUrl: settings.PORTCULLIS_RPC_URL ?? "",
+      wsUrl: settings.PORTCULLIS_RPC_WS_URL,
       rpcPolicy: poolPolicy(settings),
       contracts: readContracts(problems, settings.PORTCULLIS_DEPLOYMENT_FILE ?? ""),
       aclFinality: finalityPolicy(settings.PORTCULLIS_ACL_FINALITY ?? "finalized"),

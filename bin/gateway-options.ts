@@ -25,6 +25,8 @@ export interface GatewayOptions {
   readonly chain: {
     /** Several, separated by commas: the preferred one first. */
     readonly rpcUrl: string
+    /** Announces new blocks. */
+    readonly wsUrl?: string | undefined
     /** One answer is enough when missing. */
     readonly rpcPolicy?: PoolPolicy
     readonly contracts: Contracts

@@ -41,7 +41,7 @@ import { MetricsPage } from "../src/telemetry/metrics-page.port.ts"
 import { clusterRoute } from "./cluster-view.ts"
 import { healthChecks } from "./gateway-health.ts"
 import type { GatewayOptions } from "./gateway-options.ts"
-import { ONE_IS_ENOUGH, withEndpoints } from "./rpc-endpoints.ts"
+import { announcements, ONE_IS_ENOUGH, withEndpoints } from "./rpc-endpoints.ts"
 import { VERSION } from "./version.ts"
 
 /** Curve jobs that wait for a worker thread: two rounds for every message a node may be working on. */
@@ -52,7 +52,7 @@ export const gatewayLayer = (options: GatewayOptions) => {
   const { rpcUrl, contracts, rpcPolicy: policy = ONE_IS_ENOUGH } = chain
   const onChain = withEndpoints({ rpcUrl, chainId: contracts.chainId, policy }, (rpc) =>
     Layer.mergeAll(
-      requestLogLayer(rpc, contracts),
+      Layer.unwrap(Effect.map(announcements(chain.wsUrl), (nextHead) => requestLogLayer(rpc, contracts, nextHead))),
       accessListLayer(rpc, contracts, chain.aclFinality),
       ciphertextRegistryLayer(rpc, contracts, chain.aclFinality),
       committeesLayer(rpc, contracts),

@@ -1,6 +1,7 @@
 /** The RPC endpoints of the settings, and the pool of them with its voice: metrics, warnings, and a view for whoever shows it. */
-import { Effect, Layer } from "effect"
+import { Effect, Layer, type Scope } from "effect"
 import { makeEndpointPool, type PoolOptions } from "../src/adapters/ethereum/endpoint-pool.ts"
+import { makeNewHeads } from "../src/adapters/ethereum/new-heads.ts"
 import type { Rpc } from "../src/adapters/ethereum/rpc.ts"
 import { ChainEndpoints, ENDPOINT_STATES, type EndpointView } from "../src/telemetry/chain-endpoints.port.ts"
 import { Telemetry } from "../src/telemetry/telemetry.port.ts"
@@ -43,6 +44,14 @@ export const withEndpoints = <A, E, R>(
       return Layer.mergeAll(use(rpc), Layer.succeed(ChainEndpoints, { view }))
     })
   )
+
+/** Ends at the next announced block; never where nobody announces any. */
+export const announcements = (wsUrl: string | undefined): Effect.Effect<Effect.Effect<void>, never, Telemetry | Scope.Scope> =>
+  wsUrl === undefined
+    ? Effect.succeed(Effect.never)
+    : Effect.flatMap(Telemetry, (telemetry) =>
+        makeNewHeads(wsUrl, { onChange: (isSubscribed) => telemetry.gauge("heads_announced", isSubscribed ? 1 : 0) })
+      )
 
 const voiceOf = (telemetry: Telemetry["Service"]): Pick<PoolOptions, "onLook" | "onDisagreement"> => {
   const last = new Map<number, EndpointView["state"]>()

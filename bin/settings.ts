@@ -97,6 +97,11 @@ export const SETTINGS = {
     Schema.Literals(["1", "2"]),
     "1"
   ),
+  PORTCULLIS_RPC_WS_URL: setting(
+    "Chain",
+    "WebSocket endpoint that announces new blocks. It only shortens the wait until the next look; nothing that it says is believed.",
+    Urls(1, "ws:", "wss:")
+  ),
   PORTCULLIS_RPC_LAG_BLOCKS: setting(
     "Chain",
     "An endpoint whose head is further behind the best one is asked last.",

@@ -54,6 +54,7 @@ export class StubChain {
     Layer.mergeAll(
       Layer.succeed(RequestLog, {
         chainId: CHAIN_ID,
+        nextHead: Effect.never,
         latest: Effect.sync(() => this.head),
         finalizedNumber: Effect.sync(() => this.head.number),
         readBlock: (number) => Effect.sync(() => this.blocks[number]),

@@ -145,6 +145,7 @@ const BECAUSE: Readonly<Record<CounterName | GaugeName, string>> = {
   owned_partitions: "Summed over all coordinators it is the number of partitions; less means that requests wait for an owner.",
   cursor_block: "chain_head_block minus this is how far behind the listener is.",
   chain_head_block: "Standing still: the chain or the RPC endpoint has stopped.",
+  heads_announced: "0 where PORTCULLIS_RPC_WS_URL is set: detection is later by up to the poll interval, and nothing else.",
   rescanned_block: "Standing still for longer than a pass takes: nothing is read a second time, and what was missed stays missed.",
   lane_open_slots: "Rising: transactions are not mined, because of fees, nonces or an empty account.",
   breakers_not_closed: "Zero at rest. Above zero for more than a minute: that dependency is down; docs/resilience.md.",

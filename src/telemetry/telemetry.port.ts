@@ -51,6 +51,7 @@ export const GAUGES = {
   owned_partitions: "Partitions this coordinator owns",
   cursor_block: "Newest block read by the listener",
   chain_head_block: "Newest block the chain has announced",
+  heads_announced: "1 while a WebSocket announces new blocks, 0 while the listener only looks by itself",
   rescanned_block: "Newest final block that was read a second time",
   lane_open_slots: "Transactions of a lane that are not final yet",
   breakers_not_closed: "Circuit breakers that rest or are probing",

@@ -1,6 +1,6 @@
 /** The listener does what the block cursor says: every block is stored on the one that it names as its parent, with its
  * requests, or not at all. */
-import { Effect } from "effect"
+import { Deferred, Effect } from "effect"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { detectedActor } from "../../actors/1-detected.actor.ts"
 import { rescanActor } from "../../actors/rescan.actor.ts"
@@ -27,6 +27,7 @@ class Chain {
   disputes = 0
   isUnreachable = false
   reads = 0
+  private bell = Deferred.makeUnsafe<void>()
   readonly rereads: Array<number> = []
   /** Requests that the endpoint which the listener asks leaves out. */
   readonly hidden = new Set<RequestId>()
@@ -39,6 +40,12 @@ class Chain {
     const anchor = (logIndex: number) => ({ blockNumber: number, blockHash: hash, logIndex })
     const requests = facts.map((one, logIndex) => ({ id: requestIdOf(one), facts: one, anchor: anchor(logIndex) }))
     this.blocks.push({ number, hash, parentHash: this.blocks.at(-1)?.hash ?? random32(), timestamp: number, requests })
+  }
+
+  announce(): void {
+    const rung = this.bell
+    this.bell = Deferred.makeUnsafe<void>()
+    Deferred.doneUnsafe(rung, Effect.void)
   }
 
   private hiding(block: ReadBlock | undefined): ReadBlock | undefined {
@@ -54,6 +61,7 @@ class Chain {
     const ask = <A>(answer: () => A) => Effect.suspend(() => (this.isUnreachable ? Effect.fail(cutOff) : Effect.sync(answer)))
     return {
       chainId: this.chainId,
+      nextHead: Effect.suspend(() => Deferred.await(this.bell)),
       latest: ask(() => ({ ...this.blocks.at(-1)!, ...(this.disputes-- > 0 ? { hash: random32() } : {}) })),
       finalizedNumber: ask(() => this.finalized),
       readBlock: (number) => ask(() => (this.reads++, this.hiding(this.blocks[number]))),
@@ -63,8 +71,8 @@ class Chain {
   }
 }
 
-const listening = (chain: Chain, worker = "listener") =>
-  detectedActor({ worker, startBlock: 0, pollMs: 5 }).pipe(Effect.provideService(RequestLog, chain.log))
+const listening = (chain: Chain, worker = "listener", pollMs = 5) =>
+  detectedActor({ worker, startBlock: 0, pollMs }).pipe(Effect.provideService(RequestLog, chain.log))
 
 const request = (chain: Chain) => aRequest({ chainId: chain.chainId, deadline: Math.floor(Date.now() / 1_000) + 3_600 })
 const cursorOf = (chain: Chain) => DetectionLedger.use((ledger) => ledger.cursor(chain.chainId))
@@ -100,6 +108,19 @@ describe("the listener", () => {
         expect(stored.map(({ version }) => version)).toEqual([1, 1, 1])
         const outbox = Effect.promise(() => world.query("SELECT 1 FROM outbox"))
         yield* until("nothing is owed", Effect.map(outbox, ({ length }) => length === 0))
+      })
+    )
+  })
+
+  test("does not wait for its next look when a new head is announced", () => {
+    const chain = new Chain()
+    chain.mine()
+    return inActorWorld(world, () =>
+      Effect.gen(function* () {
+        yield* listening(chain, "listener", 600_000)
+        yield* until("the head is read", hasRead(chain))
+        chain.mine(request(chain))
+        yield* until("the new head is read", Effect.andThen(Effect.sync(() => chain.announce()), hasRead(chain)))
       })
     )
   })

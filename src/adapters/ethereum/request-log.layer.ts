@@ -14,9 +14,10 @@ import { requireBlock, sameBlock, type BlockHeader, type Rpc, type Settle } from
 const REQUESTED = gatewayInterface.getEvent("DecryptionRequested")!.topicHash as Hex
 const KINDS: Readonly<Record<string, RequestKind>> = { "1": "public", "2": "user" }
 
-export const requestLogLayer = (rpc: Rpc, contracts: Contracts) =>
+export const requestLogLayer = (rpc: Rpc, contracts: Contracts, nextHead: Effect.Effect<void> = Effect.never) =>
   Layer.succeed(RequestLog, {
     chainId: rpc.chainId,
+    nextHead,
     latest: requireBlock(rpc, "latest"),
     finalizedNumber: rpc.agreed({
       about: "finalized",

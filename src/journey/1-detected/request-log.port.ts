@@ -36,6 +36,8 @@ export class RequestLog extends Context.Service<
     readonly readBlock: (number: number) => Effect.Effect<ReadBlock | undefined, ChainUnavailable>
     /** The same, of another endpoint than usual where there is one: for reading a second time. */
     readonly readElsewhere: (number: number) => Effect.Effect<ReadBlock | undefined, ChainUnavailable>
+    /** Ends when somebody says that there is a new block; may say so falsely, or never: whoever waits for it looks by itself, too. */
+    readonly nextHead: Effect.Effect<void>
     /** Only the header; undefined when the chain has no block at this height. */
     readonly headAt: (number: number) => Effect.Effect<BlockHead | undefined, ChainUnavailable>
   }
