@@ -3,6 +3,7 @@
  * it. */
 import { Clock, Deferred, Duration, Effect } from "effect"
 import { contextOf } from "../machines/decide.ts"
+import type { Hex } from "../src/domain/hex.ts"
 import { LEASE_MS, LEASE_RENEW_MS } from "../src/domain/limits.ts"
 import type { StepOutcome } from "../src/domain/outcome.ts"
 import { ResultContract } from "../src/journey/6-submitted/result-contract.port.ts"
@@ -13,6 +14,8 @@ import { RequestLedger } from "../src/ledger/request-ledger.port.ts"
 import { ResultLedger } from "../src/ledger/result-ledger.port.ts"
 import type { StoredRequest } from "../src/ledger/stored-request.ts"
 import { laneRound, type MinedBatch } from "./runtime/lane.ts"
+import { freshHealth, SPEND_BUDGET, type Driver, type LaneHealth, type SpendBudget } from "./runtime/lane-health.ts"
+import type { GivenUp } from "./runtime/lane-sending.ts"
 import { outcomesOfFailure, settle } from "./runtime/outcome-of-failure.ts"
 import { publishOutcomes } from "./runtime/publish-outcomes.ts"
 import { stepActor } from "./runtime/step-actor.ts"
@@ -25,6 +28,8 @@ const LANE_TICK_MS = 500
 const LANE_TICK_UNMINED_FIRST_MS = 4
 const LANE_TICK_UNMINED_LONGEST_MS = 64
 const LANE_RETRY_MS = 1_000
+/** Nobody sends on a stray lane, so a few seconds more or less do not matter there. */
+const STRAY_LANES_EVERY_MS = 5_000
 
 /** Wakes the lanes of this process; others find their work at the next tick. */
 export interface Bell {
@@ -89,10 +94,18 @@ export const finalityActor = (concurrency: number) =>
     )
   )
 
+export interface LaneOptions {
+  /** This life of this node. */
+  readonly owner: string
+  readonly bell: Bell
+  readonly budget?: SpendBudget
+}
+
 /** Drives one lane for as long as this process can have its lease. */
-export const laneActor = Effect.fnUntraced(function* (lane: LaneId, owner: string, bell: Bell) {
+export const laneActor = Effect.fnUntraced(function* (lane: LaneId, { owner, bell, budget = SPEND_BUDGET }: LaneOptions) {
   const leases = yield* Leases
   const name = laneLeaseName(lane)
+  let health = freshHealth()
   let held: { readonly lease: Lease; readonly untilNanos: bigint } | undefined
   let unminedMs = LANE_TICK_UNMINED_FIRST_MS
   /** Claimed anew well before anybody else could have it; every write carries its epoch all the same. */
@@ -105,9 +118,13 @@ export const laneActor = Effect.fnUntraced(function* (lane: LaneId, owner: strin
   })
   const round = Effect.gen(function* () {
     const mine = yield* lease
-    if (mine === undefined) return yield* Effect.sleep(Duration.millis(LANE_RETRY_MS))
+    if (mine === undefined) {
+      health = freshHealth() // whoever has the lane now knows better
+      return yield* Effect.sleep(Duration.millis(LANE_RETRY_MS))
+    }
     const rung = bell.listen() // before the round: a ring in the middle of it is heard too
-    const { isWaiting, hasMoved } = yield* laneRound(lane, mine, announce).pipe(Effect.timeout(Duration.millis(LEASE_MS)))
+    const driver: Driver = { lane, lease: mine, hasKey: true, budget, health }
+    const { isWaiting, hasMoved } = yield* laneRound(driver, HERALD).pipe(Effect.timeout(Duration.millis(LEASE_MS)))
     unminedMs = hasMoved ? LANE_TICK_UNMINED_FIRST_MS : Math.min(unminedMs * 2, LANE_TICK_UNMINED_LONGEST_MS)
     yield* Effect.race(rung, Effect.sleep(Duration.millis(isWaiting ? unminedMs : LANE_TICK_MS)))
   }).pipe(Effect.tapCause(() => Effect.sync(() => (held = undefined)))) // whatever went wrong, the next round asks who owns the lane
@@ -122,22 +139,54 @@ export const laneActor = Effect.fnUntraced(function* (lane: LaneId, owner: strin
   yield* supervise(`lane ${lane.address}`, round)
 })
 
+/** Watches lanes that nobody drives, because their key is lost or their nodes are down: what is open there is looked for on chain and sent again as it
+ * is, and what stays stuck is handed on. It never keeps such a lane: whoever has the key finds its lease free. */
+export const strayLanesActor = Effect.fnUntraced(function* ({ owner, budget = SPEND_BUDGET }: Omit<LaneOptions, "bell">) {
+  const leases = yield* Leases
+  const contract = yield* ResultContract
+  const ours = new Set(contract.addresses)
+  const healths = new Map<Hex, LaneHealth>()
+  const visit = Effect.fnUntraced(function* (lane: LaneId) {
+    const [lease] = yield* leases.claim([laneLeaseName(lane)], owner, LEASE_MS)
+    if (lease === undefined) return
+    const health = healths.get(lane.address) ?? freshHealth()
+    healths.set(lane.address, health)
+    yield* laneRound({ lane, lease, hasKey: false, budget, health }, HERALD).pipe(
+      Effect.timeout(Duration.millis(LEASE_MS)),
+      Effect.ensuring(Effect.ignore(leases.resign([lease], owner)))
+    )
+  })
+  const look = Effect.gen(function* () {
+    yield* Effect.sleep(Duration.millis(STRAY_LANES_EVERY_MS))
+    const busy = yield* LaneLedger.use((ledger) => ledger.busy(contract.chainId))
+    yield* Effect.forEach(busy.filter(({ address }) => !ours.has(address)), visit, { discard: true })
+  })
+  yield* supervise("stray-lanes", look)
+})
+
 /** A batch was mined: every request in it that the contract now calls fulfilled has been submitted. */
 const announce = Effect.fnUntraced(function* ({ root, txHash, block }: MinedBatch) {
   const lanes = yield* LaneLedger
   const ledger = yield* RequestLedger
   const contract = yield* ResultContract
-  // All that stand under the root: the lane's queue names only those in the piece of work that came first.
   const batch = yield* ResultLedger.use((results) => results.batch(root))
   const ids = batch?.responses.map(({ requestId }) => requestId) ?? (yield* lanes.requestsOf(root))
   const [requests, statuses] = yield* Effect.all([ledger.load(ids), contract.statuses(ids)], { concurrency: 2 })
   const fulfilled = new Set(ids.filter((_, index) => statuses[index] === "fulfilled"))
-  yield* publishOutcomes(
-    requests
-      .filter(({ id, state }) => state === "threshold-verified" && fulfilled.has(id))
-      .map(({ id, version, partition }) => ({
-        partition,
-        item: { requestId: id, version, reached: "threshold-verified" as const, outcome: { type: "submitted", txHash, block } }
-      }))
-  )
+  yield* sayOf(requests.filter(({ id }) => fulfilled.has(id)), { type: "submitted", txHash, block })
 })
+
+/** Nothing that we can do brings these results to the chain, and somebody was paged long ago. */
+const giveUp = Effect.fnUntraced(function* ({ batch, detail }: GivenUp) {
+  const requests = yield* RequestLedger.use((ledger) => ledger.load(batch.responses.map(({ requestId }) => requestId)))
+  yield* sayOf(requests, { type: "halted", reason: "fulfilment-reverts", detail })
+})
+
+const HERALD = { mined: announce, givenUp: giveUp }
+
+const sayOf = (requests: ReadonlyArray<StoredRequest>, outcome: StepOutcome) =>
+  publishOutcomes(
+    requests
+      .filter(({ state }) => state === "threshold-verified")
+      .map(({ id, version, partition }) => ({ partition, item: { requestId: id, version, reached: "threshold-verified" as const, outcome } }))
+  )

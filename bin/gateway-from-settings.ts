@@ -4,6 +4,7 @@ import { readFileSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { Redacted } from "effect"
 import { Wallet } from "ethers"
+import type { SpendBudget } from "../actors/runtime/lane-health.ts"
 import type { Contracts } from "../src/adapters/ethereum/addresses.ts"
 import type { Security } from "../src/adapters/kms-node/security.ts"
 import { NATS_DEFAULTS, type NatsSettings } from "../src/adapters/nats/nats-settings.ts"
@@ -69,7 +70,8 @@ export const gatewayFromSettings = (
       resultFinality: finalityPolicy(settings.PORTCULLIS_RESULT_FINALITY ?? "finalized"),
       pollMs: settings.PORTCULLIS_POLL_MS ?? 500,
       rescan: { blocks: settings.PORTCULLIS_RESCAN_BLOCKS ?? 256, everyMs: (settings.PORTCULLIS_RESCAN_SECONDS ?? 300) * 1_000 },
-      feeMax: BigInt(settings.PORTCULLIS_FEE_GWEI_MAX ?? 500) * 10n ** 9n,
+      feeMax: BigInt(settings.PORTCULLIS_FEE_GWEI_MAX ?? 500) * GWEI,
+      budget: budgetOf(settings),
       lanes: chosen.has("sender") ? readLanes(problems, settings.PORTCULLIS_LANE_KEYS_FILE) : []
     },
     kms: { security: kmsSecurity(problems, settings) },
@@ -87,6 +89,14 @@ export const gatewayFromSettings = (
   }
   return problems.found.length > 0 ? { _tag: "SettingsRejected", problems: problems.found } : options
 }
+
+const GWEI = 10n ** 9n
+
+export const budgetOf = (settings: Settings): SpendBudget => ({
+  windowMs: (settings.PORTCULLIS_SPEND_WINDOW_MINUTES ?? 60) * 60_000,
+  lane: BigInt(settings.PORTCULLIS_LANE_SPEND_GWEI_MAX ?? 0) * GWEI,
+  requester: BigInt(settings.PORTCULLIS_REQUESTER_SPEND_GWEI_MAX ?? 0) * GWEI
+})
 
 export const hostAndPort = (text: string): readonly [host: string, port: number] => {
   const at = text.lastIndexOf(":")

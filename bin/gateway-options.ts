@@ -2,6 +2,7 @@
 import type { Effect } from "effect"
 import type { Wallet } from "ethers"
 import type { RescanOptions } from "../actors/rescan.actor.ts"
+import type { SpendBudget } from "../actors/runtime/lane-health.ts"
 import type { Contracts } from "../src/adapters/ethereum/addresses.ts"
 import type { ShareNodesOptions } from "../src/adapters/kms-node/share-nodes.layer.ts"
 import type { NatsSettings } from "../src/adapters/nats/nats-settings.ts"
@@ -38,6 +39,8 @@ export interface GatewayOptions {
     readonly lanes: ReadonlyArray<Wallet>
     /** Wei for each unit of gas that a first attempt pays at most; a cautious default when missing. */
     readonly feeMax?: bigint
+    /** A cautious default when missing. */
+    readonly budget?: SpendBudget
   }
   readonly kms: ShareNodesOptions
   readonly stores: ReadonlyArray<StoreOptions>

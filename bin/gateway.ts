@@ -5,7 +5,7 @@ import { aclCheckedActor } from "../actors/2-acl-checked.actor.ts"
 import { ciphertextFetchedActor } from "../actors/3-ciphertext-fetched.actor.ts"
 import { sharesCollectedActor } from "../actors/4-shares-collected.actor.ts"
 import { thresholdVerifiedActor } from "../actors/5-threshold-verified.actor.ts"
-import { finalityActor, laneActor, makeBell, submitActor } from "../actors/6-submitted.actor.ts"
+import { finalityActor, laneActor, makeBell, strayLanesActor, submitActor } from "../actors/6-submitted.actor.ts"
 import { coordinator } from "../actors/coordinator.actor.ts"
 import { nodeBeliefs } from "../actors/kms-node.actor.ts"
 import { followPartitions } from "../actors/runtime/follow-partitions.ts"
@@ -118,7 +118,9 @@ const startActors = Effect.fnUntraced(function* ({ roles, worker, workConcurrenc
   if (roles.has("sender")) {
     const bell = makeBell()
     yield* onStep("submitted", submitActor(concurrency, bell))
-    for (const wallet of chain.lanes) yield* laneActor({ chainId, address: lower(wallet.address) }, worker, bell)
+    const lanes = { owner: worker, bell, ...(chain.budget && { budget: chain.budget }) }
+    for (const wallet of chain.lanes) yield* laneActor({ chainId, address: lower(wallet.address) }, lanes)
+    yield* strayLanesActor(lanes)
   }
   if (roles.has("listener")) {
     const { startBlock } = chain.contracts

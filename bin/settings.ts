@@ -130,6 +130,19 @@ export const SETTINGS = {
     Whole(1, 1_000_000),
     "500"
   ),
+  PORTCULLIS_SPEND_WINDOW_MINUTES: setting("Chain", "Sliding window of the two budgets below, minutes.", Whole(1, 10_080), "60"),
+  PORTCULLIS_LANE_SPEND_GWEI_MAX: setting(
+    "Chain",
+    "Most that one lane's transactions may cost within the window, in gwei; above it the lane waits and others go on. Default: 2 ether.",
+    Whole(1, 1_000_000_000_000),
+    "2000000000"
+  ),
+  PORTCULLIS_REQUESTER_SPEND_GWEI_MAX: setting(
+    "Chain",
+    "Most that the results of one requester may cost within the window, in gwei; above it they wait. Default: half an ether.",
+    Whole(1, 1_000_000_000_000),
+    "500000000"
+  ),
   PORTCULLIS_LANE_KEYS_FILE: setting("Chain", "Private keys of the sending accounts, one 0x-hex key in each line, mode 0600. One lane each.", Text),
 
   PORTCULLIS_KMS_TLS_DIR: setting("KMS nodes", "Directory with ca.pem, cert.pem and key.pem for mutual TLS with KMS nodes.", Text),

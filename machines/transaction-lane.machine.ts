@@ -16,10 +16,10 @@ export type SlotEvent =
   /** Answers `sign`: the replacement's bytes are stored; or it could not be made now. */
   | { readonly type: "replaced"; readonly attemptNo: number; readonly txHash: Hex; readonly now: number }
   | { readonly type: "not-replaced"; readonly now: number }
-  /** Answers `find-receipt`, which looks for every attempt. `isNonceUsed`: the chain's next nonce is above ours at the same
-   * block. */
+  /** Answers `find-receipt`, which looks for every attempt. `isNonceUsed`: the chain's next nonce is above ours at the newest block;
+   * `isNonceFinal`: also at the newest final one. */
   | { readonly type: "mined"; readonly txHash: Hex; readonly block: BlockRef; readonly isSuccess: boolean; readonly now: number }
-  | { readonly type: "not-mined"; readonly isNonceUsed: boolean; readonly now: number }
+  | { readonly type: "not-mined"; readonly isNonceUsed: boolean; readonly isNonceFinal?: boolean; readonly now: number }
   /** Answers `check-finality`. */
   | { readonly type: "final"; readonly now: number }
   | { readonly type: "pending"; readonly now: number }
@@ -44,7 +44,7 @@ export const LANE_PATIENCE = {
   bumpAfterMs: 24_000,
   /** A node may have dropped it: the same bytes cost nothing. */
   rebroadcastAfterMs: 6_000,
-  /** A used nonce without a receipt of ours: endpoints may lag this long before we believe that it is lost. */
+  /** A nonce that is used in a final block without a receipt of ours: endpoints may lag this long before we believe that it is lost. */
   foreignAfterMs: 120_000,
   /** 12.5 % each time: the tenth pays about three times the first. */
   attemptsMax: 10
@@ -177,6 +177,7 @@ export const transactionLaneMachine = setup({
     isGivenUp: ({ context, event }) =>
       event.type === "not-mined" &&
       event.isNonceUsed &&
+      event.isNonceFinal === true &&
       context.nonceUsedSinceMs !== null &&
       event.now - context.nonceUsedSinceMs >= context.patience.foreignAfterMs,
     isSuccess: ({ context }) => context.mined?.isSuccess === true
@@ -245,7 +246,7 @@ export const transactionLaneMachine = setup({
     searching: {
       description:
         "The chain says that the nonce is used, and no receipt of ours has been seen yet: most likely an endpoint lags " +
-        "behind.",
+        "behind. It is given up only when the nonce is used in a final block.",
       entry: FIND,
       on: {
         ...UNSETTLED,

@@ -75,6 +75,9 @@ export class StubChain {
       together: (questions) => questions,
       latest: Effect.sync(() => this.head),
       nonceOf: (address) => Effect.sync(() => this.nonces.get(address) ?? 0),
+      finalNonceOf: (address) => Effect.sync(() => this.nonces.get(address) ?? 0),
+      balanceOf: () => Effect.succeed(10n ** 24n),
+      signCancellation: () => Effect.die("the stub mines at once: nothing gets stuck"),
       fees: Effect.succeed({ maxFeePerGas: 2n, maxPriorityFeePerGas: 1n }),
       estimate: () => Effect.succeed(500_000n),
       sign: (address, batch, { nonce }) =>

@@ -128,6 +128,10 @@ const BECAUSE: Readonly<Record<CounterName | GaugeName, string>> = {
   wrong_shares: "Every single one is a broken or lying operator: the evidence file is for them.",
   hedged_asks: "The price of low latency; above a tenth of shares_asked a node is slow all the time.",
   hedges_won: "Divided by hedged_asks: how often hedging helped. Near zero: it only costs the nodes work.",
+  lane_cancellations: "Each is money for nothing: a batch that the contract had come to reject, or a nonce that an endpoint had lied about.",
+  lane_reverts: "Should be zero: what would revert is noticed before it is sent. Each has paged.",
+  batches_handed_on: "A lane's key is lost, its account is empty, or somebody else uses it; each may be paid for twice.",
+  batches_over_budget: "A requester asks for more than the budget lets it have: raise it, or ask them.",
   fee_bumps: "The chain asks for more than the fee policy offers.",
   rescan_found: "Any: an endpoint hid something from the listener. Requests were late, not lost; look at the endpoints.",
   rpc_disagreements:
@@ -148,6 +152,11 @@ const BECAUSE: Readonly<Record<CounterName | GaugeName, string>> = {
   heads_announced: "0 where PORTCULLIS_RPC_WS_URL is set: detection is later by up to the poll interval, and nothing else.",
   rescanned_block: "Standing still for longer than a pass takes: nothing is read a second time, and what was missed stays missed.",
   lane_open_slots: "Rising: transactions are not mined, because of fees, nonces or an empty account.",
+  lane_standstill: "Page when it is 1 for all lanes of a chain: nothing leaves. For one of several it can wait for the morning.",
+  lane_balance_gwei: "Alert well before it lasts for less than a day of lane_spend_gwei.",
+  lane_spend_gwei: "Near the budget the lane is about to stand still: is it load, fees, or reverts?",
+  lane_queue_batches: "Rising while lanes work: too few lanes, or a chain that is full.",
+  lane_queue_oldest_seconds: "What a result waits for a lane; above the chain's block time something is in the way.",
   breakers_not_closed: "Zero at rest. Above zero for more than a minute: that dependency is down; docs/resilience.md.",
   cluster_nodes:
     "Every node says what it hears, so take the maximum. 0 for a role: nobody does that part of the work. A node with the role worker counts " +

@@ -116,7 +116,7 @@ describe("a lane's driver", () => {
         const outcomes = yield* hearOutcomes
         const bell = makeBell()
         yield* submitActor(1, bell)
-        yield* laneActor(laneOf(chain), "sender", bell)
+        yield* laneActor(laneOf(chain), { owner: "sender", bell })
         yield* giveOut("threshold-verified", requests.slice(0, 1))
         yield* until("it is broadcast", Effect.sync(() => chain.broadcasts.length > 0))
         chain.mine()
@@ -137,7 +137,7 @@ describe("a lane's driver", () => {
         let claims = 0
         const bell = makeBell()
         yield* submitActor(1, bell)
-        yield* laneActor(laneOf(chain), "sender", bell).pipe(
+        yield* laneActor(laneOf(chain), { owner: "sender", bell }).pipe(
           withOver(Leases, (real) => ({ claim: (...all) => Effect.tap(real.claim(...all), () => Effect.sync(() => claims++)) }))
         )
         yield* giveOut("threshold-verified", requests)
@@ -169,7 +169,7 @@ describe("a lane's driver", () => {
               })
             ).pipe(Effect.andThen(Effect.sleep("100 millis")))
         }))
-        yield* Scope.provide(noting(laneActor(laneOf(chain), "sender", bell)), scope)
+        yield* Scope.provide(noting(laneActor(laneOf(chain), { owner: "sender", bell })), scope)
         yield* until("it has the lane", Effect.sync(() => said.includes("claimed")))
         yield* Scope.close(scope, Exit.void)
         expect(said.at(-1)).toBe("resigned")

@@ -40,7 +40,7 @@ test("a lane is given back after the round that was claiming it has ended", asyn
   )
   const scope = await Effect.runPromise(Scope.make())
   await Effect.runPromise(
-    laneActor(LANE, "worker", makeBell()).pipe(Effect.andThen(Deferred.await(isClaiming)), Effect.provide(services), Scope.provide(scope))
+    laneActor(LANE, { owner: "worker", bell: makeBell() }).pipe(Effect.andThen(Deferred.await(isClaiming)), Effect.provide(services), Scope.provide(scope))
   )
   await Effect.runPromise(Scope.close(scope, Exit.void))
   expect(said).toEqual(["the round ended", "resigned"])

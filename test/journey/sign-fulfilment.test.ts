@@ -4,7 +4,7 @@ import fc from "fast-check"
 import { describe, expect, test } from "vitest"
 import type { AttestedBatch } from "../../src/domain/response.ts"
 import { type Fees, ResultContract, SubmissionRejected } from "../../src/journey/6-submitted/result-contract.port.ts"
-import { bump, signFulfilment } from "../../src/journey/6-submitted/sign-fulfilment.ts"
+import { bump, signCancellation, signFulfilment } from "../../src/journey/6-submitted/sign-fulfilment.ts"
 import { someHex } from "./a-request.ts"
 
 const address = someHex(20)
@@ -19,7 +19,7 @@ const MARKET: Fees = { maxFeePerGas: 100n, maxPriorityFeePerGas: 2n }
 
 /** Notes what was signed; the bytes do not matter here. */
 const sign = async (
-  of: { readonly gas?: bigint; readonly market?: Fees; readonly previous?: Fees; readonly rejects?: boolean } = {}
+  of: { readonly gas?: bigint; readonly market?: Fees; readonly previous?: Fees; readonly rejects?: boolean; readonly cancels?: boolean } = {}
 ) => {
   const signed: Array<{ nonce: number; gasLimit: bigint; fees: Fees }> = []
   const notAsked = () => Effect.die("not a question of this step")
@@ -35,6 +35,9 @@ const sign = async (
     sign: (_address, _batch, tx) => Effect.sync(() => (signed.push(tx), { rawTx: someHex(100), txHash: someHex(32) })),
     latest: notAsked(),
     nonceOf: notAsked,
+    finalNonceOf: notAsked,
+    balanceOf: notAsked,
+    signCancellation: (_address, tx) => Effect.sync(() => (signed.push(tx), { rawTx: someHex(100), txHash: someHex(32) })),
     broadcast: notAsked,
     mined: notAsked,
     statuses: notAsked,
@@ -42,7 +45,7 @@ const sign = async (
     fulfilment: notAsked
   })
   const answer = await Effect.runPromise(
-    signFulfilment(address, batch, 7, of.previous).pipe(Effect.provide(layer), Effect.result)
+    (of.cancels === true ? signCancellation(address, 7, of.previous) : signFulfilment(address, batch, 7, of.previous)).pipe(Effect.provide(layer), Effect.result)
   )
   return { answer, signed }
 }
@@ -106,4 +109,9 @@ describe("a replacement", () => {
       })
     )
   })
+})
+
+test("a cancellation replaces like any other attempt", async () => {
+  const { signed } = await sign({ cancels: true, previous: MARKET })
+  expect(signed).toMatchObject([{ nonce: 7, fees: { maxFeePerGas: 113n, maxPriorityFeePerGas: 3n } }])
 })

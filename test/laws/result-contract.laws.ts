@@ -84,6 +84,23 @@ export const resultContractLaws = (name: string, open: () => Promise<GivenResult
         expect(await ask((results) => results.nonceOf(lane))).toBe(before + 1)
       })
 
+      test("the final nonce follows when the block is final, and never counts what may be taken back", async () => {
+        const before = await ask((results) => results.finalNonceOf(lane))
+        const { nonce } = await fulfil(await given.request())
+        expect(await ask((results) => results.finalNonceOf(lane))).toBeLessThanOrEqual(nonce)
+        await given.mine(2)
+        await eventually("it is final", async () => (await ask((results) => results.finalNonceOf(lane))) === nonce + 1)
+        expect(nonce).toBeGreaterThanOrEqual(before)
+      })
+
+      test("the balance is what is left after a transaction was paid by its receipt", async () => {
+        const before = await ask((results) => results.balanceOf(lane))
+        const { mined } = await fulfil(await given.request())
+        expect(mined.cost).toBeGreaterThan(21_000n)
+        expect(await ask((results) => results.balanceOf(lane))).toBe(before - mined.cost!)
+        expect(await ask((results) => results.balanceOf(given.pauper))).toBe(0n)
+      })
+
       test("fees pay for two full blocks of rising base fee, and never offer a tip above the whole", async () => {
         const { maxFeePerGas, maxPriorityFeePerGas } = await ask((results) => results.fees)
         expect(maxPriorityFeePerGas).toBeGreaterThanOrEqual(0n)
@@ -136,6 +153,21 @@ export const resultContractLaws = (name: string, open: () => Promise<GivenResult
           ...fees
         })
         expect([from?.toLowerCase(), to?.toLowerCase()]).toEqual([lane, given.gateway])
+      })
+
+      test("a cancellation sends nothing to itself, replaces what was dearer by a tenth, and uses up the nonce", async () => {
+        const first = await signed(await given.batchOf([await given.request()]))
+        const { nonce } = first
+        const tx = { nonce, gasLimit: 100_000n, fees: dearer(first.fees) }
+        const { rawTx, txHash } = await ask((results) => results.signCancellation(lane, tx))
+        const { from, to, value, data } = Transaction.from(rawTx)
+        expect([from?.toLowerCase(), to?.toLowerCase(), value, data]).toEqual([lane, lane, 0n, "0x"])
+        await given.withoutMining(async () => {
+          expect(await broadcast(first.rawTx)).toBe("accepted")
+          expect(await broadcast(rawTx)).toBe("accepted")
+        })
+        expect(await eventually("it is mined", () => minedBy(first.txHash, txHash))).toMatchObject({ txHash, isSuccess: true })
+        expect(await ask((results) => results.nonceOf(lane))).toBe(nonce + 1)
       })
 
       test("needs no chain", async () => {
@@ -226,7 +258,8 @@ export const resultContractLaws = (name: string, open: () => Promise<GivenResult
       test("a fulfilment is found by its request, whoever sent it, and none where there is none", async () => {
         const [open, done] = [await given.request(), await given.request()]
         const { mined } = await fulfil(done)
-        expect(await ask((results) => results.fulfilment(done))).toEqual(mined)
+        const { txHash, block } = mined
+        expect(await ask((results) => results.fulfilment(done))).toEqual({ txHash, block, isSuccess: true })
         expect(await ask((results) => results.fulfilment(open))).toBeUndefined()
       })
 

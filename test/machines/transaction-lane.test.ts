@@ -33,7 +33,12 @@ const run = (
 
 const accepted = (now: number): SlotEvent => ({ type: "accepted", now })
 const tick = (now: number): SlotEvent => ({ type: "tick", now })
-const notMined = (now: number, isNonceUsed = false): SlotEvent => ({ type: "not-mined", isNonceUsed, now })
+const notMined = (now: number, isNonceUsed = false, isNonceFinal = false): SlotEvent => ({
+  type: "not-mined",
+  isNonceUsed,
+  isNonceFinal,
+  now
+})
 const mined = (now: number, attemptNo = 0, isSuccess = true): SlotEvent => ({
   type: "mined",
   txHash: txHash(attemptNo),
@@ -147,12 +152,13 @@ describe("when the chain surprises", () => {
     })
   })
 
-  test("a used nonce means: look for receipts of all attempts, and believe in a loss only after long silence", () => {
+  test("a used nonce means: look for receipts of all attempts, and believe in a loss only after long silence, in a final block", () => {
     const used = run(inPool(), { type: "nonce-used", now: 2_000 })
     expect(used).toMatchObject({ effect: { type: "find-receipt" }, snapshot: { value: "searching" } })
     expect(run(used, mined(2_500)).snapshot.value).toBe("mined")
-    expect(run(used, notMined(2_000 + foreignAfterMs - 1, true)).snapshot.value).toBe("searching")
-    expect(run(used, notMined(2_000 + foreignAfterMs, true))).toMatchObject({
+    expect(run(used, notMined(2_000 + foreignAfterMs - 1, true, true)).snapshot.value).toBe("searching")
+    expect(run(used, notMined(2_000 + foreignAfterMs, true)).snapshot.value).toBe("searching")
+    expect(run(used, notMined(2_000 + foreignAfterMs, true, true))).toMatchObject({
       isFinal: true,
       effect: { type: "requeue", root: ROOT },
       snapshot: { value: "lost" }
@@ -164,7 +170,7 @@ describe("when the chain surprises", () => {
     expect(free).toMatchObject({ effect: { type: "broadcast", attemptNo: 0 }, snapshot: { value: "broadcast" } })
     const usedAgain = run(free, notMined(100_000, true))
     expect(usedAgain.snapshot.value).toBe("searching")
-    expect(run(usedAgain, notMined(2_000 + foreignAfterMs, true)).snapshot.value).toBe("searching")
+    expect(run(usedAgain, notMined(2_000 + foreignAfterMs, true, true)).snapshot.value).toBe("searching")
   })
 
   test("proof of foreign bytes at the nonce gives the batch back at once", () => {
@@ -182,6 +188,7 @@ const happening = (now: number): fc.Arbitrary<SlotEvent> =>
       { type: "not-replaced", now },
       notMined(now),
       notMined(now, true),
+      notMined(now, true, true),
       { type: "final", now },
       { type: "pending", now },
       { type: "reorged", now }

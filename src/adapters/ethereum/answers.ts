@@ -63,5 +63,8 @@ export const Receipt = Schema.Struct({
   blockNumber: Count,
   blockHash: Hash,
   status: Count,
+  gasUsed: Quantity,
+  /** Chains without EIP-1559 may have none. */
+  effectiveGasPrice: Schema.optional(Quantity),
   logs: Schema.Array(Log)
 })

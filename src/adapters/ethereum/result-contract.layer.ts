@@ -1,18 +1,18 @@
 /** The chain as a transaction lane sees it. Keys of sending accounts live here and nowhere else. */
 import { Effect, Layer, Schema } from "effect"
-import { dataLength, type Wallet } from "ethers"
+import { dataLength, type TransactionLike, type Wallet } from "ethers"
 import { lower, toHex, type Hex } from "../../domain/hex.ts"
 import type { AttestedBatch } from "../../domain/response.ts"
 import { ChainUnavailable } from "../../journey/1-detected/request-log.port.ts"
 import type { FinalityPolicy } from "../../journey/2-acl-checked/access-list.port.ts"
-import { ResultContract, SubmissionRejected } from "../../journey/6-submitted/result-contract.port.ts"
+import { type Fees, ResultContract, SubmissionRejected } from "../../journey/6-submitted/result-contract.port.ts"
 import type { Contracts } from "./addresses.ts"
 import { Count, Quantity, Receipt } from "./answers.ts"
 import { hashOf } from "./broadcast.ts"
 import { finalityOf } from "./finality.ts"
 import { findFulfilment, statusOf } from "./fulfilment.ts"
 import { gatewayInterface } from "./inspection.ts"
-import { requireBlock, type Rpc } from "./rpc.ts"
+import { identical, requireBlock, type Rpc } from "./rpc.ts"
 
 /** Two full blocks of rising base fee before the transaction waits. */
 const BASE_FEE_MULTIPLE = 2n
@@ -35,12 +35,25 @@ export const resultContractLayer = (
     if (wallet === undefined) throw new TypeError(`no key for lane ${address}`)
     return wallet
   }
+  const final = finalityOf(rpc, policy)
+  const signed = (address: Hex, tx: Pick<TransactionLike, "nonce" | "to" | "data" | "gasLimit">, fees: Fees) =>
+    Effect.promise(async () => {
+      const rawTx = lower(await sender(address).signTransaction({ type: 2, chainId: rpc.chainId, ...tx, ...fees }))
+      return { rawTx, txHash: hashOf(rawTx) }
+    })
   return Layer.succeed(ResultContract, {
     chainId: rpc.chainId,
     addresses: [...walletOf.keys()],
     together: rpc.together,
     latest: requireBlock(rpc, "latest"),
     nonceOf: (address) => rpc.ask("eth_getTransactionCount", [address, "latest"], Count),
+    // By the block's hash: an endpoint that does not have the block errs instead of answering about another.
+    finalNonceOf: (address) =>
+      Effect.flatMap(final.newest, ({ hash }) => {
+        const ask = rpc.ask("eth_getTransactionCount", [address, { blockHash: hash }], Count)
+        return rpc.agreed({ about: "finalized", ask, settle: identical })
+      }),
+    balanceOf: (address) => rpc.ask("eth_getBalance", [address, "latest"], Quantity),
     fees: Effect.gen(function* () {
       const [head, tip] = yield* Effect.all([requireBlock(rpc, "latest"), rpc.ask("eth_maxPriorityFeePerGas", [], Quantity)], {
         concurrency: "unbounded"
@@ -55,11 +68,8 @@ export const resultContractLayer = (
         )
       ),
     sign: (address, batch, { nonce, gasLimit, fees }) =>
-      Effect.promise(async () => {
-        const transaction = { type: 2, chainId: rpc.chainId, nonce, to, data: fulfilmentData(batch), gasLimit, ...fees }
-        const rawTx = lower(await sender(address).signTransaction(transaction))
-        return { rawTx, txHash: hashOf(rawTx) }
-      }),
+      signed(address, { nonce, to, data: fulfilmentData(batch), gasLimit }, fees),
+    signCancellation: (address, { nonce, gasLimit, fees }) => signed(address, { nonce, to: address, gasLimit }, fees),
     broadcast: rpc.broadcast,
     mined: (txHashes) =>
       Effect.gen(function* () {
@@ -69,12 +79,13 @@ export const resultContractLayer = (
           receipt && {
             txHash: receipt.transactionHash,
             block: { blockNumber: receipt.blockNumber, blockHash: receipt.blockHash },
-            isSuccess: receipt.status === 1
+            isSuccess: receipt.status === 1,
+            cost: receipt.gasUsed * (receipt.effectiveGasPrice ?? 0n)
           }
         )
       }),
     statuses: (ids) => Effect.forEach(ids, (id) => statusOf(rpc, contracts, id), { concurrency: "unbounded" }),
-    finality: finalityOf(rpc, policy).of,
+    finality: final.of,
     fulfilment: (id) => Effect.map(findFulfilment(rpc, contracts, id), (found) => found && { ...found, isSuccess: true })
   })
 }

@@ -34,6 +34,8 @@ export interface Mined {
   readonly txHash: Hex
   readonly block: BlockRef
   readonly isSuccess: boolean
+  /** What its sender paid, in wei: gas used times the price it got. Missing where no receipt was looked at. */
+  readonly cost?: bigint
 }
 
 export type RequestStatus = "unknown" | "requested" | "fulfilled"
@@ -48,12 +50,21 @@ export class ResultContract extends Context.Service<
     readonly latest: Effect.Effect<BlockHead, ChainUnavailable>
     /** The next nonce by the chain at the latest block; pending transactions are not counted. */
     readonly nonceOf: (address: Hex) => Effect.Effect<number, ChainUnavailable>
+    /** The same at the newest block that is final under the operator's policy: no reorganisation takes it back. */
+    readonly finalNonceOf: (address: Hex) => Effect.Effect<number, ChainUnavailable>
+    /** Wei at the newest block. */
+    readonly balanceOf: (address: Hex) => Effect.Effect<bigint, ChainUnavailable>
     readonly fees: Effect.Effect<Fees, ChainUnavailable>
     /** Gas the fulfilment needs; rejected when it would revert. */
     readonly estimate: (address: Hex, batch: AttestedBatch) => Effect.Effect<bigint, ChainUnavailable | SubmissionRejected>
     readonly sign: (
       address: Hex,
       batch: AttestedBatch,
+      tx: { readonly nonce: number; readonly gasLimit: bigint; readonly fees: Fees }
+    ) => Effect.Effect<{ readonly rawTx: Hex; readonly txHash: Hex }>
+    /** Nothing, sent to itself: it only uses up the nonce. */
+    readonly signCancellation: (
+      address: Hex,
       tx: { readonly nonce: number; readonly gasLimit: bigint; readonly fees: Fees }
     ) => Effect.Effect<{ readonly rawTx: Hex; readonly txHash: Hex }>
     readonly broadcast: (rawTx: Hex) => Effect.Effect<Broadcast, ChainUnavailable | LaneOutOfFunds>

@@ -6,11 +6,11 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { laneRound } from "../../../actors/runtime/lane.ts"
 import { LANE_PATIENCE } from "../../../machines/transaction-lane.machine.ts"
 import type { Hex } from "../../../src/domain/hex.ts"
-import { FAILURE_PAUSE_FIRST_MS, LaneLedger } from "../../../src/ledger/lane-ledger.port.ts"
+import { FAILURE_PAUSE_FIRST_MS } from "../../../src/ledger/lane-ledger.port.ts"
 import { Leases } from "../../../src/ledger/lease.port.ts"
 import { type LedgerWorld, openLedgerWorld } from "../../support/ledger-world.ts"
 import { type Death, LaneWorld } from "../support/lane-world.ts"
-import type { Fault } from "../support/submission-chain.ts"
+import { CANCELLED, type Fault } from "../support/submission-chain.ts"
 
 let world: LedgerWorld
 beforeAll(async () => void (world = await openLedgerWorld()), 60_000)
@@ -200,7 +200,7 @@ describe("a lane", () => {
     expect(lane.chain.broadcasts).toMatchObject([{ nonce: 2 }])
   })
 
-  test("believes a few nonces used by others, but no leap: it sends nothing and pages", async () => {
+  test("believes a few nonces used by others once they are final, but no leap: it sends nothing and pages", async () => {
     const lane = new LaneWorld(world)
     await lane.queue()
     succeeded(await lane.round())
@@ -208,13 +208,60 @@ describe("a lane", () => {
     for (let used = 0; used < 3; used++) lane.chain.mineForeign()
     await lane.queue()
     succeeded(await lane.round())
+    expect(lane.chain.broadcasts).toMatchObject([{ nonce: 0 }])
+    expect(lane.telemetry.warnings).toMatchObject([{ what: "a lane sends nothing new", data: { why: "strange-nonce" } }])
+    expect((await lane.waiting())[0]).toMatchObject({ reason: "strange-nonce" })
+    lane.chain.finalise()
+    await lane.later(10_000)
+    succeeded(await lane.round())
     expect(lane.chain.broadcasts).toMatchObject([{ nonce: 0 }, { nonce: 4 }])
     lane.chain.mine()
     for (let used = 0; used < 10; used++) lane.chain.mineForeign()
+    lane.chain.finalise()
     await lane.queue()
+    succeeded(await lane.round())
+    await lane.later(10_000)
     succeeded(await lane.round())
     expect(lane.chain.broadcasts).toHaveLength(2)
     expect(lane.telemetry.errors).toMatchObject([{ what: "a lane's nonce leapt ahead", data: { nextNonce: 5, onChain: 15 } }])
+  })
+
+  test("leaves no gap because one endpoint lied about the newest block", async () => {
+    const lane = new LaneWorld(world)
+    await lane.queue()
+    succeeded(await lane.round())
+    lane.chain.liedNonce = 3
+    const [, second] = [await lane.queue(), await lane.queue()]
+    succeeded(await lane.round())
+    expect(lane.chain.broadcasts).toHaveLength(1)
+    lane.chain.liedNonce = undefined
+    lane.chain.mine()
+    await lane.later(10_000)
+    succeeded(await lane.round())
+    expect(lane.chain.broadcasts.map(({ nonce }) => nonce)).toEqual([0, 1, 2])
+    lane.chain.mine()
+    expect(lane.chain.fulfilled).toHaveLength(3)
+    expect(lane.chain.fulfilled).toContain(second[0])
+  })
+
+  test("fills nonces that nobody used when the first it ever heard was a lie, so that what stands above can be mined", async () => {
+    const lane = new LaneWorld(world)
+    lane.chain.liedNonce = 2
+    lane.chain.isOrderFree = true
+    const [root] = await lane.queue()
+    succeeded(await lane.round())
+    expect(lane.chain.broadcasts).toMatchObject([{ nonce: 2, root }])
+    lane.chain.liedNonce = undefined
+    await lane.later(10_000)
+    succeeded(await lane.round())
+    lane.chain.mine()
+    expect(lane.chain.fulfilled).toEqual([root])
+    expect(lane.chain.rootsByNonce).toEqual([CANCELLED, CANCELLED, root])
+    succeeded(await lane.round())
+    expect(lane.mined).toMatchObject([{ root }])
+    lane.chain.finalise()
+    succeeded(await lane.round())
+    expect((await lane.slots()).slots).toEqual([])
   })
 
   test("pages about a transaction that reverted, and queues its batch again once that is final", async () => {
@@ -243,15 +290,29 @@ describe("a lane", () => {
     succeeded(await lane.round())
     expect(lane.chain.broadcasts).toMatchObject([{ nonce: 0, root: good }])
     expect(lane.telemetry.errors).toMatchObject([{ what: "the contract would reject a fulfilment", data: { root: bad } }])
-    expect(await lane.run(LaneLedger.use((ledger) => ledger.waiting(lane.lane.chainId, 10)))).toEqual([])
+    expect(await lane.waiting()).toMatchObject([{ root: bad, reason: "rejected: InvalidAttestation" }])
+    await lane.later(15_000)
+    succeeded(await lane.round())
+    expect(lane.telemetry.errors, "the same reason pages once").toHaveLength(1)
+  })
+
+  test("drops a batch whose attestation expired, for its deadlines have passed with it, and pages nobody", async () => {
+    const lane = new LaneWorld(world)
+    const [root] = await lane.queue()
+    lane.chain.rejection = "AttestationExpired"
+    lane.chain.rejected.add(root!)
+    succeeded(await lane.round())
+    expect(await lane.waiting()).toEqual([])
+    expect(lane.telemetry.errors).toEqual([])
+    expect(lane.chain.broadcasts).toEqual([])
   })
 
   test("keeps its transaction while the account cannot pay, and sends it when it can", async () => {
     const lane = new LaneWorld(world)
     const [root] = await lane.queue()
-    lane.chain.isOutOfFunds = true
-    expect(Exit.isFailure(await lane.round())).toBe(true)
-    lane.chain.isOutOfFunds = false
+    lane.chain.faults = ["out of funds"]
+    succeeded(await lane.round())
+    expect(lane.telemetry.warnings).toMatchObject([{ data: { why: "out-of-funds" } }])
     succeeded(await lane.round())
     lane.chain.mine()
     expect(lane.chain.fulfilled).toEqual([root])
@@ -276,7 +337,7 @@ describe("a lane", () => {
     await lane.run(Leases.use((leases) => leases.resign([stale], "sleeper")))
     const current = await lane.claim("sender")
     expect(current.epoch).toBeGreaterThan(stale.epoch)
-    const round = laneRound(lane.lane, stale, () => Effect.void).pipe(
+    const round = laneRound(lane.driver(stale), lane.herald).pipe(
       Effect.provide(lane.chain.layer),
       Effect.provide(lane.telemetry.layer),
       Effect.provideService(Clock.Clock, lane.time.clock)
@@ -290,7 +351,7 @@ describe("a lane", () => {
     const before = await lane.slots()
     await lane.run(round)
     expect(await lane.slots()).toEqual(before)
-    expect(await lane.run(LaneLedger.use((ledger) => ledger.waiting(lane.lane.chainId, 10)))).toEqual([])
+    expect(await lane.waiting()).toEqual([])
     expect(lane.chain.fulfilled).toEqual(roots)
   })
 
@@ -344,8 +405,8 @@ const happen = async (lane: LaneWorld, now: Happening): Promise<void> => {
       return chain.mine()
     case "taken back":
       return chain.reorganise(true)
-    case "foreign":
-      return chain.mineForeign()
+    case "foreign": // more would be a leap, and page
+      return lane.strangers++ < 4 ? chain.mineForeign() : undefined
     case "pool lost":
       return chain.forgetPool()
     case "final":
@@ -387,6 +448,7 @@ describe("a lane in a bad world", () => {
         await heal(lane)
         const rootOf = new Map<number, Hex>()
         for (const { nonce, root } of lane.chain.broadcasts) {
+          if (root === CANCELLED) continue
           expect(rootOf.get(nonce) ?? root, `nonce ${nonce}`).toBe(root)
           rootOf.set(nonce, root)
         }

@@ -3,17 +3,22 @@
 import { Cause, Clock, Effect, Exit, Layer } from "effect"
 import assert from "node:assert/strict"
 import { laneRound, type MinedBatch } from "../../../actors/runtime/lane.ts"
+import { type Driver, freshHealth, type LaneHealth, SPEND_BUDGET, type SpendBudget } from "../../../actors/runtime/lane-health.ts"
+import type { GivenUp } from "../../../actors/runtime/lane-sending.ts"
 import { makePauses, Pauses } from "../../../actors/runtime/pauses.ts"
 import type { Hex } from "../../../src/domain/hex.ts"
+import type { RequestId } from "../../../src/domain/request.ts"
 import type { AttestedBatch } from "../../../src/domain/response.ts"
 import { LaneLedger, laneLeaseName, type LaneId } from "../../../src/ledger/lane-ledger.port.ts"
 import { Leases, type Lease } from "../../../src/ledger/lease.port.ts"
 import { LedgerUnavailable } from "../../../src/ledger/ledger-unavailable.ts"
+import { RequestLedger } from "../../../src/ledger/request-ledger.port.ts"
 import { ResultLedger } from "../../../src/ledger/result-ledger.port.ts"
+import type { StoredRequest } from "../../../src/ledger/stored-request.ts"
 import { aChainId, type LedgerWorld, random32, randomAddress } from "../../support/ledger-world.ts"
 import { withOver } from "./actor-world.ts"
 import { heardTelemetry, type HeardTelemetry } from "./heard-telemetry.ts"
-import { movedClock } from "./moved-clock.ts"
+import { type MovedClock, movedClock } from "./moved-clock.ts"
 import { SubmissionChain } from "./submission-chain.ts"
 
 export const aBatch = (chainId: bigint, count = 1): AttestedBatch => ({
@@ -30,24 +35,41 @@ const died = new LedgerUnavailable({ doing: "go on", cause: "the process died he
 export type Death = "after take" | "after save" | undefined
 
 export class LaneWorld {
-  readonly chain = new SubmissionChain(aChainId())
-  readonly lane: LaneId = { chainId: this.chain.chainId, address: this.chain.address }
-  readonly time = movedClock()
+  readonly chain: SubmissionChain
+  readonly lane: LaneId
+  readonly time: MovedClock
   readonly telemetry: HeardTelemetry = heardTelemetry()
   /** Everything that a ledger has confirmed to hold, before it was confirmed. */
   readonly stored = new Set<Hex>()
   readonly mined: Array<MinedBatch> = []
-  readonly batches = new Map<Hex, AttestedBatch>()
   readonly pauses = makePauses()
+  readonly batches: Map<Hex, AttestedBatch>
+  /** Who asked for a request; all others are strangers. */
+  private readonly requesterOf: Map<RequestId, Hex>
+  readonly givenUp: Array<GivenUp> = []
+  readonly herald = {
+    mined: (batch: MinedBatch) => Effect.sync(() => void this.mined.push(batch)),
+    givenUp: (given: GivenUp) => Effect.sync(() => void this.givenUp.push(given))
+  }
   death: Death = undefined
+  hasKey = true
+  /** Transactions of others so far. */
+  strangers = 0
+  budget: SpendBudget = SPEND_BUDGET
+  health: LaneHealth = freshHealth()
 
   private readonly world: LedgerWorld
 
-  constructor(world: LedgerWorld) {
+  constructor(world: LedgerWorld, beside?: LaneWorld) {
     this.world = world
+    this.time = beside?.time ?? movedClock()
+    this.batches = beside?.batches ?? new Map()
+    this.requesterOf = beside?.requesterOf ?? new Map()
+    this.chain = new SubmissionChain(beside?.lane.chainId ?? aChainId())
+    this.lane = { chainId: this.chain.chainId, address: this.chain.address }
     this.chain.onBroadcast = (rawTx, nonce) => {
       assert(this.stored.has(rawTx), "bytes are stored before anybody sees them")
-      const isBelowKnown = nonce <= this.chain.nextNonce || this.chain.broadcasts.some((earlier) => earlier.nonce === nonce - 1)
+      const isBelowKnown = this.chain.isOrderFree || nonce <= this.chain.nextNonce || this.chain.broadcasts.some((earlier) => earlier.nonce === nonce - 1)
       assert(isBelowKnown, `nonce ${nonce} is broadcast after the one below it`)
     }
   }
@@ -56,22 +78,49 @@ export class LaneWorld {
     return laneLeaseName(this.lane)
   }
 
-  run<A, E>(program: Effect.Effect<A, E, LaneLedger | Leases | ResultLedger>): Promise<A> {
+  run<A, E>(program: Effect.Effect<A, E, LaneLedger | Leases | ResultLedger | RequestLedger>): Promise<A> {
     const results = Layer.succeed(ResultLedger, {
       keep: () => Effect.die("nothing is kept here"),
       rootOf: () => Effect.die("nobody asks for roots here"),
       batch: (root) => Effect.sync(() => this.batches.get(root))
     })
-    return this.world.run(program.pipe(Effect.provide(results)))
+    const asked = withOver(RequestLedger, () => ({
+      load: (ids) => Effect.sync(() => ids.flatMap((id) => this.facts(id)))
+    }))
+    return this.world.run(asked(program).pipe(Effect.provide(results)))
+  }
+
+  private facts(id: RequestId): ReadonlyArray<StoredRequest> {
+    const requester = this.requesterOf.get(id)
+    return requester === undefined ? [] : [{ id, facts: { requester } } as StoredRequest]
+  }
+
+  /** Another account on the same queue, in the same time. */
+  neighbour(): LaneWorld {
+    return new LaneWorld(this.world, this)
+  }
+
+  requester(): Hex {
+    return randomAddress()
+  }
+
+  /** A batch with one result for each of these requesters. */
+  async queueFor(...requesters: ReadonlyArray<Hex>): Promise<Hex> {
+    const batch = aBatch(this.lane.chainId, requesters.length)
+    for (const [index, { requestId }] of batch.responses.entries()) this.requesterOf.set(requestId, requesters[index]!)
+    await this.add(batch)
+    return batch.attested.root
+  }
+
+  private async add(batch: AttestedBatch): Promise<void> {
+    this.chain.knows(batch)
+    this.batches.set(batch.attested.root, batch)
+    await this.enqueue(batch)
   }
 
   async queue(count = 1): Promise<ReadonlyArray<Hex>> {
     const batches = Array.from({ length: count }, () => aBatch(this.lane.chainId))
-    for (const batch of batches) {
-      this.chain.knows(batch)
-      this.batches.set(batch.attested.root, batch)
-      await this.enqueue(batch)
-    }
+    for (const batch of batches) await this.add(batch)
     return batches.map(({ attested }) => attested.root)
   }
 
@@ -89,6 +138,10 @@ export class LaneWorld {
         })
       )
     )
+  }
+
+  driver(lease: Lease): Driver {
+    return { lane: this.lane, lease, hasKey: this.hasKey, budget: this.budget, health: this.health }
   }
 
   /** One round, as whoever has the lease would do it. A death is noticed by the supervisor, and the next round starts from
@@ -111,11 +164,13 @@ export class LaneWorld {
         Effect.tap(real.save(lane, held, change), (isSaved) => {
           if (isSaved && change.attempt !== undefined) this.stored.add(change.attempt.rawTx)
           return dies("after save")
-        })
+        }),
+      fill: (lane, held, slot) =>
+        Effect.tap(real.fill(lane, held, slot), (isFilled) => Effect.sync(() => isFilled && this.stored.add(slot.attempt.rawTx)))
     }))
     const exit = await this.run(
       Effect.exit(
-        laneRound(this.lane, lease, (batch) => Effect.sync(() => void this.mined.push(batch))).pipe(
+        laneRound(this.driver(lease), this.herald).pipe(
           watched,
           Effect.provide(this.chain.layer),
           Effect.provide(this.telemetry.layer),
@@ -132,6 +187,10 @@ export class LaneWorld {
   later(ms: number): Promise<void> {
     this.time.forward(ms)
     return Effect.runPromise(this.world.passLaneTime(ms))
+  }
+
+  waiting() {
+    return this.run(LaneLedger.use((ledger) => ledger.waiting(this.lane.chainId, 10)))
   }
 
   slots() {

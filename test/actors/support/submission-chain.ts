@@ -31,9 +31,13 @@ interface Block {
 
 /** What an endpoint does with a broadcast: the truth; take it and lose the answer; say so and forget it; or fail before
  * anything happened. */
-export type Fault = "truth" | "answer lost" | "forgotten" | "unreachable"
+export type Fault = "truth" | "answer lost" | "forgotten" | "unreachable" | "out of funds"
 
 const FOREIGN: Hex = `0x${"f0".repeat(32)}`
+/** Stands for a root in transactions that carry none. */
+export const CANCELLED: Hex = `0x${"c0".repeat(32)}`
+/** What every mined transaction costs. */
+export const COST = 7_000n
 
 const encode = (transaction: Omit<Transaction, "hash">): Hex =>
   toHex(Buffer.from(JSON.stringify([transaction.nonce, transaction.root, String(transaction.fee)])))
@@ -55,9 +59,15 @@ export class SubmissionChain {
   /** Of the newest block, in Unix seconds. */
   timestamp = 0
   isOutOfFunds = false
+  balance = 10n ** 18n
+  /** Nonces may be broadcast in any order: somebody lied about them. */
+  isOrderFree = false
+  /** What an endpoint says that lies about the account's nonce. */
+  liedNonce: number | undefined = undefined
   /** Roots that revert when they are mined, and those that an estimate already rejects. */
   readonly reverting = new Set<Hex>()
   readonly rejected = new Set<Hex>()
+  rejection = "InvalidAttestation"
   /** Called before each broadcast is looked at. */
   onBroadcast: (rawTx: Hex, nonce: number) => void = () => undefined
   private readonly blocks: Array<Block> = []
@@ -80,7 +90,7 @@ export class SubmissionChain {
 
   /** Roots that were fulfilled, in the order of their blocks. */
   get fulfilled(): ReadonlyArray<Hex> {
-    return this.mined().filter(({ isSuccess, root }) => isSuccess && root !== FOREIGN).map(({ root }) => root)
+    return this.mined().filter(({ isSuccess, root }) => isSuccess && root !== FOREIGN && root !== CANCELLED).map(({ root }) => root)
   }
 
   get rootsByNonce(): ReadonlyArray<Hex> {
@@ -153,7 +163,11 @@ export class SubmissionChain {
   }
 
   private mined(): ReadonlyArray<Transaction & { readonly isSuccess: boolean }> {
-    return this.blocks.flatMap(({ transactions }) => transactions)
+    return this.minedUpTo(this.blocks.length - 1)
+  }
+
+  private minedUpTo(height: number): ReadonlyArray<Transaction & { readonly isSuccess: boolean }> {
+    return this.blocks.slice(0, height + 1).flatMap(({ transactions }) => transactions)
   }
 
   private push(transactions: Block["transactions"]): void {
@@ -176,7 +190,7 @@ export class SubmissionChain {
   private find(hashes: ReadonlyArray<Hex>): Mined | undefined {
     for (const { ref, transactions } of this.blocks) {
       const found = transactions.find(({ hash }) => hashes.includes(hash))
-      if (found !== undefined) return { txHash: found.hash, block: ref, isSuccess: found.isSuccess }
+      if (found !== undefined) return { txHash: found.hash, block: ref, isSuccess: found.isSuccess, cost: COST }
     }
     return undefined
   }
@@ -196,12 +210,14 @@ export class SubmissionChain {
       addresses: [this.address],
       together: (questions) => questions,
       latest: ask(head),
-      nonceOf: () => ask(() => this.nextNonce),
+      nonceOf: () => ask(() => this.liedNonce ?? this.nextNonce),
+      finalNonceOf: () => ask(() => this.minedUpTo(this.finalHeight).length),
+      balanceOf: () => ask(() => (this.isOutOfFunds ? 0n : this.balance)),
       fees: ask(() => this.market),
       estimate: (_address, { attested }) =>
         asked((): Effect.Effect<bigint, SubmissionRejected> =>
           this.rejected.has(attested.root)
-            ? Effect.fail(new SubmissionRejected({ reason: "AttestationInvalid" }))
+            ? Effect.fail(new SubmissionRejected({ reason: this.rejection }))
             : Effect.succeed(200_000n)
         ),
       sign: (_address, { attested }, { nonce, fees }) =>
@@ -209,11 +225,19 @@ export class SubmissionChain {
           const rawTx = encode({ nonce, root: attested.root, fee: fees.maxFeePerGas })
           return { rawTx, txHash: hashOf(rawTx) }
         }),
+      signCancellation: (_address, { nonce, fees }) =>
+        Effect.sync(() => {
+          const rawTx = encode({ nonce, root: CANCELLED, fee: fees.maxFeePerGas })
+          return { rawTx, txHash: hashOf(rawTx) }
+        }),
       broadcast: (rawTx) =>
         asked((): Effect.Effect<Broadcast, ChainUnavailable | LaneOutOfFunds> => {
           this.onBroadcast(rawTx, decode(rawTx).nonce)
           this.broadcasts.push({ rawTx, ...decode(rawTx) })
-          if (this.isOutOfFunds) return Effect.fail(new LaneOutOfFunds({ address: this.address }))
+          if (this.isOutOfFunds || this.faults[0] === "out of funds") {
+            this.faults.shift()
+            return Effect.fail(new LaneOutOfFunds({ address: this.address }))
+          }
           const fault = this.faults.shift() ?? "truth"
           if (fault === "unreachable") return Effect.fail(unreachable)
           if (fault === "forgotten") return Effect.succeed("accepted")

@@ -1,0 +1,127 @@
+/** Whether a lane may send anything new, and what it says when it may not. What is known of it between two rounds lives here, in memory: all of it
+ * is looked up again by whoever drives the lane next. */
+import { Clock, Effect } from "effect"
+import type { TransactionLaneSnapshot } from "../../machines/transaction-lane.machine.ts"
+import type { Hex } from "../../src/domain/hex.ts"
+import { ResultContract } from "../../src/journey/6-submitted/result-contract.port.ts"
+import { LaneLedger, type LaneId, type Slot } from "../../src/ledger/lane-ledger.port.ts"
+import type { Lease } from "../../src/ledger/lease.port.ts"
+import { Telemetry } from "../../src/telemetry/telemetry.port.ts"
+
+/** Balance, nonce and spending are looked at this often while nothing is wrong, and a lane that stands still looks whether it may go on. */
+const LOOK_EVERY_MS = 10_000
+/** What was spent is read at most this often; what is signed since is added. */
+const SPENDING_EVERY_MS = 5_000
+/** The cheapest fulfilment; a lane that cannot pay for one at today's fees does not begin. */
+const LEAST_GAS = 200_000n
+const GWEI = 10n ** 9n
+
+/** Most that mined transactions may cost within a sliding window, in wei. */
+export interface SpendBudget {
+  readonly windowMs: number
+  readonly lane: bigint
+  readonly requester: bigint
+}
+
+/** Two ether in an hour pay for some two hundred full batches at 20 gwei; one requester may use a quarter of that. */
+export const SPEND_BUDGET: SpendBudget = { windowMs: 3_600_000, lane: 2n * 10n ** 18n, requester: 5n * 10n ** 17n }
+
+/** Why a lane sends nothing new. `no-key`: nobody who could sign drives it. */
+export type Standstill = "out-of-funds" | "over-budget" | "strange-nonce" | "paused" | "no-key"
+
+export interface LaneHealth {
+  standstill: Standstill | undefined
+  /** Wei that the transaction needed for which there was not enough. */
+  needed: bigint
+  lookedAtMs: number
+  spending: { readonly atMs: number; readonly lane: bigint; readonly overBudget: ReadonlySet<Hex> } | undefined
+  /** Nonces whose batch others may carry. */
+  readonly released: Set<number>
+}
+
+export const freshHealth = (): LaneHealth => ({
+  standstill: undefined,
+  needed: 0n,
+  lookedAtMs: Number.NEGATIVE_INFINITY,
+  spending: undefined,
+  released: new Set()
+})
+
+export interface Driver {
+  readonly lane: LaneId
+  readonly lease: Lease
+  /** Without the key everything open is watched and sent again, and nothing is signed. */
+  readonly hasKey: boolean
+  readonly budget: SpendBudget
+  readonly health: LaneHealth
+}
+
+/** Most that the transactions in the mempool can still cost. */
+export const atStake = (slots: ReadonlyArray<Slot>): bigint =>
+  slots
+    .filter(({ snapshot }) => (snapshot as TransactionLaneSnapshot).context.mined === null)
+    .reduce((sum, { attempts }) => sum + worstOf(attempts.at(-1)), 0n)
+
+export const worstOf = (attempt: { readonly gasLimit: bigint; readonly maxFeePerGas: bigint } | undefined): bigint =>
+  attempt === undefined ? 0n : attempt.gasLimit * attempt.maxFeePerGas
+
+export const isLookDue = ({ health }: Driver, nowMs: number): boolean => nowMs - health.lookedAtMs >= LOOK_EVERY_MS
+
+/** Looks at balance, nonce and spending, says how the lane is, and lets it go on when what stopped it is over. Answers the chain's nonce. */
+export const look = Effect.fnUntraced(function* (driver: Driver, slots: ReadonlyArray<Slot>) {
+  const { lane, lease, health, budget } = driver
+  const ledger = yield* LaneLedger
+  const telemetry = yield* Telemetry
+  const contract = yield* ResultContract
+  const now = yield* Clock.currentTimeMillis
+  const [balance, chainNonce, fees] = yield* contract.together(
+    Effect.all([contract.balanceOf(lane.address), contract.nonceOf(lane.address), contract.fees], { concurrency: "unbounded" })
+  )
+  const { lane: spent } = yield* spending(driver, now)
+  const { waiting, oldestMs } = yield* ledger.backlog(lane.chainId)
+  health.lookedAtMs = now
+  const staked = atStake(slots)
+  if (!driver.hasKey) yield* standStill(driver, "no-key")
+  else if (health.standstill === "paused") yield* Effect.void // whoever resumes it finds out how it is
+  else if (balance - staked < larger(health.needed, LEAST_GAS * fees.maxFeePerGas)) yield* standStill(driver, "out-of-funds")
+  else if (spent + staked >= budget.lane) yield* standStill(driver, "over-budget")
+  else if (health.standstill !== "strange-nonce") yield* goOn(driver)
+  telemetry.gauge("lane_balance_gwei", Number(balance / GWEI), lane.address)
+  telemetry.gauge("lane_spend_gwei", Number(spent / GWEI), lane.address)
+  telemetry.gauge("lane_standstill", health.standstill === undefined ? 0 : 1, lane.address)
+  telemetry.gauge("lane_queue_batches", waiting)
+  telemetry.gauge("lane_queue_oldest_seconds", oldestMs / 1_000)
+  yield* ledger.report(lane, lease, { state: health.standstill ?? "working", balance, chainNonce })
+  return chainNonce
+})
+
+const larger = (a: bigint, b: bigint): bigint => (a > b ? a : b)
+
+/** What was spent within the window: by this lane, and which requesters spent too much. */
+export const spending = Effect.fnUntraced(function* ({ lane, budget, health }: Driver, nowMs: number) {
+  if (health.spending !== undefined && nowMs - health.spending.atMs < SPENDING_EVERY_MS) return health.spending
+  const seen = yield* LaneLedger.use((ledger) => ledger.spending(lane, budget.windowMs, budget.requester))
+  health.spending = { ...seen, atMs: nowMs }
+  return health.spending
+})
+
+/** Says once that the lane sends nothing new, and why. Other lanes find what waits. */
+export const standStill = Effect.fnUntraced(function* ({ lane, health }: Driver, why: Standstill, needed = 0n) {
+  if (why === "out-of-funds" && needed > 0n) health.needed = needed
+  if (health.standstill === why) return
+  const telemetry = yield* Telemetry
+  health.standstill = why
+  telemetry.gauge("lane_standstill", 1, lane.address)
+  // An operator knows what was paused.
+  telemetry[why === "paused" ? "info" : "warn"]("a lane sends nothing new", { lane: lane.address, why, runbook: "docs/runbooks/submitted.md" })
+})
+
+export const goOn = Effect.fnUntraced(function* ({ lane, health }: Driver) {
+  const was = health.standstill
+  health.standstill = undefined
+  health.needed = 0n
+  if (was === undefined) return
+  const telemetry = yield* Telemetry
+  telemetry.gauge("lane_standstill", 0, lane.address)
+  telemetry.info("a lane sends again", { lane: lane.address, was })
+})

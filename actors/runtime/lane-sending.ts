@@ -1,0 +1,181 @@
+/** What a lane sends that was never sent: batches from the chain's queue at new nonces, and nothing at nonces that nobody used. Everything that speaks
+ * against sending is looked at before anything is signed. */
+import { Clock, Effect } from "effect"
+import { openSlot } from "../../machines/transaction-lane.machine.ts"
+import type { Hex } from "../../src/domain/hex.ts"
+import type { AttestedBatch } from "../../src/domain/response.ts"
+import { ResultContract } from "../../src/journey/6-submitted/result-contract.port.ts"
+import { signCancellation, signFulfilment } from "../../src/journey/6-submitted/sign-fulfilment.ts"
+import { LaneLedger, NO_BATCH, type Attempt, type Slot, type WaitingBatch } from "../../src/ledger/lane-ledger.port.ts"
+import { RequestLedger } from "../../src/ledger/request-ledger.port.ts"
+import { ResultLedger } from "../../src/ledger/result-ledger.port.ts"
+import { Telemetry } from "../../src/telemetry/telemetry.port.ts"
+import { atStake, goOn, spending, standStill, worstOf, type Driver, type Standstill } from "./lane-health.ts"
+import { drive } from "./slot.ts"
+
+/** Batches that a lane reserves at once: few enough that the next free lane finds some, enough not to ask for each. */
+const PULLED_AT_ONCE = 4
+/** Nonces that somebody else may have used without anybody being paged: an operator's own transfer or two. */
+const STRANGE_NONCES_MAX = 4
+/** What cannot be sent now is looked at again after this long. */
+const PUT_OFF_MS = 15_000
+/** Mined, reverted and final so often: more money will not help. With the pauses in between it takes at least two and a half minutes, and where
+ * finality is slow more than an hour; the first of them has paged. */
+export const REVERTS_MAX = 5
+/** Nonces without a slot that are filled in one round. */
+const HOLES_AT_ONCE = 16
+
+/** A batch that is given up: its requests are halted. */
+export interface GivenUp {
+  readonly batch: AttestedBatch
+  readonly detail: string
+}
+
+/** New nonces, strictly one after the other: no nonce is broadcast before the one below it is stored. A few batches are pulled at a time, so that
+ * lanes that are free find some too. Answers how many were sent. */
+export const sendWaiting = Effect.fnUntraced(function* <E, R>(
+  driver: Driver,
+  nextNonce: number | undefined,
+  open: ReadonlyArray<Slot>,
+  room: number,
+  giveUp: (given: GivenUp) => Effect.Effect<void, E, R>
+) {
+  const { lane, lease, health } = driver
+  const ledger = yield* LaneLedger
+  const pull = (sent: number) => ledger.pull(lane, lease, Math.min(PULLED_AT_ONCE, room - sent))
+  let pulled = yield* pull(0)
+  if (pulled.length === 0) return 0
+  const contract = yield* ResultContract
+  const [first, balance] = yield* Effect.all([firstNonce(driver, nextNonce), contract.balanceOf(lane.address)], { concurrency: 2 })
+  let purse: Purse = { balance, staked: atStake(open) }
+  let nonce = first ?? 0
+  while (pulled.length > 0) {
+    for (const waiting of pulled) {
+      if (health.standstill !== undefined) {
+        yield* ledger.putBack(lane, lease, waiting.root, health.standstill, 0) // at once for the others
+        continue
+      }
+      const isSent = yield* consider(driver, waiting, nonce, purse, giveUp)
+      if (isSent === "lost") return nonce - (first ?? 0)
+      if (isSent === "put back") continue
+      nonce += 1
+      purse = { ...purse, staked: purse.staked + isSent.worst }
+    }
+    const sent = nonce - (first ?? 0)
+    pulled = health.standstill === undefined && sent < room ? yield* pull(sent) : []
+  }
+  return nonce - (first ?? 0)
+})
+
+interface Purse {
+  readonly balance: bigint
+  /** Most that what is in the mempool can still cost. */
+  readonly staked: bigint
+}
+
+/** Everything that speaks against sending this batch, and if nothing does, sends it. */
+const consider = Effect.fnUntraced(function* <E, R>(
+  driver: Driver,
+  { root, failures, reason }: WaitingBatch,
+  nonce: number,
+  purse: Purse,
+  giveUp: (given: GivenUp) => Effect.Effect<void, E, R>
+) {
+  const { lane, lease } = driver
+  const ledger = yield* LaneLedger
+  const telemetry = yield* Telemetry
+  const putBack = (why: string, afterMs: number) => Effect.as(ledger.putBack(lane, lease, root, why, afterMs), "put back" as const)
+  const discard = Effect.as(ledger.discard(lane, lease, root), "put back" as const)
+  const batch = yield* ResultLedger.use((results) => results.batch(root))
+  if (batch === undefined) return yield* discard
+  const statuses = yield* ResultContract.use((contract) => contract.statuses(batch.responses.map(({ requestId }) => requestId)))
+  if (!statuses.includes("requested")) return yield* discard
+  if (failures >= REVERTS_MAX) {
+    yield* giveUp({ batch, detail: `${failures} transactions with it were mined and reverted; the last: ${reason ?? "unknown"}` })
+    return yield* putBack(reason ?? "given-up", PUT_OFF_MS * 4) // until its requests have ended
+  }
+  if (yield* isOverBudget(driver, batch)) {
+    telemetry.count("batches_over_budget")
+    return yield* putBack("requester-over-budget", PUT_OFF_MS)
+  }
+  const signed = yield* signFulfilment(lane.address, batch, nonce).pipe(
+    Effect.catchTag("SubmissionRejected", ({ reason: said }) => Effect.succeed({ said }))
+  )
+  if ("said" in signed) {
+    // The attestation lives as long as the last deadline in the batch, so nothing in it can be fulfilled any more, by whatever attestation.
+    if (signed.said === "AttestationExpired") return yield* discard
+    const why = `rejected: ${signed.said}`
+    if (reason !== why) {
+      const told = { root, reason: signed.said, runbook: "docs/runbooks/submitted.md" }
+      telemetry.error("the contract would reject a fulfilment", told)
+    }
+    return yield* putBack(why, PUT_OFF_MS)
+  }
+  const { rawTx, txHash, gasLimit, fees } = signed
+  const worst = worstOf({ gasLimit, maxFeePerGas: fees.maxFeePerGas })
+  const against = yield* tooDear(driver, purse, worst)
+  if (against !== undefined) {
+    yield* standStill(driver, against, worst)
+    return yield* putBack(against, 0)
+  }
+  const now = yield* Clock.currentTimeMillis
+  const attempt: Attempt = { nonce, attemptNo: 0, root, txHash, rawTx, gasLimit, ...fees, isCancellation: false, signedAtMs: now }
+  const step = openSlot({ nonce, root, txHash, now })
+  if (!(yield* ledger.take(lane, lease, { nonce, root, snapshot: step.snapshot, attempt }))) return "lost" as const
+  yield* drive(driver, { nonce, root, version: 1, snapshot: step.snapshot, attempts: [attempt] }, step)
+  return { worst }
+})
+
+/** Every requester in the batch has spent too much. One who has not is not made to wait for others. */
+const isOverBudget = Effect.fnUntraced(function* (driver: Driver, { responses }: AttestedBatch) {
+  const { overBudget } = yield* spending(driver, yield* Clock.currentTimeMillis)
+  if (overBudget.size === 0) return false
+  const requests = yield* RequestLedger.use((ledger) => ledger.load(responses.map(({ requestId }) => requestId)))
+  return requests.length > 0 && requests.every(({ facts }) => overBudget.has(facts.requester))
+})
+
+const tooDear = Effect.fnUntraced(function* (driver: Driver, { balance, staked }: Purse, worst: bigint) {
+  if (balance < staked + worst) return "out-of-funds" satisfies Standstill
+  const { lane: spent } = yield* spending(driver, yield* Clock.currentTimeMillis)
+  return spent + staked + worst > driver.budget.lane ? ("over-budget" satisfies Standstill) : undefined
+})
+
+/** Whoever else used this account took nonces that the ledger does not know of. They are believed only when they are final: an endpoint that is wrong
+ * about the newest block must not make us leave a gap. A leap is either a key in strange hands or an endpoint that lies. Undefined: not now. */
+export const firstNonce = Effect.fnUntraced(function* (driver: Driver, nextNonce: number | undefined) {
+  const { lane } = driver
+  const contract = yield* ResultContract
+  const onChain = yield* contract.nonceOf(lane.address)
+  const isOurs = nextNonce === undefined || onChain <= nextNonce
+  const isFew = isOurs || onChain - nextNonce <= STRANGE_NONCES_MAX
+  if (isOurs || (isFew && (yield* contract.finalNonceOf(lane.address)) >= onChain)) {
+    if (driver.health.standstill === "strange-nonce") yield* goOn(driver)
+    return Math.max(nextNonce ?? onChain, onChain)
+  }
+  if (!isFew && driver.health.standstill !== "strange-nonce") {
+    const telemetry = yield* Telemetry
+    telemetry.error("a lane's nonce leapt ahead", { lane: lane.address, nextNonce, onChain, runbook: "docs/runbooks/submitted.md" })
+  }
+  yield* standStill(driver, "strange-nonce")
+  return undefined
+})
+
+/** Nonces that the chain still expects and that never had a slot: an endpoint lied when the lane began, or rows were lost. Nothing above them can be
+ * mined, so they are used up. */
+export const fillHoles = Effect.fnUntraced(function* (driver: Driver, chainNonce: number) {
+  const { lane, lease } = driver
+  const ledger = yield* LaneLedger
+  const holes = yield* ledger.holes(lane, chainNonce, HOLES_AT_ONCE)
+  for (const nonce of holes) {
+    const telemetry = yield* Telemetry
+    const { rawTx, txHash, gasLimit, fees } = yield* signCancellation(lane.address, nonce)
+    const now = yield* Clock.currentTimeMillis
+    const root: Hex = NO_BATCH
+    const attempt: Attempt = { nonce, attemptNo: 0, root, txHash, rawTx, gasLimit, ...fees, isCancellation: true, signedAtMs: now }
+    const step = openSlot({ nonce, root, txHash, now })
+    if (!(yield* ledger.fill(lane, lease, { nonce, root, snapshot: step.snapshot, attempt }))) return
+    telemetry.warn("a lane fills a nonce that nobody used", { lane: lane.address, nonce, runbook: "docs/runbooks/submitted.md" })
+    telemetry.count("lane_cancellations", 1, lane.address)
+    yield* drive(driver, { nonce, root, version: 1, snapshot: step.snapshot, attempts: [attempt] }, step)
+  }
+})

@@ -1,0 +1,257 @@
+/** Many lanes, one queue: whoever is healthy carries what waits, nobody spends more than was allowed, and a lane that is lost, empty or stuck keeps
+ * nobody waiting. */
+import { Exit } from "effect"
+import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import { STRANDED_AFTER_MS } from "../../../actors/runtime/lane.ts"
+import { SPEND_BUDGET } from "../../../actors/runtime/lane-health.ts"
+import { REVERTS_MAX } from "../../../actors/runtime/lane-sending.ts"
+import { LANE_PATIENCE } from "../../../machines/transaction-lane.machine.ts"
+import { FAILURE_PAUSE_LONGEST_MS, LaneLedger, PULLED_MS } from "../../../src/ledger/lane-ledger.port.ts"
+import { type LedgerWorld, openLedgerWorld } from "../../support/ledger-world.ts"
+import { LaneWorld } from "../support/lane-world.ts"
+import { CANCELLED, COST } from "../support/submission-chain.ts"
+
+let world: LedgerWorld
+beforeAll(async () => void (world = await openLedgerWorld()), 60_000)
+afterAll(() => world.close())
+
+const succeeded = (exit: Exit.Exit<unknown, unknown>): void => expect(Exit.isSuccess(exit), JSON.stringify(exit)).toBe(true)
+const LOOK_MS = 10_000
+/** What the chain in memory lets a transaction cost at most: the gas it is given at the fees of its market. */
+const WORST = 250_000n * 1_000n
+
+/** Two lanes of one chain, each with a chain of its own to see: they share the queue, not the account. */
+const twoLanes = (): readonly [LaneWorld, LaneWorld] => {
+  const first = new LaneWorld(world)
+  return [first, first.neighbour()]
+}
+
+describe("lanes that share a queue", () => {
+  test("each carry a part of what waits, and nothing is carried twice", async () => {
+    const [a, b] = twoLanes()
+    const roots = await a.queue(40)
+    for (const lane of [a, b]) succeeded(await lane.round())
+    succeeded(await a.round())
+    for (const { chain } of [a, b]) expect(chain.broadcasts.length).toBeGreaterThan(0)
+    expect([...a.chain.broadcasts, ...b.chain.broadcasts].map(({ root }) => root).toSorted()).toEqual(roots.toSorted())
+  })
+
+  test("a lane that dies with batches in its hands keeps them from the others for a lease, and no longer", async () => {
+    const [a, b] = twoLanes()
+    const [root] = await a.queue()
+    const lease = await a.claim()
+    await a.run(LaneLedger.use((ledger) => ledger.pull(a.lane, lease, 1)))
+    succeeded(await b.round())
+    expect(b.chain.broadcasts).toEqual([])
+    await b.later(PULLED_MS + 1)
+    succeeded(await b.round())
+    expect(b.chain.broadcasts).toMatchObject([{ root }])
+  })
+})
+
+describe("an empty account", () => {
+  test("is noticed before anything is signed or stored; others carry what waits; it goes on when it is funded", async () => {
+    const [poor, rich] = twoLanes()
+    const [root] = await poor.queue()
+    poor.chain.balance = WORST - 1n
+    succeeded(await poor.round())
+    expect(poor.chain.broadcasts).toEqual([])
+    expect(await poor.slots()).toEqual({ nextNonce: undefined, slots: [] })
+    expect(poor.telemetry.warnings).toMatchObject([{ what: "a lane sends nothing new", data: { why: "out-of-funds" } }])
+    succeeded(await rich.round())
+    expect(rich.chain.broadcasts).toMatchObject([{ root }])
+    const [next] = await poor.queue()
+    await poor.later(LOOK_MS)
+    succeeded(await poor.round())
+    expect(poor.telemetry.warnings, "it is said once").toHaveLength(1)
+    poor.chain.balance = WORST
+    await poor.later(LOOK_MS)
+    succeeded(await poor.round())
+    expect(poor.chain.broadcasts).toMatchObject([{ root: next }])
+  })
+
+  test("counts what is in the mempool already", async () => {
+    const lane = new LaneWorld(world)
+    lane.chain.balance = WORST * 2n
+    await lane.queue(3)
+    succeeded(await lane.round())
+    expect(lane.chain.broadcasts).toHaveLength(2)
+    expect(await lane.waiting()).toMatchObject([{ reason: "out-of-funds" }])
+    lane.chain.mine()
+    succeeded(await lane.round())
+    await lane.later(LOOK_MS)
+    succeeded(await lane.round())
+    expect(lane.chain.broadcasts).toHaveLength(3)
+  })
+
+  test("hands the batch of a transaction that it cannot send to others, after a while; the nonce stays what it is", async () => {
+    const [poor, rich] = twoLanes()
+    const [root] = await poor.queue()
+    poor.chain.faults = ["out of funds"]
+    succeeded(await poor.round())
+    poor.chain.isOutOfFunds = true
+    await poor.later(STRANDED_AFTER_MS - 1_000)
+    succeeded(await poor.round())
+    succeeded(await rich.round())
+    expect(rich.chain.broadcasts).toEqual([])
+    await poor.later(1_000)
+    succeeded(await poor.round())
+    expect(poor.telemetry.counted("batches_handed_on")).toBe(1)
+    succeeded(await rich.round())
+    expect(rich.chain.broadcasts).toMatchObject([{ root }])
+    expect((await poor.slots()).slots).toMatchObject([{ nonce: 0, root }])
+  })
+})
+
+describe("a budget", () => {
+  test("of a lane is what its mined transactions cost, mempool at worst included; above it the lane waits until the window has moved", async () => {
+    const lane = new LaneWorld(world)
+    lane.budget = { ...SPEND_BUDGET, lane: WORST + COST }
+    const [first, second, third] = await lane.queue(3)
+    succeeded(await lane.round())
+    expect(lane.chain.broadcasts).toMatchObject([{ root: first }])
+    lane.chain.mine()
+    succeeded(await lane.round())
+    await lane.later(LOOK_MS)
+    succeeded(await lane.round())
+    expect(lane.chain.broadcasts.at(-1)).toMatchObject({ root: second })
+    lane.chain.mine()
+    succeeded(await lane.round())
+    await lane.later(LOOK_MS)
+    succeeded(await lane.round())
+    expect(lane.chain.broadcasts).toHaveLength(2)
+    expect(lane.telemetry.warnings.at(-1)).toMatchObject({ data: { why: "over-budget" } })
+    expect(await lane.waiting()).toMatchObject([{ root: third }])
+    await lane.later(SPEND_BUDGET.windowMs)
+    succeeded(await lane.round())
+    expect(lane.chain.broadcasts.at(-1)).toMatchObject({ root: third })
+  })
+
+  test("of a requester puts off batches of nobody else, and refuses nothing", async () => {
+    const lane = new LaneWorld(world)
+    lane.budget = { ...SPEND_BUDGET, requester: COST - 1n }
+    const [greedy, other] = [lane.requester(), lane.requester()]
+    await lane.queueFor(greedy)
+    succeeded(await lane.round())
+    lane.chain.mine()
+    succeeded(await lane.round())
+    await lane.later(LOOK_MS)
+    const waits = await lane.queueFor(greedy)
+    const goes = await lane.queueFor(other)
+    const shared = await lane.queueFor(greedy, other)
+    succeeded(await lane.round())
+    expect(lane.chain.broadcasts.slice(1).map(({ root }) => root)).toEqual([goes, shared])
+    expect(await lane.waiting()).toMatchObject([{ root: waits, reason: "requester-over-budget" }])
+    expect(lane.telemetry.counted("batches_over_budget")).toBe(1)
+    await lane.later(SPEND_BUDGET.windowMs)
+    succeeded(await lane.round())
+    expect(lane.chain.broadcasts.at(-1)).toMatchObject({ root: waits })
+  })
+})
+
+describe("a lane whose key is lost", () => {
+  test("is watched by others: its bytes are sent again as they are, what is mined is recognised, nothing is signed or taken", async () => {
+    const [lost, other] = twoLanes()
+    const [root] = await lost.queue()
+    succeeded(await lost.round())
+    lost.hasKey = false
+    await other.queue()
+    lost.chain.forgetPool()
+    lost.time.forward(LANE_PATIENCE.bumpAfterMs)
+    succeeded(await lost.round())
+    succeeded(await lost.round())
+    expect(new Set(lost.chain.broadcasts.map(({ hash }) => hash)).size).toBe(1)
+    lost.chain.mine()
+    succeeded(await lost.round())
+    expect(lost.mined).toMatchObject([{ root }])
+    expect(await lost.waiting()).toHaveLength(1)
+  })
+
+  test("has its stuck results carried by another lane; when both are mined the slower one changed nothing, and both are settled", async () => {
+    const [lost, other] = twoLanes()
+    const [root] = await lost.queue()
+    succeeded(await lost.round())
+    lost.hasKey = false
+    await lost.later(STRANDED_AFTER_MS)
+    succeeded(await lost.round())
+    expect(lost.telemetry.warnings.map(({ data }) => data["why"])).toContain("no-key")
+    succeeded(await other.round())
+    expect(other.chain.broadcasts).toMatchObject([{ root }])
+    for (const lane of [other, lost]) {
+      lane.chain.mine()
+      succeeded(await lane.round())
+      lane.chain.finalise()
+      succeeded(await lane.round())
+      expect((await lane.slots()).slots).toEqual([])
+    }
+    expect(await lost.waiting()).toEqual([])
+  })
+})
+
+describe("a nonce that nothing useful can be done with", () => {
+  test("is cancelled when its results have arrived by another way and it is stuck", async () => {
+    const lane = new LaneWorld(world)
+    const [root] = await lane.queue()
+    succeeded(await lane.round())
+    lane.chain.forgetPool()
+    lane.chain.fulfilledByOthers(lane.batches.get(root!)!.responses[0]!.requestId)
+    lane.time.forward(LANE_PATIENCE.bumpAfterMs)
+    succeeded(await lane.round())
+    expect(lane.chain.broadcasts.at(-1)).toMatchObject({ nonce: 0, root: CANCELLED })
+    lane.chain.mine()
+    succeeded(await lane.round())
+    lane.chain.finalise()
+    succeeded(await lane.round())
+    expect(lane.mined, "a cancellation brings no results").toEqual([])
+    succeeded(await lane.round())
+    expect(await lane.waiting()).toEqual([])
+  })
+
+  test("is cancelled when the contract has come to reject it, after the same bytes were tried for a while; the batch waits again", async () => {
+    const lane = new LaneWorld(world)
+    const [root] = await lane.queue()
+    succeeded(await lane.round())
+    lane.chain.rejected.add(root!)
+    for (let turn = 0; turn < 2; turn++) {
+      lane.chain.forgetPool()
+      lane.time.forward(LANE_PATIENCE.bumpAfterMs)
+      succeeded(await lane.round())
+      expect(lane.chain.broadcasts.every((sent) => sent.root === root)).toBe(true)
+    }
+    lane.time.forward(LANE_PATIENCE.bumpAfterMs)
+    succeeded(await lane.round())
+    expect(lane.chain.broadcasts.at(-1)).toMatchObject({ nonce: 0, root: CANCELLED })
+    expect(lane.telemetry.counted("lane_cancellations")).toBe(1)
+    lane.chain.mine()
+    succeeded(await lane.round())
+    lane.chain.finalise()
+    lane.chain.rejected.clear()
+    succeeded(await lane.round())
+    succeeded(await lane.round())
+    expect(lane.chain.broadcasts.at(-1)).toMatchObject({ nonce: 1, root })
+  })
+})
+
+test(`a batch that was mined and reverted ${REVERTS_MAX} times is given up with evidence, and spends nothing more`, async () => {
+  const lane = new LaneWorld(world)
+  const [root] = await lane.queue()
+  lane.chain.reverting.add(root!)
+  for (let turn = 0; turn < REVERTS_MAX; turn++) {
+    expect(lane.givenUp).toEqual([])
+    succeeded(await lane.round())
+    lane.chain.mine()
+    succeeded(await lane.round())
+    lane.chain.finalise()
+    succeeded(await lane.round())
+    await lane.later(FAILURE_PAUSE_LONGEST_MS)
+  }
+  succeeded(await lane.round())
+  const last = lane.chain.broadcasts.at(-1)!
+  expect(last.nonce).toBe(REVERTS_MAX - 1)
+  expect(lane.givenUp).toMatchObject([{ batch: { attested: { root } }, detail: expect.stringContaining(last.hash) }])
+  expect(lane.telemetry.counted("lane_reverts")).toBe(REVERTS_MAX)
+  lane.batches.delete(root!) // its requests have ended
+  await lane.later(FAILURE_PAUSE_LONGEST_MS)
+  succeeded(await lane.round())
+  expect(await lane.waiting()).toEqual([])
+})
