@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs"
 import { Effect, Layer } from "effect"
 import { clusterLayer } from "../src/adapters/postgres/cluster.layer.ts"
+import { laneLedgerLayer } from "../src/adapters/postgres/lane-ledger.layer.ts"
 import { leasesLayer } from "../src/adapters/postgres/leases.layer.ts"
 import { Database, databaseLayer } from "../src/adapters/postgres/pool.ts"
 import { requestLedgerLayer } from "../src/adapters/postgres/request-ledger.layer.ts"
@@ -9,6 +10,7 @@ import { shareLedgerLayer } from "../src/adapters/postgres/share-ledger.layer.ts
 import { parseHex, lower } from "../src/domain/hex.ts"
 import type { RequestId } from "../src/domain/request.ts"
 import type { Cluster } from "../src/ledger/cluster.port.ts"
+import type { LaneLedger } from "../src/ledger/lane-ledger.port.ts"
 import type { Leases } from "../src/ledger/lease.port.ts"
 import type { RequestLedger } from "../src/ledger/request-ledger.port.ts"
 import { Sealer, SealerUnavailable } from "../src/ledger/sealer.port.ts"
@@ -25,10 +27,10 @@ const withoutKeys = Layer.succeed(
   })
 )
 
-export type ReadLedger = Cluster | Database | Leases | RequestLedger | ShareLedger
+export type ReadLedger = Cluster | Database | LaneLedger | Leases | RequestLedger | ShareLedger
 
 export const ledgerAt = (url: string): Layer.Layer<ReadLedger> =>
-  Layer.mergeAll(requestLedgerLayer, shareLedgerLayer, clusterLayer, leasesLayer).pipe(
+  Layer.mergeAll(requestLedgerLayer, shareLedgerLayer, clusterLayer, laneLedgerLayer, leasesLayer).pipe(
     Layer.provide(withoutKeys),
     Layer.provideMerge(databaseLayer({ connection: { url }, applicationName: "portcullis-cli", connectionsMax: 1 }))
   )

@@ -156,7 +156,8 @@ const replace = Effect.fnUntraced(function* (driver: Driver, slot: Slot, snapsho
   const step = nextSlot(snapshot, { type: "replaced", attemptNo, txHash, now })
   const change = { nonce, version: slot.version, snapshot: step.snapshot, isFinal: step.isFinal, attempt }
   if (!(yield* ledger.save(lane, lease, change))) return undefined
-  telemetry.count(isCancellation ? "lane_cancellations" : "fee_bumps", 1, lane.address)
+  if (isCancellation) telemetry.count("lane_cancellations", 1, lane.address)
+  else telemetry.count("fee_bumps", 1, lane.address)
   const attempts = [...slot.attempts, attempt]
   return { slot: { ...slot, version: slot.version + 1, snapshot: step.snapshot, attempts }, step } satisfies Done
 })

@@ -26,6 +26,11 @@ export const addOperatorCommands = (program: Command): void => {
     .option("--every <seconds>", "look again and again until something is violated", whole(1, 86_400))
     .action(async (options) => (await import("../commands/verify.ts")).verify(options))
 
+  withCommonOptions(program.command("lanes"))
+    .description("The sending accounts: who drives each, whether it sends and if not why, balance, spending, open nonces, and what waits.")
+    .option("--window <minutes>", "what was spent in the last so many minutes", whole(1, 10_080), 60)
+    .action(async (options) => (await import("../commands/lanes.ts")).lanes(options))
+
   addClusterCommands(program.command("cluster").description("The gateway nodes of a cluster, and switches for operators."))
   addKeysCommands(program.command("keys").description("Keys and certificates of a committee, FOR DEVELOPMENT."))
   addEvidenceCommands(program.command("evidence").description("Proofs that a KMS node has lied."))

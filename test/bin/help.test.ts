@@ -24,6 +24,7 @@ const COMMANDS: Readonly<Record<string, ReadonlyArray<string>>> = {
   "request show": ["<id>", ...COMMON],
   "request list": [...COMMON, "--state", "--limit"],
   "request cancel": ["<id>", ...COMMON, "--why"],
+  lanes: [...COMMON, "--window"],
   "cluster status": COMMON,
   "cluster drain": ["<node>", ...COMMON, "--why"],
   "cluster pause": ["<what>", ...COMMON, "--why"],
