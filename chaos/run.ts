@@ -55,7 +55,7 @@ const rig = await start({
   seed,
   requestsMax: requestsOf({ scenario, spanMs, ...asked }, options.rig),
   ...(options.json ? {} : { onEvent: (event) => event.kind !== "fact" && say(eventLine(columns, event)) })
-})
+}).catch((error: unknown) => refuse(`the rig could not be started: ${error instanceof Error ? error.message : String(error)}`))
 /** Ctrl-C ends what was started; twice, at once. */
 const interrupted = () => {
   process.once("SIGINT", () => process.exit(130))

@@ -95,6 +95,8 @@ const empty = async (folder: string): Promise<void> => {
 }
 
 const configOf = (name: Target, port: number, nowhere: number, routes: ReadonlyArray<string>): string => `server_name: ${name}
+# More than a small disk has: otherwise the server refuses streams that could fill it, and none would ever be full.
+jetstream { max_file_store: 8GB }
 cluster {
   name: chaos
   listen: "127.0.0.1:${port}"

@@ -52,8 +52,14 @@ export const processLevers = (parts: Parts): Levers => {
     return found
   }
   const nodeId = (target: Target): number => Number(target.slice(1))
-  const faults = new Map<number, NodeFault>()
-  const startKms = (id: number) => (world.kms.pid(id) === undefined ? world.kms.start(id, faults.get(id)) : Promise.resolve())
+  /** Newest last, and the newest is what counts: faults of one node may overlap. */
+  const faults = new Map<number, Array<NodeFault>>()
+  const faultsOf = (id: number): Array<NodeFault> => {
+    const known = faults.get(id) ?? []
+    faults.set(id, known)
+    return known
+  }
+  const startKms = (id: number) => (world.kms.pid(id) === undefined ? world.kms.start(id, faultsOf(id).at(-1)) : Promise.resolve())
   const restartKms = async (id: number) => {
     await world.kms.stop(id, "SIGKILL")
     await startKms(id)
@@ -67,29 +73,43 @@ export const processLevers = (parts: Parts): Levers => {
     if (work === undefined) throw new CannotInject(target, "real processes of this kind cannot do that")
     return work()
   }
+  /** What starts and ends one process is done one after the other: on a slow machine a start outlasts the next fault's beginning. */
+  const turns = new Map<Target, Promise<unknown>>()
+  const inTurn = <A>(target: Target, work: () => Promise<A>): Promise<A> => {
+    const turn = kindOf(target) === "nats-server" ? "nats" : target
+    const mine = (turns.get(turn) ?? Promise.resolve()).then(work)
+    turns.set(turn, mine.catch(() => {}))
+    return mine
+  }
   const run = (effect: Effect.Effect<void, unknown>): Promise<void> => Effect.runPromise(effect)
 
   return {
     kill: (target) =>
-      by(target, {
-        gateway: () => gateway(target).kill(),
-        kms: () => world.kms.stop(nodeId(target), "SIGKILL"),
-        "nats-server": () => nats.server(target).kill(),
-        postgres: () => run(world.postgres.kill)
-      }),
+      inTurn(target, async () =>
+        by(target, {
+          gateway: () => gateway(target).kill(),
+          kms: () => world.kms.stop(nodeId(target), "SIGKILL"),
+          "nats-server": () => nats.server(target).kill(),
+          postgres: () => run(world.postgres.kill)
+        })
+      ),
     start: (target) =>
-      by(target, {
-        gateway: () => gateway(target).start(),
-        kms: () => startKms(nodeId(target)),
-        "nats-server": async () => (nats.server(target).isRunning ? undefined : nats.server(target).start()),
-        postgres: () => run(world.postgres.start)
-      }),
+      inTurn(target, async () =>
+        by(target, {
+          gateway: () => gateway(target).start(),
+          kms: () => startKms(nodeId(target)),
+          "nats-server": async () => (nats.server(target).isRunning ? undefined : nats.server(target).start()),
+          postgres: () => run(world.postgres.start)
+        })
+      ),
     stop: (target) =>
-      by(target, {
-        gateway: () => gateway(target).drain(),
-        kms: () => world.kms.stop(nodeId(target)),
-        "nats-server": () => nats.server(target).stop()
-      }),
+      inTurn(target, async () =>
+        by(target, {
+          gateway: () => gateway(target).drain(),
+          kms: () => world.kms.stop(nodeId(target)),
+          "nats-server": () => nats.server(target).stop()
+        })
+      ),
     freeze: async (target) =>
       by(target, {
         gateway: () => gateway(target).freeze(),
@@ -111,12 +131,15 @@ export const processLevers = (parts: Parts): Levers => {
       return async () => hurt.forEach((heal) => heal())
     },
     messages: async (target, fault) => gateway(target).hurtMessages(fault),
-    rollBackNats: () => nats.keepCopy(),
-    wipeNats: (target) => nats.wipe(target === "nats" ? [...nats.servers.keys()] : [target]),
+    rollBackNats: async () => {
+      const bringBack = await inTurn("nats", () => nats.keepCopy())
+      return () => inTurn("nats", bringBack)
+    },
+    wipeNats: (target) => inTurn("nats", () => nats.wipe(target === "nats" ? [...nats.servers.keys()] : [target])),
     stopPostgresAtOnce: async (target) => {
       if (target !== "postgres") throw new CannotInject(target, "this rig has no standby")
-      await run(world.postgres.stop("immediate"))
-      return () => run(world.postgres.start)
+      await inTurn(target, () => run(world.postgres.stop("immediate")))
+      return () => inTurn(target, () => run(world.postgres.start))
     },
     fillDisk: async (target) => {
       const disk = parts.disks.get(target)
@@ -147,17 +170,23 @@ export const processLevers = (parts: Parts): Levers => {
     kms: async (target, fault): Promise<Undo> => {
       const id = nodeId(target)
       if (fault.type === "amnesia") {
-        await world.kms.stop(id, "SIGKILL")
-        await putLogAside(world.kms.answerLog(id))
-        await startKms(id)
+        await inTurn(target, async () => {
+          await world.kms.stop(id, "SIGKILL")
+          await putLogAside(world.kms.answerLog(id))
+          await startKms(id)
+        })
         return nothingToUndo
       }
-      faults.set(id, NODE_FAULT[fault.type])
-      await restartKms(id)
-      return async () => {
-        faults.delete(id)
-        await restartKms(id)
-      }
+      const given = NODE_FAULT[fault.type]
+      await inTurn(target, () => {
+        faultsOf(id).push(given)
+        return restartKms(id)
+      })
+      return () =>
+        inTurn(target, () => {
+          faultsOf(id).splice(faultsOf(id).indexOf(given), 1)
+          return restartKms(id)
+        })
     },
     store: async (fault) => store.misbehave(fault),
     publishPoison: async () => {
@@ -168,8 +197,8 @@ export const processLevers = (parts: Parts): Levers => {
     },
     loseLaneKey: async (target, lane) => {
       if (lane > world.lanes.length) throw new CannotInject(`lane ${lane}`, `there are ${world.lanes.length}`)
-      await gateway(target).holdLanes((held) => held !== lane)
-      return () => gateway(target).holdLanes(() => true)
+      await inTurn(target, () => gateway(target).holdLanes((held) => held !== lane))
+      return () => inTurn(target, () => gateway(target).holdLanes(() => true))
     }
   }
 }
