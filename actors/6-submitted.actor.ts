@@ -141,8 +141,7 @@ export const laneActor = Effect.fnUntraced(function* (lane: LaneId, { owner, bel
 
 /** Watches lanes that nobody drives, because their key is lost or their nodes are down: what is open there is looked for on chain and sent again as it
  * is, and what stays stuck is handed on. It never keeps such a lane: whoever has the key finds its lease free. */
-export const strayLanesActor = Effect.fnUntraced(function* (options: Omit<LaneOptions, "bell"> & { readonly everyMs?: number }) {
-  const { owner, budget = SPEND_BUDGET, everyMs = STRAY_LANES_EVERY_MS } = options
+export const strayLanesActor = Effect.fnUntraced(function* ({ owner, budget = SPEND_BUDGET }: Omit<LaneOptions, "bell">) {
   const leases = yield* Leases
   const contract = yield* ResultContract
   const ours = new Set(contract.addresses)
@@ -158,7 +157,7 @@ export const strayLanesActor = Effect.fnUntraced(function* (options: Omit<LaneOp
     )
   })
   const look = Effect.gen(function* () {
-    yield* Effect.sleep(Duration.millis(everyMs))
+    yield* Effect.sleep(Duration.millis(STRAY_LANES_EVERY_MS))
     const busy = yield* LaneLedger.use((ledger) => ledger.busy(contract.chainId))
     yield* Effect.forEach(busy.filter(({ address }) => !ours.has(address)), visit, { discard: true })
   })

@@ -4,6 +4,6 @@ import type { RigName, StartRig } from "./rig.ts"
 
 /** Undefined where a rig is not built. */
 export const RIGS: Readonly<Record<RigName, () => Promise<StartRig<Records> | undefined>>> = {
-  sim: async () => undefined,
+  sim: async () => (await import("./simulator/sim-rig.ts")).startSimRig,
   process: async () => (await import("./process/process-rig.ts")).startProcessRig
 }

@@ -8,7 +8,6 @@ import { fromHex, lower, toHex, type Hex } from "../../src/domain/hex.ts"
 import { ZERO_ADDRESS, type DecryptionRequest, type RequestId } from "../../src/domain/request.ts"
 import { RequestLog, type BlockHead, type ReadBlock } from "../../src/journey/1-detected/request-log.port.ts"
 import { AccessList } from "../../src/journey/2-acl-checked/access-list.port.ts"
-import { ChainEndpoints } from "../../src/telemetry/chain-endpoints.port.ts"
 import { ResultContract, type Mined } from "../../src/journey/6-submitted/result-contract.port.ts"
 
 export const CHAIN_ID = 31_337n
@@ -66,7 +65,6 @@ export class StubChain {
         finality: () => Effect.succeed("final"),
         permission: () => Effect.sync(() => ({ type: "allowed", block: refOf(this.head) }) as const)
       }),
-      Layer.succeed(ChainEndpoints, { view: Effect.succeed([]) }),
       this.contract()
     )
 

@@ -3,11 +3,10 @@
 import { Effect, Exit, Scope } from "effect"
 import assert from "node:assert/strict"
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
-import { type Bell, finalityActor, laneActor, makeBell, strayLanesActor, submitActor } from "../../actors/6-submitted.actor.ts"
+import { type Bell, finalityActor, laneActor, makeBell, submitActor } from "../../actors/6-submitted.actor.ts"
 import { type Milestone, workSubject } from "../../src/domain/journey.ts"
 import type { RequestEvent } from "../../src/domain/outcome.ts"
 import type { AttestedBatch } from "../../src/domain/response.ts"
-import { ResultContract } from "../../src/journey/6-submitted/result-contract.port.ts"
 import { LaneLedger } from "../../src/ledger/lane-ledger.port.ts"
 import { Leases } from "../../src/ledger/lease.port.ts"
 import { ResultLedger } from "../../src/ledger/result-ledger.port.ts"
@@ -176,33 +175,6 @@ describe("a lane's driver", () => {
         expect(said.at(-1)).toBe("resigned")
         expect((yield* holders).filter((held) => held.includes(chain.address))).toEqual([])
       }).pipe(Effect.provide(chain.layer))
-    )
-  })
-})
-
-describe("a lane that nobody has the key of", () => {
-  test("is watched by any sender, which recognises what is mined there and never keeps the lane", () => {
-    const [lost, ours] = [aChain(), aChain()]
-    return inActorWorld(world, () =>
-      Effect.gen(function* () {
-        const { requests } = yield* verified(lost, 1)
-        const outcomes = yield* hearOutcomes
-        const bell = makeBell()
-        const sender = Effect.gen(function* () {
-          yield* submitActor(1, bell)
-          yield* laneActor(laneOf(lost), { owner: "first", bell })
-          yield* giveOut("threshold-verified", requests)
-          yield* until("it is broadcast", Effect.sync(() => lost.broadcasts.length > 0))
-        })
-        yield* Effect.scoped(sender).pipe(Effect.provide(lost.layer))
-        lost.mine()
-        // The same chain, seen by a sender with another key.
-        const elsewhere = withOver(ResultContract, () => ({ addresses: [ours.address] }))
-        yield* elsewhere(strayLanesActor({ owner: "second", everyMs: 20 })).pipe(Effect.provide(lost.layer))
-        yield* until("the request is told", Effect.sync(() => outcomes.of(requests[0]!.id).length > 0))
-        expect(outcomes.of(requests[0]!.id)).toMatchObject([{ type: "submitted", txHash: lost.broadcasts[0]!.hash }])
-        yield* until("nobody has the lane", Effect.map(holders, (all) => !all.some((held) => held.includes(lost.address))))
-      })
     )
   })
 })

@@ -6,7 +6,6 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, test } from "vitest"
 import { closestName } from "../../bin/closest-name.ts"
-import { faultOfEndpoints } from "../../bin/rpc-endpoints.ts"
 import { isRejected, readSettings, SETTINGS, type SettingName } from "../../bin/settings.ts"
 import { SETTINGS_EXAMPLE, settingsExample, SETTINGS_PAGE, settingsPage } from "../../tools/list-settings.ts"
 
@@ -51,22 +50,6 @@ describe("settings", () => {
     assert.equal(meant, "PORTCULLIS_LOG_LEVLE is not a setting; did you mean PORTCULLIS_LOG_LEVEL?")
     const [stranger] = read({ PORTCULLIS_TOSTRING: "x" }).problems ?? []
     assert.equal(stranger, "PORTCULLIS_TOSTRING is not a setting; see docs/generated/settings.md")
-  })
-
-  test("take several RPC endpoints, each once and each a URL", () => {
-    const urls = "https://one/key,https://two/key"
-    assert.equal(read({ PORTCULLIS_RPC_URL: urls }).settings?.PORTCULLIS_RPC_URL, urls)
-    for (const wrong of ["https://one/key,", "https://one/key,https://one/key", "https://one/key,wss://two/key"]) {
-      const { problems } = read({ PORTCULLIS_RPC_URL: wrong })
-      assert.equal(problems?.length, 1, wrong)
-      assert.doesNotMatch(problems?.join() ?? "", /key,/)
-    }
-  })
-
-  test("that demand two witnesses need two endpoints", () => {
-    const of = (PORTCULLIS_RPC_URL: string) => read({ PORTCULLIS_RPC_URL, PORTCULLIS_RPC_AGREEMENT: "2" }).settings!
-    assert.match(faultOfEndpoints(of("https://one")) ?? "", /at least two endpoints/)
-    assert.equal(faultOfEndpoints(of("https://one, https://two")), undefined)
   })
 
   test("that are empty count as missing", () => {

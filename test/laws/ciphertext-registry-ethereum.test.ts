@@ -10,14 +10,10 @@ ciphertextRegistryLaws("the registry contract on anvil", async () => {
   const world = await EthereumWorld.start()
   const { chainId, ciphertextRegistry } = world.contracts
   const registry = await world.open(CiphertextRegistry, ciphertextRegistryLayer(await world.rpc(), world.contracts))
-  const twoMore = { type: "confirmations", blocks: 2 } as const
-  const cautious = await world.open(CiphertextRegistry, ciphertextRegistryLayer(await world.rpc(), world.contracts, twoMore))
   const owner = world.address(0)
   const { selector } = world.world.registry.interface.getFunction("register")!
   return {
     registry,
-    cautious,
-    reorganise: (depth) => world.reorganise(depth),
     owner,
     handleFor: (salt) => handleOf({ chainId, registry: ciphertextRegistry, owner, salt }),
     register: (salt, { digest, sizeBytes }, locations) => {

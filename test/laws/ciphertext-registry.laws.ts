@@ -9,10 +9,6 @@ import type { CiphertextRegistry } from "../../src/journey/3-ciphertext-fetched/
 
 export interface GivenCiphertextRegistry {
   readonly registry: CiphertextRegistry["Service"]
-  /** Of an operator for whom a block is final when two more stand on it. */
-  readonly cautious: CiphertextRegistry["Service"]
-  /** So many of the newest blocks are taken back, with everything in them. */
-  readonly reorganise: (depth: number) => Promise<void>
   readonly owner: Hex
   /** The handle that the owner's salt gives, registered or not. */
   readonly handleFor: (salt: Hex) => Handle
@@ -75,14 +71,6 @@ export const ciphertextRegistryLaws = (name: string, open: () => Promise<GivenCi
       expect(found!.locations).toHaveLength(2)
       expect(found!.locations[0]).not.toMatch(/^store:/)
       expect(found!.locations[1]).toBe("store://main/good")
-    })
-
-    test("a registration that a reorganisation takes back is not remembered", async () => {
-      const { handle, digest } = await registered()
-      const ask = () => Effect.runPromise(given.cautious.records([handle]))
-      expect(await ask()).toMatchObject([{ digest }])
-      await given.reorganise(1)
-      expect(await ask()).toEqual([undefined])
     })
 
     test("thirty-two handles, the most that a request may name, are answered together", async () => {

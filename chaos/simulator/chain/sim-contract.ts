@@ -1,0 +1,45 @@
+/** What the contracts do, without an EVM: the rules of DecryptionGateway.sol on plain objects. Whoever changes the contract changes this. */
+import { fromHex, toHex, type Hex } from "../../../src/domain/hex.ts"
+import type { Denial } from "../../../src/journey/2-acl-checked/access-list.port.ts"
+import type { DecryptionRequest, RequestId } from "../../../src/domain/request.ts"
+import { attestationDigest, responseLeaf, resultHashOf } from "../../../src/domain/response.ts"
+import { merkleRoot } from "../../../src/threshold/merkle.ts"
+import type { ChainState, Fulfilment, RequestOnChain } from "./sim-block.ts"
+
+export interface ContractRules {
+  readonly chainId: bigint
+  readonly gateway: Hex
+  readonly isAttestationRight: (digest: Hex, attestation: Hex) => boolean
+}
+
+/** Why a fulfilment would revert; undefined when it would not. */
+export const revertOf = (rules: ContractRules, state: ChainState, timestamp: number, call: Fulfilment): string | undefined => {
+  if (call.responses.length === 0 || call.responses.length !== call.count) return "ResponseCountMismatch"
+  if (timestamp > call.expiry) return "AttestationExpired"
+  const leaves = call.responses.map(({ requestId, result }) => fromHex(responseLeaf(requestId, resultHashOf(fromHex(result)))))
+  if (toHex(merkleRoot(leaves)) !== call.root) return "RootMismatch"
+  if (fulfillable(state, timestamp, call).length === 0) return undefined
+  return rules.isAttestationRight(attestationDigest(rules, call), call.attestation) ? undefined : "InvalidAttestation"
+}
+
+/** The entries that take effect; all others are skipped. */
+export const fulfillable = (state: ChainState, timestamp: number, call: Fulfilment): ReadonlyArray<Fulfilment["responses"][number]> => {
+  const done = new Set<RequestId>()
+  return call.responses.filter(({ requestId }) => {
+    const request = state.requests.get(requestId)
+    const isOpen = request !== undefined && request.fulfilled === undefined && !done.has(requestId)
+    done.add(requestId)
+    return isOpen && request.facts.epoch === call.epoch && timestamp <= request.facts.deadline
+  })
+}
+
+export const statusOf = (request: RequestOnChain | undefined): "unknown" | "requested" | "fulfilled" =>
+  request === undefined ? "unknown" : request.fulfilled === undefined ? "requested" : "fulfilled"
+
+/** What the access list has against a request, at a state. */
+export const denialOf = ({ permissions }: ChainState, request: DecryptionRequest): Denial | undefined => {
+  const isAllowed = (handle: Hex): boolean =>
+    request.kind === "public" ? permissions.has(`public ${handle}`) : permissions.has(`${request.account} ${handle}`)
+  if (request.handles.every(isAllowed)) return undefined
+  return request.kind === "public" ? "not-public" : "not-allowed"
+}

@@ -1,0 +1,79 @@
+/** What happened in one simulated history, in order: the lines of the trace, a digest that is the same exactly when the histories are the
+ * same, what was injected, and which rare things were seen at all. */
+import { createHash } from "node:crypto"
+import type { EventLoop } from "./event-loop.ts"
+
+/** Rare things that a campaign must have seen at least once (Antithesis calls them `sometimes`): a fault that never bites tests nothing. */
+export const SOMETIMES = [
+  "lease taken over",
+  "stale write refused",
+  "answer from the ledger lost after its commit",
+  "reorg seen",
+  "request moved to another block",
+  "request orphaned",
+  "result reorganised away",
+  "share liar found",
+  "attestation liar found",
+  "node asked beyond the threshold",
+  "nonce replaced",
+  "transaction forgotten by the pool",
+  "broadcast already known",
+  "nonce already used",
+  "message lost and resent",
+  "message delivered twice",
+  "bus rolled back",
+  "bus wiped",
+  "duplicate effect refused",
+  "process killed with work under way",
+  "frozen process woke up",
+  "clock skewed",
+  "object store failed",
+  "endpoint lagged",
+  "request refused",
+  "request expired",
+  "batch of several results"
+] as const
+export type SometimesName = (typeof SOMETIMES)[number]
+
+export interface HistoryLine {
+  readonly atMs: number
+  readonly who: string
+  readonly what: string
+}
+
+export class History {
+  private readonly loop: EventLoop
+  private readonly startMs: number
+  private readonly hash = createHash("sha256")
+  private digested: string | undefined
+  readonly lines: Array<HistoryLine> = []
+  readonly seen = new Map<SometimesName, number>()
+  readonly injected = new Map<string, number>()
+
+  constructor(loop: EventLoop) {
+    this.loop = loop
+    this.startMs = loop.nowMs
+  }
+
+  onLine: (line: HistoryLine) => void = () => undefined
+
+  tell(who: string, what: string): void {
+    const line = { atMs: this.loop.nowMs - this.startMs, who, what }
+    this.lines.push(line)
+    this.onLine(line)
+    this.hash.update(`${this.loop.nowMicros} ${who} ${what}\n`)
+  }
+
+  sometimes(name: SometimesName): void {
+    this.seen.set(name, (this.seen.get(name) ?? 0) + 1)
+  }
+
+  inject(fault: string, detail = ""): void {
+    this.injected.set(fault, (this.injected.get(fault) ?? 0) + 1)
+    this.tell("faults", detail === "" ? fault : `${fault} ${detail}`)
+  }
+
+  get digest(): string {
+    return (this.digested ??= this.hash.digest("hex"))
+  }
+}

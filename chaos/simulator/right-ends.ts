@@ -1,0 +1,43 @@
+/** What the checks C1..C7 cannot know: which end each request deserved, and which bytes were the right result. The simulator knows, because it
+ * asked the question and holds the key. */
+import { toHex } from "../../src/domain/hex.ts"
+import type { Check } from "../campaign.ts"
+import { txAttemptTable } from "./ledger/tables.ts"
+import type { Expected, SimWorld } from "./sim-world.ts"
+
+export const rightEnds = (world: SimWorld): Check => {
+  const effects = Map.groupBy(world.chain.canonical().flatMap((block) => block.effects), ({ requestId }) => requestId)
+  const wrong = (expected: Expected): ReadonlyArray<string> => {
+    const { id, facts, mayEnd } = expected
+    const state = world.stateOf(id)
+    const done = effects.get(id) ?? []
+    const right = toHex(world.committee.resultOf(facts, world.ciphertexts))
+    return [
+      ...(state !== undefined && !mayEnd.includes(state) && !(state === "orphaned" && world.chain.lost.has(id)) ? [`ended as ${state}, and may only end as ${mayEnd.join(" or ")}`] : []),
+      ...(state === "finalized" && done.length !== 1 ? [`is finalized, and the chain has ${done.length} results`] : []),
+      ...(state !== "finalized" && done.length > 0 ? [`ended as ${state ?? "nothing"}, and the chain has its result`] : []),
+      ...done.filter(({ result }) => result !== right).map(() => "has a wrong result on chain"),
+      ...(state === "expired" && world.chain.head.timestamp <= facts.deadline ? ["ended as expired before its deadline"] : [])
+    ].map((what) => `${id} ${what}`)
+  }
+  return { name: "right ends", examined: world.expected.size, violations: [...world.expected.values()].flatMap(wrong) }
+}
+
+/** Defects of ours: nothing that is injected excuses one. */
+export const nobodyDied = (world: SimWorld): Check => ({
+  name: "no defects",
+  examined: world.gateways.size,
+  violations: world.died.map(({ node, what }) => `${node}: ${what}`)
+})
+
+/** Nothing was ever broadcast whose bytes the ledger had not stored before (I3, I6): looked at whenever something is. */
+export const watchIntents = (world: SimWorld): (() => Check) => {
+  let examined = 0
+  const violations: Array<string> = []
+  world.chain.onSent = ({ hash, nonce, from }) => {
+    examined++
+    const isStored = world.database.table(txAttemptTable).all().some(({ txHash }) => txHash === hash)
+    if (!isStored) violations.push(`${hash} (nonce ${nonce} of ${from}) was sent, and the ledger did not know it`)
+  }
+  return () => ({ name: "intent before effect", examined, violations })
+}

@@ -1,0 +1,233 @@
+/** A broker in memory, between any number of processes: keeps what actors may rely on (bus.laws.ts), and breaks everything else when it is
+ * told to. It confirms and forgets, delivers twice, late, in another order, comes back with an older store or with an empty one. */
+import assert from "node:assert/strict"
+import { Effect, Exit, type Fiber, Layer } from "effect"
+import { ACK_WAIT_MS, DEFECT_NAK_MS, DELIVERIES_MAX, PARKED_KEPT_MAX } from "../../src/messaging/bus-limits.ts"
+import { Bus, BusUnavailable, type Delivery, type Verdict } from "../../src/messaging/bus.port.ts"
+import { ParkedMessages, type ParkedMessage } from "../../src/messaging/parked-messages.port.ts"
+import { assertPublishable } from "../../src/messaging/publishable.ts"
+import { verdictOf } from "../../src/messaging/verdict-of.ts"
+import type { Chance } from "./chance.ts"
+import type { Process } from "./event-loop.ts"
+import type { History } from "./history.ts"
+import type { Link } from "./remote-call.ts"
+
+interface Message {
+  readonly subject: string
+  readonly body: Uint8Array
+  deliveries: number
+}
+
+interface Consumer {
+  readonly process: Process
+  readonly concurrency: number
+  readonly faults: MessageShares
+  /** Runs the handler in its own process. */
+  readonly start: (delivery: Delivery, over: (verdict: Verdict) => void) => void
+  inFlight: number
+}
+
+/** How many deliveries to one process are hurt in this way, 0 to 1. */
+export interface MessageShares {
+  duplicate: number
+  reorder: number
+  lose: number
+}
+
+export const noMessageShares = (): MessageShares => ({ duplicate: 0, reorder: 0, lose: 0 })
+
+/** What a restored backup brings back. */
+export interface BusBackup {
+  readonly waiting: ReadonlyArray<Message>
+}
+
+/** How much later a message comes that others overtake. */
+const REORDER_MS_MAX = 3_000
+
+export class Broker {
+  readonly world: Process
+  private readonly history: History
+  private readonly chance: Chance
+  private readonly waiting = new Map<string, Array<Message>>()
+  private readonly consumers = new Map<string, Array<Consumer>>()
+  private readonly outstanding = new Set<Message>()
+  readonly parked: Array<ParkedMessage> = []
+  parkedCount = 0
+  /** Grows with every store that was lost: whatever is still under way belongs to another life. */
+  private life = 0
+
+  constructor(world: Process, history: History, chance: Chance) {
+    this.world = world
+    this.history = history
+    this.chance = chance
+  }
+
+  publish(subject: string, body: Uint8Array): void {
+    this.put({ subject, body, deliveries: 0 })
+  }
+
+  subscribe(subject: string, consumer: Consumer): () => void {
+    const all = this.consumers.get(subject) ?? []
+    this.consumers.set(subject, all)
+    all.push(consumer)
+    this.turn(subject)
+    return () => void all.splice(all.indexOf(consumer), 1)
+  }
+
+  /** A process is gone: it pulls no more. What it was given comes back when nobody has settled it for long enough. */
+  forget(process: Process): void {
+    for (const [subject, all] of this.consumers) this.consumers.set(subject, all.filter((consumer) => consumer.process !== process))
+  }
+
+  wipe(): void {
+    this.life++
+    this.waiting.clear()
+    this.outstanding.clear()
+    this.history.sometimes("bus wiped")
+  }
+
+  backup(): BusBackup {
+    return { waiting: [...[...this.waiting.values()].flat(), ...this.outstanding].map((message) => ({ ...message })) }
+  }
+
+  /** What was settled since comes back, what was published since never was. */
+  restore(backup: BusBackup): void {
+    this.life++
+    this.waiting.clear()
+    this.outstanding.clear()
+    this.history.sometimes("bus rolled back")
+    for (const message of backup.waiting) this.put({ ...message })
+  }
+
+  private put(message: Message): void {
+    const line = this.waiting.get(message.subject) ?? []
+    this.waiting.set(message.subject, line)
+    line.push(message)
+    this.world.loop.soon(this.world, () => this.turn(message.subject))
+  }
+
+  private turn(subject: string): void {
+    const line = this.waiting.get(subject)
+    for (;;) {
+      if (line === undefined || line.length === 0) return
+      const all = this.consumers.get(subject) ?? []
+      const index = all.findIndex(({ inFlight, concurrency }) => inFlight < concurrency)
+      if (index < 0) return
+      const [consumer] = all.splice(index, 1)
+      all.push(consumer!)
+      this.deliver(consumer!, line.shift()!)
+    }
+  }
+
+  private deliver(consumer: Consumer, message: Message): void {
+    const { faults } = consumer
+    const [isLost, isDoubled, isLate] = [this.chance.happens(faults.lose), this.chance.happens(faults.duplicate), this.chance.happens(faults.reorder)]
+    if (isLost) return // as good as settled: nobody will hear of it again
+    if (isDoubled) {
+      this.history.sometimes("message delivered twice")
+      this.put({ ...message })
+    }
+    const life = this.life
+    message.deliveries++
+    consumer.inFlight++
+    this.outstanding.add(message)
+    let isSettled = false
+    const settle = (verdict: Verdict): void => {
+      if (isSettled) return
+      isSettled = true
+      consumer.inFlight--
+      this.outstanding.delete(message)
+      if (life === this.life) this.settle(message, verdict)
+      this.turn(message.subject)
+    }
+    const start = (): void =>
+      consumer.start({ subject: message.subject, body: message.body, deliveries: message.deliveries }, settle)
+    this.world.loop.after(this.world, ACK_WAIT_MS, () => {
+      if (isSettled || consumer.process.isRunning) return // a live handler says so; a frozen or dead one cannot
+      this.history.sometimes("message delivered twice")
+      settle({ type: "nak", delayMs: 0 })
+    })
+    if (isLate) this.world.loop.after(consumer.process, this.chance.fraction() * REORDER_MS_MAX, start)
+    else this.world.loop.soon(consumer.process, start)
+  }
+
+  private settle(message: Message, verdict: Verdict): void {
+    if (verdict.type === "ack") return
+    if (verdict.type === "park") return this.park(message, verdict.reason)
+    if (message.deliveries >= DELIVERIES_MAX) return this.park(message, `delivered ${message.deliveries} times`)
+    const life = this.life
+    this.outstanding.add(message)
+    this.world.loop.after(this.world, Math.max(0, verdict.delayMs), () => {
+      this.outstanding.delete(message)
+      if (life === this.life) this.put(message)
+    })
+  }
+
+  private park({ subject, body, deliveries }: Message, reason: string): void {
+    this.parkedCount++
+    this.parked.push({ subject, body, reason, deliveries })
+    if (this.parked.length > PARKED_KEPT_MAX) this.parked.shift()
+    this.onParked()
+  }
+
+  onParked: () => void = () => undefined
+}
+
+export interface BusPortOptions {
+  readonly broker: Broker
+  readonly link: Link
+  readonly process: Process
+  readonly faults: MessageShares
+}
+
+/** The bus as one process has it. */
+export const busPorts = ({ broker, link, process, faults }: BusPortOptions): Layer.Layer<Bus | ParkedMessages> => {
+  const unavailable = (doing: string) => Exit.fail(new BusUnavailable({ doing, cause: "no answer" }))
+  const call = <A>(doing: string, serve: () => A) => link.call(doing, () => Exit.succeed(serve()), () => unavailable(doing))
+  const bus = Layer.succeed(Bus, {
+    publish: (subject, body) =>
+      Effect.suspend(() => {
+        assertPublishable(subject, body)
+        return call(`publish on ${subject}`, () => broker.publish(subject, body))
+      }),
+    consume: (subject, { concurrency }, handle) =>
+      Effect.asVoid(
+        Effect.acquireRelease(
+          Effect.map(Effect.context<never>(), (context) => {
+            assert(Number.isInteger(concurrency) && concurrency > 0, "concurrency is a positive whole number")
+            const running = new Set<Fiber.Fiber<Verdict>>()
+            let whenIdle: (() => void) | undefined
+            const consumer: Consumer = {
+              process,
+              concurrency,
+              faults,
+              inFlight: 0,
+              start: (delivery, over) => {
+                const fiber = Effect.runForkWith(context)(verdictOf(handle, delivery))
+                running.add(fiber)
+                fiber.addObserver((exit) => {
+                  running.delete(fiber)
+                  const verdict: Verdict = exit._tag === "Success" ? exit.value : { type: "nak", delayMs: DEFECT_NAK_MS }
+                  process.loop.soon(broker.world, () => over(verdict))
+                  if (running.size === 0) whenIdle?.()
+                })
+              }
+            }
+            const leave = broker.subscribe(subject, consumer)
+            const idle = Effect.callback<void>((resume) => {
+              if (running.size === 0) return resume(Effect.void)
+              whenIdle = () => resume(Effect.void)
+            })
+            return { leave, idle }
+          }),
+          ({ leave, idle }) => Effect.andThen(Effect.sync(leave), idle)
+        )
+      ),
+    ping: call("ping", () => undefined)
+  })
+  const parked = Layer.succeed(ParkedMessages, {
+    count: Effect.sync(() => broker.parkedCount),
+    newest: (limit) => Effect.sync(() => broker.parked.toReversed().slice(0, limit))
+  })
+  return Layer.mergeAll(bus, parked)
+}
