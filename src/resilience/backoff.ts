@@ -1,4 +1,7 @@
-/** How long to wait before the next try: full jitter (AWS, "Exponential backoff and jitter"): any time up to a bound that doubles. Pure. */
+/**
+ * How long to wait before the next try: full jitter (AWS, "Exponential backoff and jitter"), which is any time up to a bound
+ * that doubles. Pure.
+ */
 
 export interface BackoffPolicy {
   readonly firstMs: number

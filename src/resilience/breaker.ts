@@ -119,14 +119,16 @@ export const report = (
       return opened(policy, breaker, wasWell ? 1 : breaker.trips + 1, nowMs, chance)
     }
     // Only vital calls are sent here; a good answer to one ends the rest at once.
-    case "open":
-      return verdict === "good"
-        ? judged(policy, { ...breaker, state: "half-open", round: breaker.round + 1, sent: 0, lastSentMs: nowMs, good: 1, bad: 0 }, nowMs, chance)
-        : breaker
+    case "open": {
+      if (verdict !== "good") return breaker
+      const { round, trips } = breaker
+      const probing = { state: "half-open", round: round + 1, trips, sent: 0, lastSentMs: nowMs, good: 1, bad: 0 } as const
+      return judged(policy, probing, nowMs, chance)
+    }
     case "half-open": {
       if (verdict === "abandoned") return ticket.isVital ? breaker : { ...breaker, sent: Math.max(0, breaker.sent - 1) }
-      const isGood = verdict === "good"
-      return judged(policy, { ...breaker, good: breaker.good + Number(isGood), bad: breaker.bad + Number(!isGood) }, nowMs, chance)
+      const good = Number(verdict === "good")
+      return judged(policy, { ...breaker, good: breaker.good + good, bad: breaker.bad + 1 - good }, nowMs, chance)
     }
   }
 }
@@ -176,7 +178,9 @@ const opened = (policy: BreakerPolicy, { round }: Breaker, trips: number, nowMs:
   return { state: "open", round: round + 1, trips, untilMs: nowMs + longestMs * (0.5 + chance / 2) } as const
 }
 
-const judged = (policy: BreakerPolicy, breaker: Breaker & { readonly state: "half-open" }, nowMs: number, chance: number): Breaker => {
+type Probing = Extract<Breaker, { readonly state: "half-open" }>
+
+const judged = (policy: BreakerPolicy, breaker: Probing, nowMs: number, chance: number): Breaker => {
   const { round, trips, good, bad } = breaker
   if (good >= policy.probesGoodMin) return { state: "closed", round: round + 1, trips, sinceMs: nowMs, slices: [] }
   return bad > policy.probes - policy.probesGoodMin ? opened(policy, breaker, trips + 1, nowMs, chance) : breaker

@@ -1,4 +1,7 @@
-/** What is tolerated of each kind of thing outside of this process, and how its calls are named. Every number with its unit and reason. */
+/**
+ * What is tolerated of each kind of thing outside of this process, and how its calls are named. Every number with its unit and
+ * reason.
+ */
 import type { BreakerPolicy } from "./breaker.ts"
 
 /** Everything that is asked over a wire or may hang like one. Stands in metric labels. */
@@ -60,9 +63,18 @@ export const CALL_POLICIES: Readonly<Record<Dependency, CallPolicy>> = {
   },
   /**
    * One object, its body of up to 16 MiB included. A store that hangs holds these places and the messages that wait for them,
-   * which is one of the eight that step 3 works on; the others are sent away after half a second.
+   * which is one of the eight that step 3 works on; the others are sent away after two seconds. That is enough for all 512
+   * readings of eight messages from a store that is well and takes 100 ms for each.
    */
-  "object-store": { ...USUAL, volumeMin: 4, timeoutMs: 16_500, slowMs: 8_000, concurrencyMax: 32, placeWaitMs: 500, restMsMax: 8_000 },
+  "object-store": {
+    ...USUAL,
+    volumeMin: 4,
+    timeoutMs: 16_500,
+    slowMs: 8_000,
+    concurrencyMax: 32,
+    placeWaitMs: 2_000,
+    restMsMax: 8_000
+  },
   /**
    * Statements take milliseconds. The pool's own limits (12 s for an answer) are shorter and know more. A database that hangs
    * fails fast after its first failures; rests are so short that it is noticed within half a second when it is back.

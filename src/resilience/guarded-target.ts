@@ -1,4 +1,7 @@
-/** What is remembered of one target and method: its breaker, how long its answers took, and what was sent. In memory, never saved. */
+/**
+ * What is remembered of one target and method: its breaker, how long its answers took, and what was sent. In memory, never
+ * saved.
+ */
 import { type Breaker, type BreakerPolicy, closedBreaker, restLeftMs, tally } from "./breaker.ts"
 import type { Target } from "./call-policy.ts"
 import { type Latencies, noLatencies, quantile, samples } from "./latency-quantile.ts"
@@ -67,7 +70,9 @@ export const stateOf = (guarded: Guarded, nowMs: number): GuardState => {
 
 const keyOf = ({ dependency, target, method }: Target): string => `${dependency} ${method} ${target}`
 
-/** Bounded: makes place by forgetting whom nobody is asking, the longest unused first, and those that are well before the others. */
+/**
+ * Bounded: makes place by forgetting whom nobody is asking, the longest unused first, and those that are well before the others.
+ */
 export class GuardedTargets {
   readonly #byKey = new Map<string, Guarded>()
   readonly #max: number

@@ -13,7 +13,10 @@ export interface BudgetPolicy {
   readonly most: number
 }
 
-/** A tenth is what Google's and AWS's client libraries converged on; the stock lets a process that has just started repeat at all. */
+/**
+ * A tenth keeps repetitions from adding a visible part to the load; the stock lets a process that has just started repeat at
+ * all.
+ */
 export const BUDGET: BudgetPolicy = { perSuccess: 0.1, floor: 10, most: 100 }
 
 export interface RetryBudget {

@@ -27,7 +27,9 @@ export const guardedStore = (guards: Guards["Service"], name: string, timeoutMs:
       Stream.unwrap(
         Effect.gen(function* () {
           const asked = call("read", location)
-          const { leave } = yield* Effect.acquireRelease(guards.enter(asked), ({ leave: left }) => Effect.sync(() => left("abandoned")))
+          const { leave } = yield* Effect.acquireRelease(guards.enter(asked), (entered) =>
+            Effect.sync(() => entered.leave("abandoned"))
+          )
           return store.read(location, key).pipe(
             Stream.onExit((exit) => Effect.sync(() => leave(Exit.isSuccess(exit) ? "good" : failedVerdict(exit))))
           )

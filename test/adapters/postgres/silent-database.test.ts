@@ -1,4 +1,4 @@
-/** A database whose connections have silently died, or that refuses them: calls end in time, then fail at once, and all is well again soon. */
+/** A database whose connections have silently died: calls end in time, then fail at once, and all is well again soon. */
 import { Effect, ManagedRuntime, Result } from "effect"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { Database, databaseLayer, type Prepared } from "../../../src/adapters/postgres/pool.ts"
@@ -33,7 +33,7 @@ const many = (count: number) => Promise.all(Array.from({ length: count }, () => 
 const isRefused = (answer: Result.Result<unknown, LedgerUnavailable>) =>
   Result.isFailure(answer) && answer.failure.cause instanceof CallRefused
 
-test("connections that died in silence cost their time limit once; then calls fail at once, vital ones are sent, and it heals within a second", async () => {
+test("dead connections cost their time limit once; then calls fail at once, vital ones are sent, and it heals soon", async () => {
   expect((await many(4)).every(Result.isSuccess)).toBe(true)
   proxy.mute()
   const from = performance.now()
