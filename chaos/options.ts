@@ -13,6 +13,8 @@ export interface ChaosOptions {
   readonly requests: number | undefined
   readonly rig: RigName
   readonly report: string | undefined
+  /** A file of the fault API, which is then all that runs. */
+  readonly agent: string | undefined
 }
 
 const SEED_MAX = 2 ** 31 - 1
@@ -27,7 +29,7 @@ export const readOptions = (words: ReadonlyArray<string>, scenarios: ReadonlyArr
   const rig = given.rig ?? "process"
   if (!(RIG_NAMES as ReadonlyArray<string>).includes(rig)) return `--rig is ${RIG_NAMES.join(" or ")}, not ${rig}`
   const scenario = scenarios.find(({ name }) => name === given.scenario)
-  if (scenario === undefined && !list) {
+  if (scenario === undefined && !list && given.agent === undefined) {
     if (given.scenario === undefined) return "name a --scenario, or see them all with --list"
     const meant = closestName(given.scenario, scenarios.map(({ name }) => name))
     return `there is no scenario ${given.scenario}; ${meant === undefined ? "--list shows them" : `did you mean ${meant}?`}`
@@ -47,7 +49,8 @@ export const readOptions = (words: ReadonlyArray<string>, scenarios: ReadonlyArr
     minutes: minutes as number | undefined,
     requests: requests as number | undefined,
     rig: rig as RigName,
-    report: given.report
+    report: given.report,
+    agent: given.agent
   }
 }
 
@@ -59,7 +62,8 @@ const OPTIONS = {
   minutes: { type: "string" },
   requests: { type: "string" },
   rig: { type: "string" },
-  report: { type: "string" }
+  report: { type: "string" },
+  agent: { type: "string" }
 } as const
 
 const parsed = (words: ReadonlyArray<string>) => {

@@ -3,12 +3,16 @@
  *
  *     npm run chaos -- --list
  *     npm run chaos -- --scenario nats-lost-everything --seed 7 --minutes 2 --rig process [--json] [--report FILE]
+ *     npm run chaos -- --agent FILE
  *
  * chaos/README.md says how to read what it says. With --json the last line is one JSON object.
  */
 import { randomInt } from "node:crypto"
+import { once } from "node:events"
 import { writeFile } from "node:fs/promises"
 import type { Records } from "../bin/verify/records.ts"
+import { startAgent } from "./agent/agent.ts"
+import { readAgentFile } from "./agent/agent-file.ts"
 import { requestsOf, runCampaign } from "./campaign.ts"
 import { checkRecords } from "./checks.ts"
 import { listing, listingJson } from "./listing.ts"
@@ -34,6 +38,14 @@ const rigNamed = async (name: RigName): Promise<StartRig<Records>> => {
 
 const given = readOptions(process.argv.slice(2), SCENARIOS)
 const options = typeof given === "string" ? refuse(given) : given
+if (options.agent !== undefined) {
+  const file = readAgentFile(options.agent, process.env)
+  const agent = await startAgent(typeof file === "string" ? refuse(file) : file)
+  process.stdout.write(`the fault API listens on port ${agent.port}; every fault ends by itself, Ctrl-C ends them all\n`)
+  await Promise.race([once(process, "SIGINT"), once(process, "SIGTERM")])
+  await agent.close()
+  process.exit(0)
+}
 if (options.list || options.scenario === undefined) {
   process.stdout.write(options.json ? `${listingJson(SCENARIOS, VERBS)}\n` : listing(SCENARIOS, VERBS))
   process.exit(0)

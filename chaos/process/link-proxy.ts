@@ -13,6 +13,8 @@ export type Filter = (chunk: Buffer) => ReadonlyArray<Buffer>
 
 export interface LinkProxyOptions {
   readonly upstream: { readonly host: string; readonly port: number }
+  /** Any that is free when missing. */
+  readonly listenPort?: number
   /** One for each connection. */
   readonly inbound?: () => Filter
 }
@@ -111,7 +113,7 @@ export class LinkProxy {
 
   static async open(options: LinkProxyOptions): Promise<LinkProxy> {
     const proxy = new LinkProxy(options)
-    proxy.listener.listen(0, "127.0.0.1")
+    proxy.listener.listen(options.listenPort ?? 0, "127.0.0.1")
     await once(proxy.listener, "listening")
     return proxy
   }
