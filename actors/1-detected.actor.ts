@@ -1,6 +1,6 @@
-/** Hosts block-cursor: does what the cursor says, tells it what was seen, and stores blocks with their requests in one transaction. Several
- * listeners may run at once: only one of them advances at a time, and the others read on from there. */
-import { Duration, Effect } from "effect"
+/** Hosts block-cursor: does what the cursor says, tells it what was seen, and stores blocks with their requests in one transaction. One
+ * listener of each chain is elected, to save questions; several at once are harmless: only one of them advances at a time. */
+import { Clock, Deferred, Duration, Effect } from "effect"
 import { nextCursor, openCursor, type CursorEvent, type CursorInstruction, type CursorStep } from "../machines/block-cursor.machine.ts"
 import { birth, MACHINE_VERSION } from "../machines/decide.ts"
 import type { Hex } from "../src/domain/hex.ts"
@@ -10,8 +10,11 @@ import { partitionOf } from "../src/domain/request.ts"
 import { readBlocks, seeHead } from "../src/journey/1-detected/detect-requests.ts"
 import { RequestLog, type ReadBlock } from "../src/journey/1-detected/request-log.port.ts"
 import { DetectionLedger, type SeenBlock, type SeenRequest } from "../src/ledger/detection-ledger.port.ts"
+import type { HeldLease } from "../src/ledger/lease-keeper.port.ts"
+import { leaseLost } from "../src/ledger/lease.port.ts"
 import { Telemetry } from "../src/telemetry/telemetry.port.ts"
 import { dispatch, type OwedWork } from "./runtime/dispatch.ts"
+import { elected } from "./runtime/elected.ts"
 import { supervise } from "./runtime/supervise.ts"
 
 export interface ListenerOptions {
@@ -20,33 +23,82 @@ export interface ListenerOptions {
   readonly startBlock: number
   /** How often the head is looked at, at least; sooner when a new one is announced. */
   readonly pollMs: number
+  /** false: reads whoever else does. Harmless, and every reader pays for its own questions to the chain. */
+  readonly isElected?: boolean
+  readonly chainSilentMsMax?: number
 }
 
 /** Bounds memory and the transaction that stores them. */
 const BATCH_BLOCKS_MAX = 50
+/** A leader whose chain has answered nothing but failures for this long resigns: another node's endpoint may be better. Long enough for a node
+ * that restarts; together with the look of those who watch it bounds what one dead endpoint costs. */
+const CHAIN_SILENT_MS_MAX = 15_000
 /** A chain that took back final blocks needs a human; until one comes, it is said again this often. */
 const STOPPED_REMINDER_MS = 60_000
 
 export const detectedActor = Effect.fnUntraced(function* (options: ListenerOptions) {
-  const follow = Effect.gen(function* () {
-    const log = yield* RequestLog
-    const ledger = yield* DetectionLedger
-    const cursor = yield* ledger.cursor(log.chainId)
-    let step = openCursor({ cursor: refOf(cursor), startBlock: options.startBlock, batchBlocksMax: BATCH_BLOCKS_MAX })
-    let read: ReadonlyArray<ReadBlock> = []
-    let isFirstLook = true
-    for (;;) {
-      const { instruction } = step
-      if (instruction.type === "watch" && !isFirstLook) yield* Effect.raceFirst(Effect.sleep(Duration.millis(options.pollMs)), log.nextHead)
-      isFirstLook = false
-      const seen = yield* carryOut(instruction, read, options)
-      if (seen.event.type === "advanced" && takesBack(step)) yield* Telemetry.use((telemetry) => Effect.sync(() => telemetry.count("reorgs")))
-      read = seen.read
-      step = nextCursor(step.snapshot, seen.event)
+  if (options.isElected === false) return yield* supervise("detected", follow({ ...options, leadership: null, onProgress: () => undefined }))
+  const { chainId } = yield* RequestLog
+  const telemetry = yield* Telemetry
+  telemetry.gauge("is_listener_leader", 0)
+  yield* elected({
+    name: listenerLease(chainId),
+    owner: options.worker,
+    canLead: seeHead,
+    lead: (leadership) => Effect.scoped(term({ ...options, leadership })),
+    onTransition: (transition) => {
+      telemetry.gauge("is_listener_leader", transition.to === "leader" ? 1 : 0)
+      telemetry.info(transition.to === "leader" ? "the listener leads its chain" : "the listener watches its chain", {
+        chain: String(chainId),
+        ...(transition.to === "leader" ? { epoch: String(transition.epoch) } : { because: transition.because })
+      })
     }
   })
+})
+
+export const listenerLease = (chainId: bigint): string => `listener/${chainId}`
+
+interface Reading extends ListenerOptions {
+  /** null: not elected; only the cursor holds back. */
+  readonly leadership: HeldLease | null
+  /** Told whenever everything that the chain has shown is stored. */
+  readonly onProgress: () => void
+}
+
+/** Follows the chain until it turns out that somebody else leads, or that this process cannot read the chain. */
+const term = Effect.fnUntraced(function* (options: Omit<Reading, "onProgress">) {
+  const ends = yield* Deferred.make<"lost" | "resigned">()
+  const clock = yield* Clock.Clock
+  const silentNanosMax = BigInt(options.chainSilentMsMax ?? CHAIN_SILENT_MS_MAX) * 1_000_000n
+  let progressNanos = clock.monotonicTimeNanosUnsafe()
+  const onProgress = () => void (progressNanos = clock.monotonicTimeNanosUnsafe())
+  const isSilent = () => clock.monotonicTimeNanosUnsafe() - progressNanos >= silentNanosMax
+  const following = follow({ ...options, onProgress }).pipe(
+    Effect.catchTag("LeaseLost", () => Effect.andThen(Deferred.succeed(ends, "lost"), Effect.never)),
+    Effect.tapErrorTag("ChainUnavailable", () => Effect.when(Deferred.succeed(ends, "resigned"), Effect.sync(isSilent)))
+  )
+  yield* supervise("detected", following)
+  return yield* Deferred.await(ends)
+})
+
+const follow = Effect.fnUntraced(function* (options: Reading) {
+  const log = yield* RequestLog
+  const ledger = yield* DetectionLedger
+  const cursor = yield* ledger.cursor(log.chainId)
   // After a failure the next instruction is simply worked out again from the ledger: nothing is remembered that could be wrong.
-  yield* supervise("detected", follow)
+  let step = openCursor({ cursor: refOf(cursor), startBlock: options.startBlock, batchBlocksMax: BATCH_BLOCKS_MAX })
+  let read: ReadonlyArray<ReadBlock> = []
+  let isFirstLook = true
+  for (;;) {
+    const { instruction } = step
+    if (instruction.type === "watch" && !isFirstLook) yield* Effect.raceFirst(Effect.sleep(Duration.millis(options.pollMs)), log.nextHead)
+    isFirstLook = false
+    const seen = yield* carryOut(instruction, read, options)
+    if (seen.event.type === "advanced" && takesBack(step)) yield* Telemetry.use((telemetry) => Effect.sync(() => telemetry.count("reorgs")))
+    read = seen.read
+    step = nextCursor(step.snapshot, seen.event)
+    if (seen.event.type === "advanced" || step.instruction.type === "watch" || step.instruction.type === "stop") options.onProgress()
+  }
 })
 
 /** Blocks of ours are replaced. Walking back alone is none: endpoints that disagree about the tip make us do that, too. */
@@ -57,7 +109,7 @@ const refOf = (block: SeenBlock | undefined): BlockRef | null =>
   block === undefined ? null : { blockNumber: block.number, blockHash: block.hash }
 
 /** Carries out one instruction and says what was seen. */
-const carryOut = Effect.fnUntraced(function* (instruction: CursorInstruction, read: ReadonlyArray<ReadBlock>, options: ListenerOptions) {
+const carryOut = Effect.fnUntraced(function* (instruction: CursorInstruction, read: ReadonlyArray<ReadBlock>, options: Reading) {
   const log = yield* RequestLog
   const ledger = yield* DetectionLedger
   const telemetry = yield* Telemetry
@@ -90,12 +142,13 @@ const told = (event: CursorEvent, read: ReadonlyArray<ReadBlock> = []) => ({ eve
 const advance = Effect.fnUntraced(function* (
   { expected, ancestor, keepFrom }: Extract<CursorInstruction, { type: "advance" }>,
   blocks: ReadonlyArray<ReadBlock>,
-  { worker }: ListenerOptions
+  { worker, leadership }: Reading
 ) {
+  if (leadership !== null && !leadership.isTrusted()) return yield* leaseLost(leadership.lease)
   const { chainId } = yield* RequestLog
   const ledger = yield* DetectionLedger
   const stored = yield* ledger
-    .advance({ chainId, expected, ancestor, keepFrom, worker, blocks, requests: blocks.flatMap(requestsIn), lease: null })
+    .advance({ chainId, expected, ancestor, keepFrom, worker, blocks, requests: blocks.flatMap(requestsIn), lease: leadership?.lease ?? null })
     .pipe(
       Effect.map((advanced) => ({ type: "advanced", ...advanced }) as const),
       Effect.catchTag("CursorMoved", () => Effect.succeed({ type: "moved" } as const))

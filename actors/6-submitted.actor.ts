@@ -4,12 +4,13 @@
 import { Clock, Deferred, Duration, Effect } from "effect"
 import { contextOf } from "../machines/decide.ts"
 import type { Hex } from "../src/domain/hex.ts"
-import { LEASE_MS, LEASE_RENEW_MS } from "../src/domain/limits.ts"
+import { LEASE_MS } from "../src/domain/limits.ts"
 import type { StepOutcome } from "../src/domain/outcome.ts"
 import { ResultContract } from "../src/journey/6-submitted/result-contract.port.ts"
 import { findFulfilment, watchFinality } from "../src/journey/6-submitted/settle-submission.ts"
 import { LaneLedger, laneLeaseName, type LaneId } from "../src/ledger/lane-ledger.port.ts"
-import { Leases, type Lease } from "../src/ledger/lease.port.ts"
+import { type HeldLease, LeaseKeeper } from "../src/ledger/lease-keeper.port.ts"
+import { Leases } from "../src/ledger/lease.port.ts"
 import { RequestLedger } from "../src/ledger/request-ledger.port.ts"
 import { ResultLedger } from "../src/ledger/result-ledger.port.ts"
 import type { StoredRequest } from "../src/ledger/stored-request.ts"
@@ -103,18 +104,16 @@ export interface LaneOptions {
 
 /** Drives one lane for as long as this process can have its lease. */
 export const laneActor = Effect.fnUntraced(function* (lane: LaneId, { owner, bell, budget = SPEND_BUDGET }: LaneOptions) {
-  const leases = yield* Leases
+  const keeper = yield* LeaseKeeper
   const name = laneLeaseName(lane)
   let health = freshHealth()
-  let held: { readonly lease: Lease; readonly untilNanos: bigint } | undefined
+  let held: HeldLease | undefined
   let unminedMs = LANE_TICK_UNMINED_FIRST_MS
-  /** Claimed anew well before anybody else could have it; every write carries its epoch all the same. */
   const lease = Effect.gen(function* () {
-    const nowNanos = yield* Clock.monotonicTimeNanos
-    if (held !== undefined && nowNanos < held.untilNanos) return held.lease
-    const [claimed] = yield* leases.claim([name], owner, LEASE_MS)
-    held = claimed && { lease: claimed, untilNanos: nowNanos + BigInt(LEASE_RENEW_MS) * 1_000_000n }
-    return claimed
+    if (held?.isTrusted()) return held.lease
+    const [claimed] = yield* keeper.hold([name], owner)
+    held = claimed
+    return claimed?.lease
   })
   const round = Effect.gen(function* () {
     const mine = yield* lease
@@ -130,8 +129,8 @@ export const laneActor = Effect.fnUntraced(function* (lane: LaneId, { owner, bel
   }).pipe(Effect.tapCause(() => Effect.sync(() => (held = undefined)))) // whatever went wrong, the next round asks who owns the lane
   // Before the rounds begin, so that it runs after they have ended: a round that is still claiming would take the lane back.
   yield* Effect.addFinalizer(() =>
-    leases.claim([name], owner, LEASE_MS).pipe(
-      Effect.flatMap((mine) => leases.resign(mine, owner)),
+    keeper.hold([name], owner).pipe(
+      Effect.andThen(keeper.giveBack([name], owner)),
       Effect.timeout(Duration.seconds(2)),
       Effect.ignore
     )

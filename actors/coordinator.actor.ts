@@ -9,11 +9,11 @@ import type { RequestId } from "../src/domain/request.ts"
 import type { LedgerUnavailable } from "../src/ledger/ledger-unavailable.ts"
 import { RequestLedger } from "../src/ledger/request-ledger.port.ts"
 import type { Change, Saved, StoredRequest } from "../src/ledger/stored-request.ts"
-import { Bus, type Delivery, type Verdict } from "../src/messaging/bus.port.ts"
+import { Bus, type BusUnavailable, type Delivery, type Verdict } from "../src/messaging/bus.port.ts"
 import { decodeOutcomes } from "../src/messaging/envelope.ts"
 import { Telemetry } from "../src/telemetry/telemetry.port.ts"
 import { dispatch, type OwedWork } from "./runtime/dispatch.ts"
-import type { OwnedPartitions } from "./runtime/partitions.ts"
+import { type OwnedPartitions, PartitionNotOurs } from "./runtime/partitions.ts"
 import { RecentRequests } from "./runtime/recent-requests.ts"
 import { supervise } from "./runtime/supervise.ts"
 
@@ -27,13 +27,13 @@ export interface Told {
 
 interface Pending extends Told {
   /** Resolves when whatever was decided has been committed. */
-  readonly done: Deferred.Deferred<void, LedgerUnavailable>
+  readonly done: Deferred.Deferred<void, LedgerUnavailable | PartitionNotOurs>
 }
 
 export interface Coordinator {
   readonly partitions: OwnedPartitions
-  /** Resolves once everything that was decided on these has been committed. */
-  readonly tell: (told: ReadonlyArray<Told>) => Effect.Effect<void, LedgerUnavailable>
+  /** Resolves once everything that was decided on these has been committed; fails if some of it was for another to decide. */
+  readonly tell: (told: ReadonlyArray<Told>) => Effect.Effect<void, LedgerUnavailable | PartitionNotOurs>
 }
 
 /** Beyond 100 rows a statement gains little and everybody waits longer (reliability.md section 3.2). */
@@ -53,19 +53,16 @@ export const coordinator = Effect.fnUntraced(function* (worker: string, partitio
   yield* supervise("coordinator", work)
 
   const tell = Effect.fnUntraced(function* (told: ReadonlyArray<Told>) {
-    const pending = told.map((one): Pending => ({ ...one, done: Deferred.makeUnsafe<void, LedgerUnavailable>() }))
+    const pending = told.map((one): Pending => ({ ...one, done: Deferred.makeUnsafe<void, LedgerUnavailable | PartitionNotOurs>() }))
     yield* Queue.offerAll(inbox, pending)
     yield* Effect.forEach(pending, ({ done }) => Deferred.await(done), { discard: true })
   })
   return { partitions, tell } satisfies Coordinator
 })
 
-/** Hears outcomes for one partition until the scope closes. */
-export const hearOutcomes = ({ tell }: Coordinator, partition: number): Effect.Effect<void, never, Bus | Telemetry | Scope.Scope> =>
-  Effect.gen(function* () {
-    const bus = yield* Bus
-    yield* bus.consume(outcomeSubject(partition), { concurrency: DELIVERIES_IN_FLIGHT }, (delivery) => hear(tell, delivery))
-  }).pipe(Effect.retry({ times: 5 }), Effect.orDie)
+/** Hears outcomes for one partition until the scope closes. What cannot be heard now is for a supervisor to try again. */
+export const hearOutcomes = ({ tell }: Coordinator, partition: number): Effect.Effect<void, BusUnavailable, Bus | Scope.Scope> =>
+  Bus.use((bus) => bus.consume(outcomeSubject(partition), { concurrency: DELIVERIES_IN_FLIGHT }, (delivery) => hear(tell, delivery)))
 
 const hear = (tell: Coordinator["tell"], delivery: Delivery): Effect.Effect<Verdict> =>
   decodeOutcomes(delivery.body).pipe(
@@ -74,6 +71,7 @@ const hear = (tell: Coordinator["tell"], delivery: Delivery): Effect.Effect<Verd
     ),
     Effect.map((): Verdict => ({ type: "ack" })),
     Effect.catchTag("EnvelopeMalformed", ({ reason }) => Effect.succeed<Verdict>({ type: "park", reason })),
+    // Not written, or not ours to decide: whoever owns the partition by then hears it again.
     Effect.catch(() => Effect.succeed<Verdict>({ type: "nak", delayMs: RETRY_FIRST_MS }))
   )
 
@@ -99,6 +97,7 @@ const decideAndSave = (batch: ReadonlyArray<Pending>, worker: string, partitions
     const decided = new Map<RequestId, StoredRequest>()
     const postponed: Array<{ requestId: RequestId; version: number; afterMs: number; reason: string }> = []
     const idleSignals: Array<bigint> = []
+    const notOurs = new Map<RequestId, PartitionNotOurs>()
     for (const told of batch) {
       const stored = fresh.get(told.requestId) ?? recent.get(told.requestId)
       if (stored === undefined || (told.version !== undefined && told.version !== stored.version)) continue
@@ -109,6 +108,8 @@ const decideAndSave = (batch: ReadonlyArray<Pending>, worker: string, partitions
       }
       const change = changeFor(stored, told.event, told.signalId, partitions)
       if (change === "undecidable") telemetry.error("a request cannot be decided", { requestId: stored.id, event: told.event.type })
+      if (change === "unreadable") telemetry.count("unreadable_snapshots")
+      if (change === "unowned") notOurs.set(stored.id, new PartitionNotOurs({ partition: stored.partition }))
       if (change === "ignored" && told.signalId !== undefined) idleSignals.push(told.signalId)
       if (typeof change === "string") continue
       changes.push(change)
@@ -122,7 +123,17 @@ const decideAndSave = (batch: ReadonlyArray<Pending>, worker: string, partitions
       ],
       { concurrency: "unbounded" }
     )
-    for (const { done } of batch) Deferred.doneUnsafe(done, Effect.void)
+    // A newer version or a newer epoch: the next look at the ledger tells, here or where the partition is by now.
+    for (const { type, requestId } of saved) {
+      const stored = decided.get(requestId)
+      if (type !== "stale" || stored === undefined) continue
+      recent.forget([requestId])
+      notOurs.set(requestId, new PartitionNotOurs({ partition: stored.partition }))
+    }
+    for (const { done, requestId } of batch) {
+      const refused = notOurs.get(requestId)
+      Deferred.doneUnsafe(done, refused === undefined ? Effect.void : Effect.fail(refused))
+    }
     yield* Effect.forkDetach(dispatch(yield* afterSave(saved, changes, decided, recent)))
   }).pipe(
     Effect.tapCause((cause) =>
@@ -133,15 +144,19 @@ const decideAndSave = (batch: ReadonlyArray<Pending>, worker: string, partitions
     )
   )
 
-/** `undecidable`: our bug, which must not hold up the other requests of the batch. `unowned`: the partition is not surely ours. Nothing is lost, because its owner's sweeper gives the work out again. */
+/**
+ * `undecidable`: our bug, which must not hold up the other requests of the batch. `unowned`: the partition is not surely ours, so that its owner
+ * must hear of it. `unreadable`: written by a newer build, which will find it in the ledger; this one leaves it alone.
+ */
 const changeFor = (
   stored: StoredRequest,
   event: RequestEvent,
   signalId: bigint | undefined,
   partitions: OwnedPartitions
-): Change | "ignored" | "unowned" | "undecidable" => {
+): Change | "ignored" | "unowned" | "unreadable" | "undecidable" => {
   const leaseEpoch = partitions.epochOf(stored.partition)
-  if (leaseEpoch === undefined || !knowsMachineVersion(stored.machineVersion)) return "unowned"
+  if (leaseEpoch === undefined) return "unowned"
+  if (!knowsMachineVersion(stored.machineVersion)) return "unreadable"
   let decision: Decision
   try {
     decision = decide(stored, event)
@@ -182,7 +197,6 @@ const afterSave = Effect.fnUntraced(function* (
     const before = decided.get(result.requestId)
     if (change === undefined || before === undefined) continue
     if (result.type === "stale") {
-      recent.forget([result.requestId])
       telemetry.count("stale_decisions")
       continue
     }

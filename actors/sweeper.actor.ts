@@ -1,14 +1,14 @@
 /** The liveness guarantee: whatever was lost on the way (a message, a worker, the bus and its store) is noticed here, in the
  * ledger, and sent out again. It decides nothing itself: deadlines and signals are told to the coordinator. */
 import { Clock, Duration, Effect } from "effect"
-import { KNOWN_MACHINE_VERSIONS } from "../machines/decide.ts"
+import { KNOWN_MACHINE_VERSIONS, MACHINE_VERSION } from "../machines/decide.ts"
 import { isEnd, JOURNEY, stepFrom, type Milestone, type RequestState } from "../src/domain/journey.ts"
 import { CLAIMS_MAX, SWEEP_PERIOD_MS, WORK_TIMEOUT_MS } from "../src/domain/limits.ts"
 import type { RequestEvent } from "../src/domain/outcome.ts"
 import { RequestLedger, type Overdue } from "../src/ledger/request-ledger.port.ts"
 import { Bus } from "../src/messaging/bus.port.ts"
 import { Telemetry } from "../src/telemetry/telemetry.port.ts"
-import type { Coordinator } from "./coordinator.actor.ts"
+import type { Coordinator, Told } from "./coordinator.actor.ts"
 import { dispatch } from "./runtime/dispatch.ts"
 import { Pauses } from "./runtime/pauses.ts"
 import { supervise } from "./runtime/supervise.ts"
@@ -20,8 +20,12 @@ const OWED_AFTER_MS = 2_000
 /** Our clock and the chain's differ a little; nobody is hurt by an end that comes a second late. */
 const DEADLINE_SLACK_MS = 1_000
 
+/** Requests of newer builds are counted this often. */
+const UNREADABLE_PERIOD_MS = 10_000
+
 export const sweeper = Effect.fnUntraced(function* (coordinator: Coordinator) {
   const telemetry = yield* Telemetry
+  const look = lookForUnreadable(coordinator)
   const sweep = Effect.gen(function* () {
     const owned = coordinator.partitions.owned()
     if (owned.length === 0) return
@@ -34,13 +38,31 @@ export const sweeper = Effect.fnUntraced(function* (coordinator: Coordinator) {
     telemetry.gauge("oldest_overdue_seconds", yield* RequestLedger.use((ledger) => ledger.oldestOverdueSeconds))
   })
   yield* supervise("sweeper", Effect.andThen(sweep, Effect.sleep(Duration.millis(SWEEP_PERIOD_MS / 2))))
+  yield* supervise("unreadable", Effect.andThen(look, Effect.sleep(Duration.millis(UNREADABLE_PERIOD_MS))))
 })
+
+/** Says when requests wait for a newer build than this, at the first of them and not at each. */
+const lookForUnreadable = ({ partitions }: Coordinator) => {
+  let before = 0
+  return Effect.gen(function* () {
+    const telemetry = yield* Telemetry
+    const owned = partitions.owned()
+    const now = owned.length === 0 ? 0 : yield* RequestLedger.use((ledger) => ledger.unreadable(owned, KNOWN_MACHINE_VERSIONS))
+    telemetry.gauge("unreadable_requests", now)
+    if (now > 0 && before === 0) telemetry.warn("requests wait for a newer build than this", { requests: now, machineVersion: MACHINE_VERSION })
+    before = now
+  })
+}
+
+/** Whose partition it is by now has the same rows, and sweeps them. */
+const tell = (coordinator: Coordinator, told: ReadonlyArray<Told>) =>
+  coordinator.tell(told).pipe(Effect.catchTag("PartitionNotOurs", () => Effect.void))
 
 const deliverSignals = Effect.fnUntraced(function* (coordinator: Coordinator, owned: ReadonlyArray<number>) {
   const ledger = yield* RequestLedger
   const pending = yield* ledger.signals(owned, PAGE)
   if (pending.length > 0) {
-    yield* coordinator.tell(pending.map(({ id, requestId, event }) => ({ requestId, event, signalId: id })))
+    yield* tell(coordinator, pending.map(({ id, requestId, event }) => ({ requestId, event, signalId: id })))
   }
 })
 
@@ -57,7 +79,7 @@ const resend = Effect.fnUntraced(function* (coordinator: Coordinator, owned: Rea
   )
   const work = overdue.filter((row) => !late.includes(row) && !poisoned.includes(row) && !isEnd(row.state) && !paused.includes(row.state))
   if (late.length + poisoned.length > 0) {
-    yield* coordinator.tell([
+    yield* tell(coordinator, [
       ...late.map((row) => ({ requestId: row.requestId, version: row.version, event: expired(row) })),
       ...poisoned.map(({ requestId, version, claims }) => ({
         requestId,

@@ -30,6 +30,7 @@ import { ciphertextCacheLayer } from "../src/adapters/object-store/ciphertext-ca
 import { ciphertextStoreLayer } from "../src/adapters/object-store/ciphertext-store.layer.ts"
 import { ledgerLayer } from "../src/adapters/postgres/ledger.layer.ts"
 import { databaseLayer } from "../src/adapters/postgres/pool.ts"
+import { threadLeaseKeeper } from "../src/adapters/postgres/thread-lease-keeper.layer.ts"
 import { effectLoggerLayer } from "../src/adapters/pino/effect-logger.ts"
 import { telemetryLayer } from "../src/adapters/prometheus/telemetry.layer.ts"
 import { layer as combinerLayer } from "../src/adapters/worker-threads/combiner.layer.ts"
@@ -64,12 +65,14 @@ export const gatewayLayer = (options: GatewayOptions) => {
     worker: options.worker,
     ...(options.onFact === undefined ? {} : { onFact: options.onFact })
   })
+  const ledger = ledgerLayer.pipe(
+    Layer.provide(guardedKeyEncryptionKeyLayer.pipe(Layer.provide(localKeyEncryptionKeyLayer({ path: options.keyEncryptionKeyFile })))),
+    Layer.provideMerge(databaseLayer(options.database))
+  )
   return Layer.mergeAll(
     onChain,
-    ledgerLayer.pipe(
-      Layer.provide(guardedKeyEncryptionKeyLayer.pipe(Layer.provide(localKeyEncryptionKeyLayer({ path: options.keyEncryptionKeyFile })))),
-      Layer.provideMerge(databaseLayer(options.database))
-    ),
+    ledger,
+    threadLeaseKeeper({ database: options.database }).pipe(Layer.provide(ledger)),
     options.bus === "embedded" ? inProcessBus : natsBus(options.bus),
     shareNodesLayer(options.kms),
     ciphertextStoreLayer(options.stores),

@@ -1,20 +1,26 @@
-/** Hears the outcomes of exactly the partitions that are ours at the moment: starts with the lease, stops with it. */
+/** Hears the outcomes of exactly the partitions that are ours at the moment: starts with the lease, stops before it is given back or when it is
+ * lost. Whatever ends the hearing of one partition, it starts again, and the others never notice. */
 import { Duration, Effect, FiberMap } from "effect"
 import { hearOutcomes, type Coordinator } from "../coordinator.actor.ts"
 import { supervise } from "./supervise.ts"
 
-const LOOK_MS = 500
+const LOOK_MS = 250
 
 export const followPartitions = Effect.fnUntraced(function* (coordinator: Coordinator) {
+  const { partitions } = coordinator
   const hearing = yield* FiberMap.make<number>()
+  const hear = (partition: number) => {
+    const untilBroken = Effect.scoped(Effect.andThen(hearOutcomes(coordinator, partition), Effect.never))
+    return Effect.scoped(Effect.andThen(supervise("outcomes", untilBroken), Effect.never))
+  }
+  /** Waits for the outcomes that are being decided. */
+  const stop = (partition: number) => FiberMap.remove(hearing, partition)
+  partitions.beforeGivingBack(stop)
   const adjust = Effect.gen(function* () {
-    const owned = new Set(coordinator.partitions.owned())
-    for (const [partition] of hearing) if (!owned.has(partition)) yield* FiberMap.remove(hearing, partition)
-    for (const partition of owned) {
-      const listen = Effect.scoped(Effect.andThen(hearOutcomes(coordinator, partition), Effect.never))
-      yield* FiberMap.run(hearing, partition, listen, { onlyIfMissing: true })
-    }
+    const owned = new Set(partitions.owned())
+    for (const [partition] of hearing) if (!owned.has(partition)) yield* Effect.forkScoped(stop(partition))
+    for (const partition of owned) yield* FiberMap.run(hearing, partition, hear(partition), { onlyIfMissing: true })
   })
   yield* adjust
-  yield* supervise("partitions", Effect.andThen(Effect.sleep(Duration.millis(LOOK_MS)), adjust))
+  yield* supervise("hearing", Effect.andThen(Effect.sleep(Duration.millis(LOOK_MS)), adjust))
 })

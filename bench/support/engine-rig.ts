@@ -24,6 +24,7 @@ import { natsBus } from "../../src/adapters/nats/bus.layer.ts"
 import { NATS_DEFAULTS, type NatsSettings } from "../../src/adapters/nats/nats-settings.ts"
 import { ledgerLayer } from "../../src/adapters/postgres/ledger.layer.ts"
 import { databaseLayer } from "../../src/adapters/postgres/pool.ts"
+import { threadLeaseKeeper } from "../../src/adapters/postgres/thread-lease-keeper.layer.ts"
 import { telemetryLayer } from "../../src/adapters/prometheus/telemetry.layer.ts"
 import { JOURNEY, type Milestone } from "../../src/domain/journey.ts"
 import type { StepOutcome } from "../../src/domain/outcome.ts"
@@ -114,20 +115,21 @@ export const startEngineRig = async (stubbed: Stubbed, busName: BusName): Promis
   const bus = nats === undefined ? ("embedded" as const) : { ...NATS_DEFAULTS, servers: [nats.url] }
   const options = optionsOf(chain, wallets, bus)
   let finished = 0
+  const database = { connection: postgres.address, applicationName: "portcullis-bench" }
+  const ledger = ledgerLayer.pipe(Layer.provide(localKeyEncryptionKeyLayer({ path: keyFile })), Layer.provideMerge(databaseLayer(database)))
+  const telemetry = telemetryLayer({
+    level: "silent",
+    to: "stderr",
+    worker: options.worker,
+    onFact: ({ to }) => void (finished += to === "finalized" ? 1 : 0)
+  })
   const layer = Layer.mergeAll(
     chain.layer(),
     stubPorts,
-    ledgerLayer.pipe(
-      Layer.provide(localKeyEncryptionKeyLayer({ path: keyFile })),
-      Layer.provideMerge(databaseLayer({ connection: postgres.address, applicationName: "portcullis-bench" }))
-    ),
+    ledger,
+    threadLeaseKeeper({ database }).pipe(Layer.provide(Layer.merge(ledger, telemetry))),
     bus === "embedded" ? inProcessBus : natsBus(bus),
-    telemetryLayer({
-      level: "silent",
-      to: "stderr",
-      worker: options.worker,
-      onFact: ({ to }) => void (finished += to === "finalized" ? 1 : 0)
-    })
+    telemetry
   )
   await Effect.runPromise(
     Scope.provide(

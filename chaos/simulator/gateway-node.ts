@@ -4,6 +4,7 @@ import { Effect, Exit, Layer, Scope } from "effect"
 import { Wallet } from "ethers"
 import { startGateway } from "../../bin/gateway.ts"
 import type { GatewayOptions } from "../../bin/gateway-options.ts"
+import { fiberLeaseKeeper } from "../../src/adapters/embedded/fiber-lease-keeper.layer.ts"
 import { ROLES } from "../../src/domain/cluster.ts"
 import { lower } from "../../src/domain/hex.ts"
 import { LedgerUnavailable } from "../../src/ledger/ledger-unavailable.ts"
@@ -76,8 +77,10 @@ export class GatewayNode {
     const choose = () => (chance.happens(OTHER_ENDPOINT_CHANCE) ? chance.pick(ways) : usual)
     const kmsLinks = new Map(world.kmsNodes.map(({ id }) => [id, link(`k${id}`, "kms")]))
     const wallets = LANE_WALLETS.slice(0, world.shape.lanes).filter((_, index) => !lostKeys.has(index + 1))
+    const ledger = memoryLedger(this.connection, sealerOf({ node: worker, key: "simulated" }))
     const layer = Layer.mergeAll(
-      memoryLedger(this.connection, sealerOf({ node: worker, key: "simulated" })),
+      ledger,
+      fiberLeaseKeeper().pipe(Layer.provide(ledger)),
       busPorts({ broker: world.broker, link: link("nats", "bus"), process: this.process, faults: this.messages }),
       chainPorts({
         chainId: world.chainId,

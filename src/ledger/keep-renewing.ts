@@ -2,7 +2,7 @@
  * The law of renewal, the same on a thread of its own and in a fiber: every lease that is held is extended in one statement, each time its trust
  * window moves on, counted from before the question was sent; one that the ledger no longer knows as ours is trusted no more.
  */
-import { Clock, Duration, Effect } from "effect"
+import { Cause, Clock, Duration, Effect } from "effect"
 import { LEASE_MS, LEASE_RENEW_MS, LEASE_SAFETY_MS } from "../domain/limits.ts"
 import { type Lease, Leases } from "./lease.port.ts"
 
@@ -77,7 +77,8 @@ export const keepRenewing = (
     return all.length === 0 ? Effect.void : renewOnce(all, stillKept, timing)
   }).pipe(
     Effect.timeout(Duration.millis(timing.renewMs)),
-    Effect.catch((error) => Effect.sync(() => onFailure(error._tag))),
+    // Whatever it was: a loop that ended would lose everything that is held.
+    Effect.catchCause((cause) => Effect.sync(() => onFailure(cause.reasons.find(Cause.isFailReason)?.error._tag ?? "Defect"))),
     Effect.zip(Effect.sleep(Duration.millis(timing.renewMs)), { concurrent: true }),
     Effect.forever
   )

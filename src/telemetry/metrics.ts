@@ -122,6 +122,7 @@ export const SHARE_REPLY_SECONDS: Metric = {
 const BECAUSE: Readonly<Record<CounterName | GaugeName, string>> = {
   messages_parked: "Should stand still: a version of ours that the others cannot read, or a stranger on the bus.",
   stale_decisions: "A few when partitions change hands; a steady rate means that two coordinators work on one partition.",
+  unreadable_snapshots: "During a rolling upgrade; at any other time an old build was started among newer ones.",
   work_resent: "The sweeper did the bus's work: each costs a request the work timeout.",
   shares_asked: "Divided by requests verified: at rest k, and hedging adds to it.",
   shares_received: "Far below shares_asked: nodes are slow, refuse, or are gone; gateway_share_reply_seconds says which.",
@@ -147,6 +148,8 @@ const BECAUSE: Readonly<Record<CounterName | GaugeName, string>> = {
   telemetry_dropped: "Should be zero: something is said that must not be written, or the log's disk or reader is stuck.",
   oldest_overdue_seconds: "Says that requests are not moving while every process looks well; page beyond 30.",
   owned_partitions: "Summed over all coordinators it is the number of partitions; less means that requests wait for an owner.",
+  unreadable_requests: "They wait until a newer coordinator runs: finish the upgrade, or undo the rollback.",
+  is_listener_leader: "Summed over all nodes it is one for each chain; less for longer than a lease means that nobody reads the chain.",
   cursor_block: "chain_head_block minus this is how far behind the listener is.",
   chain_head_block: "Standing still: the chain or the RPC endpoint has stopped.",
   heads_announced: "0 where PORTCULLIS_RPC_WS_URL is set: detection is later by up to the poll interval, and nothing else.",

@@ -26,6 +26,7 @@ export interface FactReached {
 export const COUNTERS = {
   messages_parked: "Messages nobody could read; each is kept on decryption.parked",
   stale_decisions: "Decisions dropped because somebody else had decided first",
+  unreadable_snapshots: "Outcomes about requests of a newer build, left for that build to decide",
   work_resent: "Work sent out again by the sweeper: messages or workers were lost",
   shares_asked: "Shares asked from KMS nodes",
   shares_received: "Authentic answers received from KMS nodes",
@@ -53,6 +54,8 @@ export type CounterName = keyof typeof COUNTERS
 export const GAUGES = {
   oldest_overdue_seconds: "Seconds since the most overdue wake-up was due; page on this one",
   owned_partitions: "Partitions this coordinator owns",
+  unreadable_requests: "Overdue requests that only a newer build can read",
+  is_listener_leader: "1 where this node's listener leads its chain, else 0",
   cursor_block: "Newest block read by the listener",
   chain_head_block: "Newest block the chain has announced",
   heads_announced: "1 while a WebSocket announces new blocks, 0 while the listener only looks by itself",

@@ -2,7 +2,7 @@
  * requests, or not at all. */
 import { Deferred, Effect } from "effect"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
-import { detectedActor } from "../../actors/1-detected.actor.ts"
+import { detectedActor, type ListenerOptions } from "../../actors/1-detected.actor.ts"
 import { rescanActor } from "../../actors/rescan.actor.ts"
 import type { DecryptionRequest } from "../../src/domain/request.ts"
 import { requestIdOf, type RequestId } from "../../src/domain/request.ts"
@@ -71,8 +71,8 @@ class Chain {
   }
 }
 
-const listening = (chain: Chain, worker = "listener", pollMs = 5) =>
-  detectedActor({ worker, startBlock: 0, pollMs }).pipe(Effect.provideService(RequestLog, chain.log))
+const listening = (chain: Chain, worker = "listener", given: Partial<ListenerOptions> = {}) =>
+  detectedActor({ worker, startBlock: 0, pollMs: 5, ...given }).pipe(Effect.provideService(RequestLog, chain.log))
 
 const request = (chain: Chain) => aRequest({ chainId: chain.chainId, deadline: Math.floor(Date.now() / 1_000) + 3_600 })
 const cursorOf = (chain: Chain) => DetectionLedger.use((ledger) => ledger.cursor(chain.chainId))
@@ -117,7 +117,7 @@ describe("the listener", () => {
     chain.mine()
     return inActorWorld(world, () =>
       Effect.gen(function* () {
-        yield* listening(chain, "listener", 600_000)
+        yield* listening(chain, "listener", { pollMs: 600_000 })
         yield* until("the head is read", hasRead(chain))
         chain.mine(request(chain))
         yield* until("the new head is read", Effect.andThen(Effect.sync(() => chain.announce()), hasRead(chain)))
@@ -212,7 +212,7 @@ describe("the listener", () => {
     )
   })
 
-  test("lets another listener be faster, and announces nothing that the other has announced", () => {
+  test("without election lets another listener be faster, and announces nothing that the other has announced", () => {
     const chain = new Chain()
     const asked = Array.from({ length: 20 }, () => request(chain))
     chain.mine(asked[0]!)
@@ -223,8 +223,8 @@ describe("the listener", () => {
           advance: (step) =>
             Effect.tapError(real.advance(step), (error) => Effect.sync(() => error._tag === "CursorMoved" && moved++))
         }))
-        yield* counting(listening(chain, "one"))
-        yield* counting(listening(chain, "other"))
+        yield* counting(listening(chain, "one", { isElected: false }))
+        yield* counting(listening(chain, "other", { isElected: false }))
         for (const one of asked.slice(1)) {
           chain.mine(one)
           yield* until("the head is read", hasRead(chain))

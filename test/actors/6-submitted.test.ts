@@ -8,6 +8,7 @@ import { type Milestone, workSubject } from "../../src/domain/journey.ts"
 import type { RequestEvent } from "../../src/domain/outcome.ts"
 import type { AttestedBatch } from "../../src/domain/response.ts"
 import { LaneLedger } from "../../src/ledger/lane-ledger.port.ts"
+import { LeaseKeeper } from "../../src/ledger/lease-keeper.port.ts"
 import { Leases } from "../../src/ledger/lease.port.ts"
 import { ResultLedger } from "../../src/ledger/result-ledger.port.ts"
 import type { StoredRequest } from "../../src/ledger/stored-request.ts"
@@ -138,7 +139,7 @@ describe("a lane's driver", () => {
         const bell = makeBell()
         yield* submitActor(1, bell)
         yield* laneActor(laneOf(chain), { owner: "sender", bell }).pipe(
-          withOver(Leases, (real) => ({ claim: (...all) => Effect.tap(real.claim(...all), () => Effect.sync(() => claims++)) }))
+          withOver(LeaseKeeper, (real) => ({ hold: (...all) => Effect.tap(real.hold(...all), () => Effect.sync(() => claims++)) }))
         )
         yield* giveOut("threshold-verified", requests)
         yield* until("it has asked for the lane", Effect.sync(() => claims > 0))
@@ -157,12 +158,12 @@ describe("a lane's driver", () => {
         const said: Array<string> = []
         const bell = makeBell()
         const scope = yield* Scope.make()
-        const noting = withOver(Leases, (real) => ({
-          claim: (...all) => Effect.tap(real.claim(...all), () => Effect.sync(() => said.push("claimed"))),
+        const noting = withOver(LeaseKeeper, (real) => ({
+          hold: (...all) => Effect.tap(real.hold(...all), () => Effect.sync(() => said.push("claimed"))),
           // Somebody rings while the lane is being given back: a round that still ran would claim again.
-          resign: (...all) =>
+          giveBack: (...all) =>
             Effect.andThen(
-              real.resign(...all),
+              real.giveBack(...all),
               Effect.sync(() => {
                 said.push("resigned")
                 bell.ring()

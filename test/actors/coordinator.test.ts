@@ -234,11 +234,41 @@ describe("a coordinator", () => {
         const held = yield* leases.claim(["partition/3"], "somebody else", 60_000)
         const decides = yield* owning("a")
         expect(decides.partitions.owned()).not.toContain(3)
-        yield* decides.tell([about(foreign!, facts["acl-checked"]()), about(own!, facts["acl-checked"]())])
+        const refused = yield* Effect.flip(decides.tell([about(foreign!, facts["acl-checked"]()), about(own!, facts["acl-checked"]())]))
+        expect(refused).toMatchObject({ _tag: "PartitionNotOurs", partition: 3 })
         expect(yield* stateOf(foreign!.id)).toBe("detected")
         expect(yield* stateOf(own!.id)).toBe("acl-checked")
         expect(telemetry.errors).toEqual([])
         yield* leases.resign(held, "somebody else")
+      })
+    ))
+
+  test("puts back an outcome that it hears after it has lost the partition, so that the new owner decides it", () =>
+    inActorWorld(world, () =>
+      Effect.gen(function* () {
+        const [request] = yield* bornRequests(1, { partition: 3 })
+        const owner = yield* owning("owner")
+        const loser = yield* coordinator("loser", { ...owner.partitions, epochOf: () => undefined })
+        let heard = 0
+        const tell: Coordinator["tell"] = (told) => Effect.andThen(Effect.sync(() => heard++), loser.tell(told))
+        const hearing = consumeOutcomes({ ...loser, tell }, 3)
+        const heardTwice = until("it was heard, put back and heard again", Effect.sync(() => heard >= 2))
+        yield* Effect.scoped(Effect.andThen(hearing, Effect.andThen(sayOn(3, [item(request!, facts["acl-checked"]())]), heardTwice)))
+        expect(yield* stateOf(request!.id)).toBe("detected")
+        yield* consumeOutcomes(owner, 3)
+        yield* until("its owner has decided it", Effect.map(stateOf(request!.id), (state) => state === "acl-checked"))
+        expect(yield* ParkedMessages.use((parked) => parked.count)).toBe(0)
+      })
+    ))
+
+  test("takes an outcome about a request of a newer build from the bus and leaves the request to that build", () =>
+    inActorWorld(world, (telemetry) =>
+      Effect.gen(function* () {
+        const [newer] = yield* bornRequests(1, { machineVersion: MACHINE_VERSION + 1 })
+        yield* consumeOutcomes(yield* owning("older"), 0)
+        yield* sayOn(0, [item(newer!, facts["acl-checked"]())])
+        yield* until("it is counted", Effect.sync(() => telemetry.counted("unreadable_snapshots") === 1))
+        expect(yield* reload([newer!])).toMatchObject([{ state: "detected", version: 1, machineVersion: MACHINE_VERSION + 1 }])
       })
     ))
 
@@ -251,7 +281,7 @@ describe("a coordinator", () => {
           withOver(RequestLedger, (real) => ({ save: (...all) => Effect.andThen(usurp, real.save(...all)) }))
         )
         yield* settleAll
-        yield* decides.tell([about(request!, facts["acl-checked"]())])
+        yield* Effect.flip(decides.tell([about(request!, facts["acl-checked"]())]))
         expect(yield* stateOf(request!.id)).toBe("detected")
         expect(yield* owedAbout(request!.id)).toEqual([])
         expect(telemetry.counted("stale_decisions")).toBe(1)
@@ -270,6 +300,7 @@ describe("a coordinator", () => {
         yield* decides.tell([newer!, broken!, sound!].map((request) => about(request, facts["acl-checked"]())))
         expect((yield* reload([newer!, broken!, sound!])).map(({ state }) => state)).toEqual(["detected", "detected", "acl-checked"])
         expect(telemetry.errors.map(({ data }) => data["requestId"])).toEqual([broken!.id])
+        expect(telemetry.counted("unreadable_snapshots")).toBe(1)
       })
     ))
 

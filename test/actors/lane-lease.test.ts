@@ -4,7 +4,7 @@ import { expect, test } from "vitest"
 import { laneActor, makeBell } from "../../actors/6-submitted.actor.ts"
 import { ResultContract } from "../../src/journey/6-submitted/result-contract.port.ts"
 import { LaneLedger } from "../../src/ledger/lane-ledger.port.ts"
-import { Leases } from "../../src/ledger/lease.port.ts"
+import { LeaseKeeper } from "../../src/ledger/lease-keeper.port.ts"
 import { RequestLedger } from "../../src/ledger/request-ledger.port.ts"
 import { ResultLedger } from "../../src/ledger/result-ledger.port.ts"
 import { Bus } from "../../src/messaging/bus.port.ts"
@@ -18,18 +18,14 @@ test("a lane is given back after the round that was claiming it has ended", asyn
   const lease = { name: "lane", epoch: 1n }
   const unused = <Service>() => ({}) as Service
   const services = Layer.mergeAll(
-    Layer.succeed(Leases, {
-      claim: () =>
+    Layer.succeed(LeaseKeeper, {
+      hold: () =>
         Effect.suspend(() => {
-          if (said.includes("the round ended")) return Effect.succeed([lease])
-          if (Deferred.isDoneUnsafe(isClaiming)) return Effect.succeed([lease])
+          if (Deferred.isDoneUnsafe(isClaiming)) return Effect.succeed([{ lease, isTrusted: () => true }])
           Deferred.doneUnsafe(isClaiming, Effect.void)
           return Effect.onInterrupt(Effect.never, () => Effect.sync(() => void said.push("the round ended")))
         }),
-      resign: () => Effect.sync(() => void said.push("resigned")),
-      renew: () => Effect.succeed([lease]),
-      forget: () => Effect.void,
-      holders: Effect.succeed([])
+      giveBack: () => Effect.sync(() => void said.push("given back"))
     }),
     Layer.succeed(LaneLedger, unused<LaneLedger["Service"]>()),
     Layer.succeed(RequestLedger, unused<RequestLedger["Service"]>()),
@@ -43,5 +39,5 @@ test("a lane is given back after the round that was claiming it has ended", asyn
     laneActor(LANE, { owner: "worker", bell: makeBell() }).pipe(Effect.andThen(Deferred.await(isClaiming)), Effect.provide(services), Scope.provide(scope))
   )
   await Effect.runPromise(Scope.close(scope, Exit.void))
-  expect(said).toEqual(["the round ended", "resigned"])
+  expect(said).toEqual(["the round ended", "given back"])
 })

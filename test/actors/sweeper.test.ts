@@ -8,6 +8,7 @@ import { dispatch } from "../../actors/runtime/dispatch.ts"
 import { ownPartitions } from "../../actors/runtime/partitions.ts"
 import { makePauses, Pauses } from "../../actors/runtime/pauses.ts"
 import { sweeper } from "../../actors/sweeper.actor.ts"
+import { MACHINE_VERSION } from "../../machines/decide.ts"
 import { workSubject } from "../../src/domain/journey.ts"
 import { CLAIMS_MAX } from "../../src/domain/limits.ts"
 import type { RequestId } from "../../src/domain/request.ts"
@@ -161,6 +162,25 @@ describe("the sweeper", () => {
         expect(yield* stateOf(unlucky!.id)).toBe("detected")
         const history = yield* RequestLedger.use((ledger) => ledger.history(poisoned!.id))
         expect(history.at(-1)?.event).toMatchObject({ type: "halted", reason: "poisoned" })
+      })
+    ))
+
+  test("leaves requests of a newer build alone, never takes one for poisoned, and says that they wait", () =>
+    inActorWorld(world, (telemetry) =>
+      Effect.gen(function* () {
+        const [newer] = yield* bornRequests(1, { machineVersion: MACHINE_VERSION + 1 })
+        const [ours] = yield* bornRequests(1)
+        yield* makeOverdue(newer!.id, CLAIMS_MAX)
+        yield* makeOverdue(ours!.id, CLAIMS_MAX)
+        yield* sweeping
+        yield* until("what is ours has ended", Effect.map(stateOf(ours!.id), (state) => state === "halted"))
+        expect(yield* stateOf(newer!.id)).toBe("detected")
+        const [wake] = yield* ask("SELECT claims FROM wake WHERE request_id = $1", [bytea(newer!.id)])
+        expect(wake?.["claims"]).toBe(CLAIMS_MAX)
+        yield* until("it is said", Effect.sync(() => telemetry.warnings.length > 0))
+        expect(telemetry.warnings).toEqual([
+          { what: "requests wait for a newer build than this", data: { requests: 1, machineVersion: MACHINE_VERSION } }
+        ])
       })
     ))
 

@@ -4,6 +4,7 @@ import assert from "node:assert/strict"
 import { type Context, Effect, type Scope } from "effect"
 import { setTimeout as pause } from "node:timers/promises"
 import { birth, decide, MACHINE_VERSION } from "../../../machines/decide.ts"
+import { fiberLeaseKeeper } from "../../../src/adapters/embedded/fiber-lease-keeper.layer.ts"
 import { inProcessBus } from "../../../src/adapters/embedded/in-process-bus.layer.ts"
 import type { Ledger } from "../../../src/adapters/postgres/ledger.layer.ts"
 import type { Hex } from "../../../src/domain/hex.ts"
@@ -12,6 +13,7 @@ import { PARTITIONS } from "../../../src/domain/limits.ts"
 import type { OutcomeItem, RequestEvent, WorkItem } from "../../../src/domain/outcome.ts"
 import type { DecryptionRequest, RequestId } from "../../../src/domain/request.ts"
 import { DetectionLedger } from "../../../src/ledger/detection-ledger.port.ts"
+import type { LeaseKeeper } from "../../../src/ledger/lease-keeper.port.ts"
 import { Leases } from "../../../src/ledger/lease.port.ts"
 import { RequestLedger } from "../../../src/ledger/request-ledger.port.ts"
 import type { StoredRequest } from "../../../src/ledger/stored-request.ts"
@@ -22,7 +24,7 @@ import type { Telemetry } from "../../../src/telemetry/telemetry.port.ts"
 import { aBlock, aChainId, aSeenRequest, type LedgerWorld, random32 } from "../../support/ledger-world.ts"
 import { type HeardTelemetry, heardTelemetry } from "./heard-telemetry.ts"
 
-export type Below = Ledger | Bus | ParkedMessages | Telemetry
+export type Below = Ledger | LeaseKeeper | Bus | ParkedMessages | Telemetry
 
 /** Runs a test's program on fresh bus and telemetry; everything it started stops with it. */
 export const inActorWorld = <A, E>(
@@ -30,7 +32,7 @@ export const inActorWorld = <A, E>(
   program: (telemetry: HeardTelemetry) => Effect.Effect<A, E, Below | Scope.Scope>
 ): Promise<A> => {
   const telemetry = heardTelemetry()
-  return world.run(Effect.scoped(program(telemetry)).pipe(Effect.provide(inProcessBus), Effect.provide(telemetry.layer)))
+  return world.run(Effect.scoped(program(telemetry)).pipe(Effect.provide(fiberLeaseKeeper()), Effect.provide(inProcessBus), Effect.provide(telemetry.layer)))
 }
 
 /** Waits until `look` says yes, by looking. */

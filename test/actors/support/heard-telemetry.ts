@@ -13,6 +13,9 @@ export interface HeardTelemetry {
   readonly warnings: ReadonlyArray<Said>
   /** Each of these pages somebody. */
   readonly errors: ReadonlyArray<Said>
+  readonly infos: ReadonlyArray<Said>
+  /** Every value that a gauge was given, in order. */
+  readonly gauged: (name: string) => ReadonlyArray<number>
   readonly counted: (name: string) => number
   readonly steps: ReadonlyArray<{ readonly step: string; readonly outcome: string }>
 }
@@ -22,16 +25,19 @@ export const heardTelemetry = (): HeardTelemetry => {
   const warnings: Array<Said> = []
   const errors: Array<Said> = []
   const steps: Array<{ readonly step: string; readonly outcome: string }> = []
+  const infos: Array<Said> = []
+  const gauges: Array<{ readonly name: string; readonly value: number }> = []
   const counts = new Map<string, number>()
   const layer = Layer.succeed(Telemetry, {
     reached: (fact) => void facts.push(fact),
     step: (step, outcome) => void steps.push({ step, outcome }),
     count: (name, by = 1) => void counts.set(name, (counts.get(name) ?? 0) + by),
-    gauge: () => undefined,
+    gauge: (name, value) => void gauges.push({ name, value }),
     shareReply: () => undefined,
     warn: (what, data) => void warnings.push({ what, data }),
     error: (what, data) => void errors.push({ what, data }),
-    info: () => undefined
+    info: (what, data) => void infos.push({ what, data })
   })
-  return { layer, facts, warnings, errors, steps, counted: (name) => counts.get(name) ?? 0 }
+  const gauged = (name: string) => gauges.filter((one) => one.name === name).map(({ value }) => value)
+  return { layer, facts, warnings, errors, infos, steps, gauged, counted: (name) => counts.get(name) ?? 0 }
 }
