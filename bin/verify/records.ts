@@ -3,6 +3,7 @@
 import type { NodeId } from "../../src/domain/committee.ts"
 import type { Hex } from "../../src/domain/hex.ts"
 import type { RequestId } from "../../src/domain/request.ts"
+import type { LaneId } from "../../src/ledger/lane-ledger.port.ts"
 import type { AuditedLane, AuditedRequest } from "../../src/ledger/audit-ledger.port.ts"
 
 export interface ChainRecords {
@@ -11,9 +12,13 @@ export interface ChainRecords {
   /** `DecryptionFulfilled` in final blocks. */
   readonly fulfilled: ReadonlyArray<{ readonly requestId: RequestId; readonly txHash: Hex; readonly blockNumber: number }>
   readonly finalBlock: number
+  /** Nonces of each lane's account that final blocks have used up, by whatever bytes; by `laneNameOf`. */
+  readonly finalNonces: ReadonlyMap<string, number>
   /** The newest block that the listener has read; null before the first. */
   readonly cursorBlock: number | null
 }
+
+export const laneNameOf = ({ chainId, address }: LaneId): string => `lane ${chainId}/${address}`
 
 /** What one KMS node says it gave out: its own answer log, never ours. */
 export interface NodeRecords {

@@ -3,7 +3,7 @@ import { Clock, Context, Effect } from "effect"
 import { ENDS, isEnd, type End } from "../../src/domain/journey.ts"
 import { AuditLedger } from "../../src/ledger/audit-ledger.port.ts"
 import { DetectionLedger } from "../../src/ledger/detection-ledger.port.ts"
-import type { Records } from "../../bin/verify/records.ts"
+import { laneNameOf, type Records } from "../../bin/verify/records.ts"
 import { targetsOf, type Rig, type RigEvent, type RigOptions, type Settled } from "../rig.ts"
 import { Connection } from "./ledger/connection.ts"
 import { memoryLedger } from "./ledger/memory-ledger.ts"
@@ -114,6 +114,7 @@ export const recordsOf = (world: SimWorld): Records => {
         .flatMap(({ number, opened }) => opened.map(({ id }) => ({ requestId: id, blockNumber: number }))),
       fulfilled: blocks.flatMap(({ number, effects }) => effects.map(({ requestId, txHash }) => ({ requestId, txHash, blockNumber: number }))),
       finalBlock,
+      finalNonces: new Map(lanes.map(({ lane }) => [laneNameOf(lane), blocks.at(-1)?.state.nonces.get(lane.address) ?? 0])),
       cursorBlock: cursor?.number ?? null
     },
     requests,

@@ -65,7 +65,7 @@ const SPOILED: ReadonlyArray<readonly [what: string, check: CheckName, records: 
   ],
   ["k nodes that answered a request whose access was never checked", "C4", { ...TRUE, requests: [...REQUESTS.slice(0, 3), { ...aRequest(4, []), asked: { nodes: [1, 3], budget: 3 } }], nodes: [1, 3].map((node) => ({ node, answers: [{ requestId: word(4), atMs: 4_000 }] })) }],
   ["shares under an epoch that nobody knows", "C4", { ...TRUE, thresholds: new Map() }],
-  ["a nonce that was left out", "C5", { ...TRUE, lanes: [{ ...lane, slots: [{ ...slot, nonce: 6 }, slot] }] }],
+  ["a nonce that was left out", "C5", { ...TRUE, lanes: [{ ...lane, slots: [slot, { ...slot, nonce: 11 }], nextNonce: 12 }] }],
   ["a next nonce that skips one", "C5", { ...TRUE, lanes: [{ ...lane, nextNonce: 10 }] }],
   ["a nonce without an attempt", "C5", { ...TRUE, lanes: [{ ...lane, slots: [{ ...slot, attempts: [] }] }] }],
   ["a nonce that was used for two batches", "C5", { ...TRUE, lanes: [{ ...lane, slots: [{ ...slot, attempts: slot.attempts.map((one, index) => ({ ...one, root: word(index) })) }] }] }],
@@ -89,6 +89,11 @@ test("a transition that the machine would never have made is noticed although it
   const forged = aRequest(1, FACTS.slice(0, 1))
   const skipped = { ...forged, history: aRequest(1, FACTS.slice(0, 2)).history.filter(({ seq }) => seq !== 2).map((row, index) => ({ ...row, seq: index + 1 })) }
   expect(check(trueRecords([skipped])).violations.some((violation) => violation.check === "C7")).toBe(true)
+})
+
+test("nonces that a final block has used up with other bytes are no gap", () => {
+  const slots = [{ ...slot, nonce: 3 }, slot]
+  expect(check({ ...TRUE, lanes: [{ ...lane, slots }] }).violations).toEqual([])
 })
 
 test("without the nodes' own logs the leak bound is not said to hold", () => {

@@ -72,6 +72,7 @@ export const trueRecords = (requests: ReadonlyArray<AuditedRequest>): Records =>
       requested: requests.map(({ stored: { id } }) => ({ requestId: id, blockNumber: HOME.blockNumber })),
       fulfilled,
       finalBlock: 200,
+      finalNonces: new Map([["lane 1/0xaa", 8]]),
       cursorBlock: 200
     },
     requests,
