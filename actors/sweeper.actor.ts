@@ -1,6 +1,6 @@
 /** The liveness guarantee: whatever was lost on the way (a message, a worker, the bus and its store) is noticed here, in the
  * ledger, and sent out again. It decides nothing itself: deadlines and signals are told to the coordinator. */
-import { Clock, Duration, Effect } from "effect"
+import { Duration, Effect } from "effect"
 import { KNOWN_MACHINE_VERSIONS, MACHINE_VERSION } from "../machines/decide.ts"
 import { isEnd, JOURNEY, stepFrom, type Milestone, type RequestState } from "../src/domain/journey.ts"
 import { CLAIMS_MAX, SWEEP_PERIOD_MS, WORK_TIMEOUT_MS } from "../src/domain/limits.ts"
@@ -17,8 +17,6 @@ import { supervise } from "./runtime/supervise.ts"
 const PAGE = 200
 /** Younger outbox rows are still on their way from the dispatcher that wrote them. */
 const OWED_AFTER_MS = 2_000
-/** Our clock and the chain's differ a little; nobody is hurt by an end that comes a second late. */
-const DEADLINE_SLACK_MS = 1_000
 
 /** Requests of newer builds are counted this often. */
 const UNREADABLE_PERIOD_MS = 10_000
@@ -72,8 +70,7 @@ const resend = Effect.fnUntraced(function* (coordinator: Coordinator, owned: Rea
   const pauses = yield* Pauses
   const paused: ReadonlyArray<RequestState> = JOURNEY.filter((reached) => pauses.isPaused(`step:${stepFrom(reached)}`))
   const overdue = yield* ledger.claimOverdue(owned, PAGE, WORK_TIMEOUT_MS, KNOWN_MACHINE_VERSIONS, paused as ReadonlyArray<Milestone>)
-  const nowMs = yield* Clock.currentTimeMillis
-  const late = overdue.filter(isLate(nowMs))
+  const late = overdue.filter(isLate)
   const poisoned = overdue.filter(
     (row) => !late.includes(row) && row.claims > CLAIMS_MAX && !WAITS_FOR_THE_CHAIN.has(row.state) && !paused.includes(row.state)
   )
@@ -110,10 +107,8 @@ const expired = ({ state, lastReason }: Overdue): RequestEvent => ({
   detail: lastReason === null ? `in ${state}` : `in ${state}; it was waiting because: ${lastReason}`
 })
 
-const isLate =
-  (nowMs: number) =>
-  ({ deadline, state }: Overdue): boolean =>
-    !WAITS_FOR_THE_CHAIN.has(state) && nowMs > deadline * 1_000 + DEADLINE_SLACK_MS
+/** By the database's clock, never by ours: an end cannot be taken back. */
+const isLate = ({ isPastDeadline, state }: Overdue): boolean => isPastDeadline && !WAITS_FOR_THE_CHAIN.has(state)
 
 const payOutbox = Effect.fnUntraced(function* (owned: ReadonlyArray<number>) {
   const ledger = yield* RequestLedger

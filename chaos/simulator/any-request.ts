@@ -4,6 +4,9 @@ import type { Expected, SimWorld } from "./sim-world.ts"
 /** Seconds from now: some are over before anybody could answer. */
 const HURRY_SECONDS = [8, 60] as const
 const REVOKED_AFTER_MS = [500, 10_000] as const
+/** Where a node has lied and the others see the permission gone, there are neither k answers nor enough refusals: such a request waits until
+ * its deadline. */
+const LENT_SECONDS = 180
 
 export const anyRequest = (world: SimWorld): Expected => {
   const { users } = world
@@ -16,11 +19,12 @@ export const anyRequest = (world: SimWorld): Expected => {
   }
   if (kind < 0.3) {
     const handle = users.pick(lent)
-    const asked = world.aRequest({ handles: [handle] })
+    const deadline = Math.floor(world.loop.nowMs / 1_000) + LENT_SECONDS
+    const asked = world.aRequest({ handles: [handle], deadline })
     const key = asked.facts.kind === "public" ? `public ${handle}` : `${asked.facts.account} ${handle}`
     world.chain.send({ type: "permit", key, isAllowed: true })
     world.loop.after(world.process, users.between(...REVOKED_AFTER_MS), () => world.chain.send({ type: "permit", key, isAllowed: false }))
-    return { ...asked, mayEnd: ["finalized", "refused"] }
+    return { ...asked, mayEnd: ["finalized", "refused", "expired"] }
   }
   return world.aRequest()
 }

@@ -48,7 +48,8 @@ export class History {
   private digested: string | undefined
   readonly lines: Array<HistoryLine> = []
   readonly seen = new Map<SometimesName, number>()
-  readonly injected = new Map<string, number>()
+  /** Faults that no verb names: those that the simulator places by itself. */
+  readonly injectedBesides = new Map<string, number>()
 
   constructor(loop: EventLoop) {
     this.loop = loop
@@ -68,9 +69,9 @@ export class History {
     this.seen.set(name, (this.seen.get(name) ?? 0) + 1)
   }
 
-  inject(fault: string, detail = ""): void {
-    this.injected.set(fault, (this.injected.get(fault) ?? 0) + 1)
-    this.tell("faults", detail === "" ? fault : `${fault} ${detail}`)
+  inject(fault: string, detail: string): void {
+    this.injectedBesides.set(fault, (this.injectedBesides.get(fault) ?? 0) + 1)
+    this.tell("faults", `${fault} ${detail}`)
   }
 
   get digest(): string {

@@ -67,8 +67,7 @@ export const startSimRig = async (options: SimRigOptions): Promise<SimRig> => {
     note: (note) => {
       const event = { ...note, atMs: world.nowMs }
       notes.push(event)
-      if (note.kind === "injected") world.history.inject(note.text)
-      else world.history.tell("campaign", `${note.node} ${note.kind} ${note.text}`)
+      world.history.tell("campaign", `${note.node} ${note.kind} ${note.text}`)
       onEvent?.(event)
     },
     stop: async () => undefined

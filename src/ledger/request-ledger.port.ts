@@ -24,6 +24,8 @@ export interface Overdue {
   readonly claims: number
   /** Unix seconds. */
   readonly deadline: number
+  /** By more than a second, by the database's clock: a node whose own clock is ahead must not end what others could still answer. */
+  readonly isPastDeadline: boolean
   /** Why it was postponed last in this state, if it was. */
   readonly lastReason: string | null
 }

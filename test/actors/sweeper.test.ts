@@ -1,6 +1,6 @@
 /** Whatever was lost on the way is noticed in the ledger and sent out again; what nobody can help any more is ended, and
  * nothing else is. */
-import { Effect } from "effect"
+import { Clock, Effect } from "effect"
 import assert from "node:assert/strict"
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { coordinator } from "../../actors/coordinator.actor.ts"
@@ -15,6 +15,7 @@ import type { RequestId } from "../../src/domain/request.ts"
 import { RequestLedger } from "../../src/ledger/request-ledger.port.ts"
 import { Bus, BusUnavailable } from "../../src/messaging/bus.port.ts"
 import { type LedgerWorld, openLedgerWorld, random32 } from "../support/ledger-world.ts"
+import { movedClock } from "./support/moved-clock.ts"
 import { bornRequests, brought, facts, leaveNothingToSweep, hearWork, inActorWorld, reload, until, withOver } from "./support/actor-world.ts"
 
 let world: LedgerWorld
@@ -120,6 +121,20 @@ describe("the sweeper", () => {
         yield* until("it has ended", Effect.map(stateOf(request!.id), (state) => state === "expired"))
         const history = yield* RequestLedger.use((ledger) => ledger.history(request!.id))
         expect(history.at(-1)?.event).toEqual({ type: "expired", detail: "in detected; it was waiting because: no ciphertext" })
+      })
+    ))
+
+  test("is not late by a clock that is ahead: the database says what time it is", () =>
+    inActorWorld(world, (telemetry) =>
+      Effect.gen(function* () {
+        const [request] = yield* bornRequests(1)
+        yield* settleAll
+        yield* makeOverdue(request!.id)
+        const ahead = movedClock()
+        ahead.forward(48 * 3_600_000)
+        yield* sweeping.pipe(Effect.provideService(Clock.Clock, ahead.clock))
+        yield* until("it was given out again", Effect.sync(() => telemetry.counted("work_resent") > 0))
+        expect(yield* stateOf(request!.id)).toBe("detected")
       })
     ))
 

@@ -173,7 +173,7 @@ export const requestLedgerLaws = (world: () => LedgerRig): void => {
       const { lease, request, ledger, partition } = yield* given()
       assert.deepEqual(yield* ledger.claimOverdue([partition], 10, 60_000, [1]), [])
       yield* ledger.save([aChange(request, lease, { wakeAfterMs: 0 })], "worker-1")
-      const expected = { requestId: request.id, version: 2, state: "acl-checked", deadline: request.facts.deadline, lastReason: null }
+      const expected = { requestId: request.id, version: 2, state: "acl-checked", deadline: request.facts.deadline, isPastDeadline: false, lastReason: null }
       assert.deepEqual(yield* ledger.claimOverdue([partition], 10, 0, [1]), [{ ...expected, claims: 1 }])
       assert.deepEqual(yield* ledger.claimOverdue([partition], 10, 60_000, [1]), [{ ...expected, claims: 2 }])
       assert.deepEqual(yield* ledger.claimOverdue([partition], 10, 60_000, [1]), [])
@@ -219,6 +219,7 @@ export const requestLedgerLaws = (world: () => LedgerRig): void => {
       yield* ledger.save([aChange(working!, lease, { wakeAfterMs: 0 })], "worker-1")
       const claimed = yield* ledger.claimOverdue([partition], 10, 60_000, [1], ["detected", "submitted"])
       assert.deepEqual(new Set(claimed.map(({ requestId }) => requestId)), new Set([working!.id, late.id]))
+      assert.deepEqual(claimed.filter(({ isPastDeadline }) => isPastDeadline).map(({ requestId }) => requestId), [late.id])
       assert.deepEqual(yield* ledger.claimOverdue([partition], 10, 60_000, [1], ["detected"]), [])
       const resumed = oneOf(yield* ledger.claimOverdue([partition], 10, 60_000, [1], ["acl-checked"]))
       assert.deepEqual([resumed.requestId, resumed.claims], [request.id, 1])

@@ -154,7 +154,8 @@ export const requestLedgerOn = (connection: Connection): Layer.Layer<RequestLedg
           const request = table(requestTable).get(requestId)
           if (request === undefined) return []
           const { version, claims, deadline, reason } = claimed
-          return [{ requestId, version, state: request.state, claims, deadline, lastReason: reason }]
+          const isPastDeadline = (deadline + 1) * 1_000 < nowMs
+          return [{ requestId, version, state: request.state, claims, deadline, isPastDeadline, lastReason: reason }]
         })
       }),
 

@@ -98,7 +98,8 @@ claimed AS (
   UPDATE wake w SET claims = w.claims + 1, due = next_due($3 * (1 << least(w.claims, 3)), w.deadline) FROM overdue o WHERE w.request_id = o.request_id
   RETURNING w.request_id, w.version, w.claims, w.deadline, w.reason
 )
-SELECT c.request_id, c.version, c.claims, c.deadline, c.reason, r.state FROM claimed c JOIN request r USING (request_id)`
+SELECT c.request_id, c.version, c.claims, c.deadline, c.deadline + 1 < extract(epoch FROM now()) AS is_past_deadline, c.reason, r.state
+FROM claimed c JOIN request r USING (request_id)`
 }
 
 export const UNREADABLE: Prepared = {
@@ -113,6 +114,7 @@ export interface OverdueRow {
   readonly version: number
   readonly claims: number
   readonly deadline: bigint
+  readonly is_past_deadline: boolean
   readonly reason: string | null
   readonly state: RequestState
 }
@@ -123,6 +125,7 @@ export const overdue = (row: OverdueRow): Overdue => ({
   state: row.state,
   claims: row.claims,
   deadline: Number(row.deadline),
+  isPastDeadline: row.is_past_deadline,
   lastReason: row.reason
 })
 
