@@ -64,8 +64,10 @@ export class Link {
       if (state === "swallowed") return answer(unavailable(), this.options.timeoutMs)
       const there = this.latencyMs()
       this.world.loop.after(this.world, there, () => {
+        const wasAlive = this.from.isAlive
         this.onMoment("before", this.service, what)
-        if (!this.from.isAlive && this.chance.happens(0.5)) return // whether it had left by then
+        if (wasAlive && !this.from.isAlive) return // killed in this very moment, before it
+        if (!wasAlive && this.chance.happens(0.5)) return // whether it had left by then
         const exit = serve()
         this.onMoment("after", this.service, what)
         if (state === "answers-lost") {

@@ -203,12 +203,19 @@ export const busPorts = ({ broker, link, process, faults }: BusPortOptions): Lay
               faults,
               inFlight: 0,
               start: (delivery, over) => {
+                link.onMoment("before", link.service, `handle ${subject}`)
                 const fiber = Effect.runForkWith(context)(verdictOf(handle, delivery))
                 running.add(fiber)
                 fiber.addObserver((exit) => {
                   running.delete(fiber)
                   const verdict: Verdict = exit._tag === "Success" ? exit.value : { type: "nak", delayMs: DEFECT_NAK_MS }
-                  process.loop.soon(broker.world, () => over(verdict))
+                  process.loop.soon(broker.world, () => {
+                    const wasAlive = process.isAlive
+                    link.onMoment("before", link.service, `settle ${subject}`)
+                    if (wasAlive && !process.isAlive) return // killed in this very moment: it will be delivered again
+                    over(verdict)
+                    link.onMoment("after", link.service, `settle ${subject}`)
+                  })
                   if (running.size === 0) whenIdle?.()
                 })
               }

@@ -1,0 +1,76 @@
+import { Effect, Layer } from "effect"
+import { readFileSync } from "node:fs"
+import { describe, expect, test } from "vitest"
+import { CRASH_POINTS } from "../../chaos/crash-points.ts"
+import { ALWAYS, crashAt, listCrashSites, nameOf, sitesOf, type CrashSite } from "../../chaos/simulator/crash-sites.ts"
+import type { Mutation } from "../../chaos/simulator/surroundings.ts"
+import { DetectionLedger } from "../../src/ledger/detection-ledger.port.ts"
+
+const [alone, withAnother] = [await listCrashSites("killed"), await listCrashSites("frozen")]
+
+const survives = async (site: CrashSite, how?: Parameters<typeof crashAt>[1]): Promise<void> => {
+  const { hasCrashed, wrong, trace } = await crashAt(site, how)
+  expect(hasCrashed).toBe(true)
+  expect(wrong, trace.join("\n")).toEqual([])
+}
+
+describe("a request is answered once, whenever the gateway is killed", () => {
+  test("what is tried only twice is done all the time", () => {
+    const seen = new Set(alone.map(({ what }) => what))
+    expect([...ALWAYS].filter((what) => !seen.has(what))).toEqual([])
+  })
+
+  test.each(alone.map((site) => [nameOf(site), site] as const))("%s", async (_name, site) => survives(site))
+})
+
+describe("the fifteen crash points", () => {
+  test("are all there, in order, and each is a place that a request comes by", () => {
+    expect(CRASH_POINTS.map(({ row }) => row)).toEqual(Array.from({ length: 15 }, (_, index) => index + 1))
+    for (const point of CRASH_POINTS) {
+      for (const place of point.places) {
+        const sites = sitesOf({ ...point, places: [place] }, point.with === "frozen" ? withAnother : alone)
+        expect(sites, `point ${point.row}: ${JSON.stringify(place)}`).not.toEqual([])
+      }
+    }
+  })
+
+  test("that are tried on real processes name a test that exists", () => {
+    for (const { row, realProcess } of CRASH_POINTS) {
+      if (realProcess !== null) expect(readFileSync(realProcess.file, "utf8"), `point ${row}`).toContain(`"${realProcess.test}"`)
+    }
+  })
+
+  for (const point of CRASH_POINTS) {
+    const sites = sitesOf(point, point.with === "frozen" ? withAnother : alone)
+    describe(`${point.row}: ${point.diesAfter} (${point.with})`, () => {
+      test.each(sites.map((site) => [nameOf(site), site] as const))("%s", async (_name, site) => survives(site, point.with))
+    })
+  }
+})
+
+describe("a gateway that moves its cursor before it writes the requests", () => {
+  const cursorFirst: Mutation = (services) =>
+    Layer.provideMerge(
+      Layer.effect(
+        DetectionLedger,
+        Effect.map(DetectionLedger, (real) => ({
+          ...real,
+          advance: (step: Parameters<typeof real.advance>[0]) =>
+            step.requests.length === 0
+              ? real.advance(step)
+              : Effect.andThen(
+                  real.advance({ ...step, requests: [] }),
+                  Effect.suspend(() => real.advance({ ...step, expected: step.blocks.at(-1)?.hash ?? null }))
+                )
+        }))
+      ),
+      services
+    )
+
+  test("loses a request when it is killed in between, and that is noticed", async () => {
+    const sites = await listCrashSites("killed", cursorFirst)
+    const between = sites.filter(({ moment, what, during }) => moment === "after" && what === "advance-cursor" && during === "not detected yet")
+    const runs = await Promise.all(between.map((site) => crashAt(site, "killed", cursorFirst)))
+    expect(runs.flatMap(({ wrong }) => wrong)).toContain("the request is still unknown")
+  })
+})
