@@ -1,5 +1,8 @@
 /** Every law of the ledger, on the one in memory that the simulator runs on: what is found there must be true of PostgreSQL. */
+import { Effect } from "effect"
 import { afterAll, beforeAll, describe } from "vitest"
+import { sealerOf } from "../../chaos/simulator/ledger/sealer.ts"
+import { Sealer } from "../../src/ledger/sealer.port.ts"
 import { type MemoryLedgerWorld, openMemoryLedgerWorld } from "../support/memory-ledger-world.ts"
 import { auditLedgerLaws } from "./audit-ledger.laws.ts"
 import { clusterLaws } from "./cluster.laws.ts"
@@ -9,7 +12,10 @@ import { leasesLaws } from "./leases.laws.ts"
 import { requestLedgerModelLaws } from "./request-ledger-model.laws.ts"
 import { requestLedgerLaws } from "./request-ledger.laws.ts"
 import { resultLedgerLaws } from "./result-ledger.laws.ts"
+import { sealerLaws } from "./sealer.laws.ts"
 import { shareLedgerLaws } from "./share-ledger.laws.ts"
+
+const openSealer = (node: string) => Effect.provide(Sealer, sealerOf({ node, key: "laws" }))
 
 describe("the ledger in memory", () => {
   let world: MemoryLedgerWorld
@@ -27,4 +33,6 @@ describe("the ledger in memory", () => {
   describe("LaneLedger", () => laneLedgerLaws(() => world))
   describe("Cluster", () => clusterLaws(() => world))
   describe("AuditLedger", () => auditLedgerLaws(() => world))
+  describe("Sealer", () =>
+    sealerLaws((use) => Effect.runPromise(Effect.flatMap(Effect.all([openSealer("a"), openSealer("b")]), ([one, other]) => use(one, other)))))
 })

@@ -1,5 +1,4 @@
 import { Effect } from "effect"
-import fc from "fast-check"
 import assert from "node:assert/strict"
 import { randomBytes } from "node:crypto"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
@@ -9,6 +8,7 @@ import { afterAll, test } from "vitest"
 import { localKeyEncryptionKeyLayer } from "../../../src/adapters/local-keys/key-encryption-key.layer.ts"
 import { makeSealer } from "../../../src/adapters/postgres/sealer.ts"
 import { KeyEncryptionKey, KeyProviderUnavailable } from "../../../src/keys/key-encryption-key.port.ts"
+import { sealerLaws } from "../../laws/sealer.laws.ts"
 
 const directory = mkdtempSync(join(tmpdir(), "portcullis-test-sealer-"))
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
@@ -31,41 +31,7 @@ const withKeys = <A>(count: number, use: (keks: ReadonlyArray<Kek>) => Effect.Ef
 
 const ROW = { table: "share", request: "0x01", node: "1" }
 
-test("opens what it sealed, and what another process sealed under the same key-encryption key", () =>
-  withKeys(1, ([kek]) =>
-    Effect.gen(function*() {
-      const [one, other] = [makeSealer(kek!), makeSealer(kek!)]
-      for (const plain of [new Uint8Array(0), new Uint8Array(randomBytes(1_000))]) {
-        const sealed = yield* one.seal(ROW, plain)
-        assert.deepEqual(yield* one.open(ROW, sealed), plain)
-        assert.deepEqual(yield* other.open(ROW, sealed), plain)
-      }
-    })))
-
-test("never seals the same bytes to the same record, and shows nothing of them", () =>
-  withKeys(1, ([kek]) =>
-    Effect.gen(function*() {
-      const sealer = makeSealer(kek!)
-      const plain = new Uint8Array(randomBytes(64))
-      const [first, second] = [yield* sealer.seal(ROW, plain), yield* sealer.seal(ROW, plain)]
-      assert.notDeepEqual(first, second)
-      assert(!Buffer.from(first).includes(Buffer.from(plain.subarray(0, 8))))
-    })))
-
-test("refuses another row, every altered bit, every cut, and bytes that were never sealed", () =>
-  withKeys(1, ([kek]) =>
-    Effect.gen(function*() {
-      const sealer = makeSealer(kek!)
-      const sealed = yield* sealer.seal(ROW, new Uint8Array(randomBytes(32)))
-      const refused = (context: typeof ROW, bytes: Uint8Array) =>
-        Effect.map(Effect.flip(sealer.open(context, bytes)), (error) => assert.equal(error._tag, "SealRejected"))
-      yield* refused({ ...ROW, node: "2" }, sealed)
-      for (let bit = 0; bit < sealed.length * 8; bit += 1) {
-        yield* refused(ROW, sealed.map((byte, index) => (index === bit >> 3 ? byte ^ (1 << (bit & 7)) : byte)))
-      }
-      for (let length = 0; length < sealed.length; length += 1) yield* refused(ROW, sealed.subarray(0, length))
-      for (const bytes of fc.sample(fc.uint8Array({ maxLength: 300 }), 200)) yield* refused(ROW, bytes)
-    })))
+sealerLaws((use) => withKeys(1, ([kek]) => use(makeSealer(kek!), makeSealer(kek!))))
 
 test("after a rotation, seals under the new key and still opens what the former one sealed", () =>
   withKeys(2, ([former, current]) =>
