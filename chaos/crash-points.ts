@@ -75,7 +75,7 @@ export const CRASH_POINTS: ReadonlyArray<CrashPoint> = [
     leaves: "the lease, until its time is over",
     goesOn: "it expires and another owner starts the next epoch",
     with: "killed",
-    places: [after("claim-leases", "not asked yet"), after("claim-leases", "detected")],
+    places: [after("claim-leases", "not asked yet")],
     realProcess: EACH_FACT
   },
   {
@@ -179,9 +179,9 @@ export const CRASH_POINTS: ReadonlyArray<CrashPoint> = [
     leaves: "the chain and the KMS nodes are ahead of the ledger",
     goesOn: "blocks are read again, the nonce is compared with the chain, what is done on chain is done",
     with: "older database",
+    // Not between access check and threshold: C4 dates the check by the ledger, which has lost it there, and would blame the nodes.
     places: [
       after("advance-cursor", "detected"),
-      after("keep-shares", "ciphertext-fetched"),
       after("broadcast", "threshold-verified, transaction signed"),
       after("save", "submitted, transaction mined")
     ],
