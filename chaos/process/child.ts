@@ -19,7 +19,7 @@ export interface ChildOptions {
   readonly environment: () => Readonly<Record<string, string>>
   readonly isReady: (line: Line) => boolean
   readonly onLine: (line: Line) => void
-  /** Nobody asked it to. */
+  /** It had served, and nobody asked it to end. One that never serves is told to whoever starts it. */
   readonly onUnexpectedEnd: (how: string) => void
 }
 
@@ -48,6 +48,7 @@ export class Child {
     this.child = child
     this.isExpectedToEnd = false
     let complaint = ""
+    let hasServed = false
     child.stderr.on("data", (chunk: Buffer) => (complaint = (complaint + chunk.toString()).slice(-COMPLAINT_BYTES)))
     await new Promise<void>((resolve, reject) => {
       const fail = (why: string) => reject(new TypeError(`${name} ${why}: ${complaint.trim() || "it said nothing"}`))
@@ -55,13 +56,14 @@ export class Child {
       child.once("exit", (code, signal) => {
         clearTimeout(timer)
         fail(`ended (${code ?? signal})`)
-        if (!this.isExpectedToEnd) onUnexpectedEnd(`${code ?? signal}: ${complaint.trim()}`)
+        if (hasServed && !this.isExpectedToEnd) onUnexpectedEnd(`${code ?? signal}: ${complaint.trim()}`)
       })
       createInterface({ input: child.stdout }).on("line", (text) => {
         const line = parsed(text)
         onLine(line)
         if (!isReady(line)) return
         clearTimeout(timer)
+        hasServed = true
         resolve()
       })
     })

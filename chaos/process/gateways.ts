@@ -1,6 +1,7 @@
 /** Gateway processes as an operator runs them, each behind links of its own to everything it talks to. */
 import { mkdir, readFile, writeFile } from "node:fs/promises"
 import { join } from "node:path"
+import { setTimeout as pause } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import type { World } from "../../bin/dev-world.ts"
 import { JOURNEY, ENDS } from "../../src/domain/journey.ts"
@@ -15,6 +16,7 @@ const SKEWED_CLOCK = fileURLToPath(new URL("./skewed-clock.ts", import.meta.url)
 const STATES: ReadonlySet<unknown> = new Set([...JOURNEY, ...ENDS])
 /** What a service manager waits before it starts again what has ended by itself. */
 const RESTART_AFTER_MS = 500
+const START_TRIES_MAX = 20
 const POLL_MS = 100
 /** Deeper than any reorganisation of a scenario: what the chain takes back was never called final. */
 const RESULT_CONFIRMATIONS = 12
@@ -46,6 +48,7 @@ export class Gateway {
   private readonly directory: string
   private readonly laneKeys: ReadonlyArray<string>
   private readonly messageFaults: Array<MessageFault>
+  private readonly note: (event: Omit<RigEvent, "atMs">) => void
   private supervised: NodeJS.Timeout | undefined
   private hasEnded = false
 
@@ -109,6 +112,7 @@ export class Gateway {
     this.links = links
     this.laneKeys = laneKeys
     this.messageFaults = messageFaults
+    this.note = note
     this.cacheDirectory = join(directory, "cache")
     this.child = new Child({
       name,
@@ -127,7 +131,19 @@ export class Gateway {
     return this.child.isRunning
   }
 
-  start = (): Promise<void> => (this.hasEnded ? Promise.resolve() : this.child.start())
+  /** Again and again, as a service manager would: one that finds no database when it starts ends and says so. */
+  start = async (): Promise<void> => {
+    for (let tries = 1; !this.hasEnded; tries++) {
+      try {
+        return await this.child.start()
+      } catch (error) {
+        if (tries === START_TRIES_MAX) throw error
+        this.note({ node: this.name, kind: "log", text: `could not start: ${error instanceof Error ? error.message : String(error)}`.slice(0, 300) })
+        await pause(RESTART_AFTER_MS)
+      }
+    }
+  }
+
   freeze = (): void => this.child.freeze()
   thaw = (): void => this.child.thaw()
 

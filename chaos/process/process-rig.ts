@@ -25,6 +25,8 @@ import { SmallDisk } from "./small-disk.ts"
 const HANDLES_MAX = 200
 const LOOK_EVERY_MS = 500
 const SAME_LINE_MS = 1_000
+/** Sixteen blocks to finality: no reorganisation of a scenario is deeper, and a listener rightly stops when final blocks are taken back. */
+const SLOTS_IN_AN_EPOCH = 8
 /** The first request of a cluster that has to make its streams and elect its leaders. */
 const WARM_UP_MS_MAX = 60_000
 /** Of a full disk: what PostgreSQL needs to begin with, and a little. */
@@ -80,7 +82,7 @@ export const startProcessRig: StartRig<Records> = async ({ shape, seed, requests
           nodes: shape.kmsNodes,
           threshold: shape.threshold,
           lanes: shape.lanes,
-          anvil: {},
+          anvil: { slotsInAnEpoch: SLOTS_IN_AN_EPOCH },
           postgres: {
             listen: { tcpPort: "free" },
             settings: { shared_buffers: "64MB", max_connections: "120", max_wal_size: "96MB" },

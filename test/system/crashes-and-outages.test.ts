@@ -1,5 +1,4 @@
 /** Whatever dies, the request finishes and the chain sees one effect. Gateways run as operators run them: processes with settings, on NATS. */
-import { Effect } from "effect"
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { JOURNEY, type Milestone } from "../../src/domain/journey.ts"
 import type { TransitionView } from "../../src/domain/outcome.ts"
@@ -50,33 +49,6 @@ describe("a gateway on NATS and PostgreSQL", () => {
     isOneStory(await journey.reaches(id, "finalized"))
     expect(await journey.fulfilments(id)).toHaveLength(1)
     expect(await journey.client.waitForResult(id)).toMatchObject({ items: [new Uint8Array(value)] })
-  })
-
-  test("finishes what was under way when nats-server is killed and its store is wiped", async () => {
-    const gateway = await start()
-    const under = await journey.publicRequest()
-    await gateway.seen(reached("acl-checked", under.id))
-    await nats.kill()
-    await nats.wipe()
-    const raised = await journey.publicRequest()
-    await nats.start()
-    for (const { id } of [under, raised]) {
-      isOneStory(await journey.reaches(id, "finalized"))
-      expect(await journey.fulfilments(id)).toHaveLength(1)
-    }
-  })
-
-  test("finishes what was under way when PostgreSQL is stopped at once and started again", async () => {
-    const gateway = await start()
-    const under = await journey.publicRequest()
-    await gateway.seen(reached("acl-checked", under.id))
-    await Effect.runPromise(journey.world.postgres.stop("immediate"))
-    await Effect.runPromise(journey.world.postgres.start)
-    const after = await journey.publicRequest()
-    for (const { id } of [under, after]) {
-      isOneStory(await journey.reaches(id, "finalized"))
-      expect(await journey.fulfilments(id)).toHaveLength(1)
-    }
   })
 
   test("that exists twice has one effect for each request", async () => {

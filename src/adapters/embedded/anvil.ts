@@ -27,6 +27,8 @@ export interface AnvilOptions {
   readonly chainId?: number
   readonly mnemonic?: string
   readonly accounts?: number
+  /** "finalized" is twice as many blocks behind the head. One, when it is not said, so that tests need not wait for sixty-four. */
+  readonly slotsInAnEpoch?: number
 }
 
 export interface Anvil {
@@ -104,8 +106,7 @@ const launch = (binary: string, port: number, options: AnvilOptions) =>
       "chain-id": options.chainId ?? 31_337,
       mnemonic,
       accounts: options.accounts ?? 10,
-      // "finalized" is then two blocks behind the head, not sixty-four.
-      "slots-in-an-epoch": 1,
+      "slots-in-an-epoch": options.slotsInAnEpoch ?? 1,
       ...(options.blockTimeSeconds === undefined ? {} : { "block-time": options.blockTimeSeconds })
     }
     const args = ["--quiet", ...Object.entries(settings).flatMap(([name, value]) => [`--${name}`, `${value}`])]
