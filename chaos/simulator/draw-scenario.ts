@@ -53,7 +53,7 @@ const CHOICES: ReadonlyArray<Choice> = [
   { verb: "rate-limit", weight: 2, lasts: [1_000, 15_000], values: { share: [0.1, 0.9] } },
   { verb: "already-known", weight: 1, lasts: [2_000, 15_000] },
   { verb: "nonce-too-low", weight: 1, lasts: [2_000, 15_000] },
-  { verb: "fee-spike", weight: 2, lasts: [1_000, 20_000], values: { times: [2, 50] } },
+  { verb: "fee-spike", weight: 2, lasts: [1_000, 90_000], values: { times: [2, 50] } },
   { verb: "lose-lane-key", weight: 1, lasts: [2_000, 15_000], values: { lane: [1, 2] } },
   { verb: "kms-throttle", weight: 1, lasts: [1_000, 15_000] },
   { verb: "kms-timeout", weight: 2, lasts: [1_000, 15_000] },

@@ -101,7 +101,9 @@ export class GatewayNode {
         isOutOfFunds: (address) => world.poor.has(address)
       }),
       shareNodes((node) => kmsLinks.get(node)!, (node) => world.kmsNodes[node - 1]!),
-      simCombiner(world.committee, (job) => Effect.as(Effect.sleep(COMBINE_MS), undefined).pipe(Effect.map(job))),
+      simCombiner(world.committee, (job) => Effect.as(Effect.sleep(COMBINE_MS), undefined).pipe(Effect.map(job)), () =>
+        world.history.sometimes("attestation liar found")
+      ),
       storePorts(link("store", "store"), world.store),
       simTelemetry(name, world.history, world.died),
       Layer.succeed(MetricsPage, { contentType: "text/plain", text: Effect.succeed("") })

@@ -1,12 +1,13 @@
 /** A broker in memory, between any number of processes: keeps what actors may rely on (bus.laws.ts), and breaks everything else when it is
  * told to. It confirms and forgets, delivers twice, late, in another order, comes back with an older store or with an empty one. */
 import assert from "node:assert/strict"
-import { Effect, Exit, type Fiber, Layer } from "effect"
+import { Effect, Exit, type Fiber, Layer, Option } from "effect"
 import { ACK_WAIT_MS, DEFECT_NAK_MS, DELIVERIES_MAX, PARKED_KEPT_MAX } from "../../src/messaging/bus-limits.ts"
 import { Bus, BusUnavailable, type Delivery, type Verdict } from "../../src/messaging/bus.port.ts"
 import { ParkedMessages, type ParkedMessage } from "../../src/messaging/parked-messages.port.ts"
 import { assertPublishable } from "../../src/messaging/publishable.ts"
 import { verdictOf } from "../../src/messaging/verdict-of.ts"
+import { Telemetry } from "../../src/telemetry/telemetry.port.ts"
 import type { Chance } from "./chance.ts"
 import type { Process } from "./event-loop.ts"
 import type { History } from "./history.ts"
@@ -22,6 +23,7 @@ interface Consumer {
   readonly process: Process
   readonly concurrency: number
   readonly faults: MessageShares
+  readonly onParked: () => void
   /** Runs the handler in its own process. */
   readonly start: (delivery: Delivery, over: (verdict: Verdict) => void) => void
   inFlight: number
@@ -137,7 +139,7 @@ export class Broker {
       isSettled = true
       consumer.inFlight--
       this.outstanding.delete(message)
-      if (life === this.life) this.settle(message, verdict)
+      if (life === this.life) this.settle(message, verdict, consumer)
       this.turn(message.subject)
     }
     const start = (): void =>
@@ -151,10 +153,10 @@ export class Broker {
     else this.world.loop.soon(consumer.process, start)
   }
 
-  private settle(message: Message, verdict: Verdict): void {
+  private settle(message: Message, verdict: Verdict, { onParked }: Consumer): void {
     if (verdict.type === "ack") return
-    if (verdict.type === "park") return this.park(message, verdict.reason)
-    if (message.deliveries >= DELIVERIES_MAX) return this.park(message, `delivered ${message.deliveries} times`)
+    if (verdict.type === "park") return this.park(message, verdict.reason, onParked)
+    if (message.deliveries >= DELIVERIES_MAX) return this.park(message, `delivered ${message.deliveries} times`, onParked)
     const life = this.life
     this.outstanding.add(message)
     this.world.loop.after(this.world, Math.max(0, verdict.delayMs), () => {
@@ -163,14 +165,12 @@ export class Broker {
     })
   }
 
-  private park({ subject, body, deliveries }: Message, reason: string): void {
+  private park({ subject, body, deliveries }: Message, reason: string, onParked: () => void): void {
     this.parkedCount++
     this.parked.push({ subject, body, reason, deliveries })
     if (this.parked.length > PARKED_KEPT_MAX) this.parked.shift()
-    this.onParked()
+    onParked()
   }
-
-  onParked: () => void = () => undefined
 }
 
 export interface BusPortOptions {
@@ -181,7 +181,10 @@ export interface BusPortOptions {
 }
 
 /** The bus as one process has it. */
-export const busPorts = ({ broker, link, process, faults }: BusPortOptions): Layer.Layer<Bus | ParkedMessages> => {
+export const busPorts = (options: BusPortOptions): Layer.Layer<Bus | ParkedMessages> =>
+  Layer.unwrap(Effect.map(Effect.serviceOption(Telemetry), (telemetry) => portsOf(options, Option.getOrUndefined(telemetry))))
+
+const portsOf = ({ broker, link, process, faults }: BusPortOptions, telemetry: Telemetry["Service"] | undefined) => {
   const unavailable = (doing: string) => Exit.fail(new BusUnavailable({ doing, cause: "no answer" }))
   const call = <A>(doing: string, serve: () => A) => link.call(doing, () => Exit.succeed(serve()), () => unavailable(doing))
   const bus = Layer.succeed(Bus, {
@@ -202,6 +205,7 @@ export const busPorts = ({ broker, link, process, faults }: BusPortOptions): Lay
               concurrency,
               faults,
               inFlight: 0,
+              onParked: () => telemetry?.count("messages_parked"),
               start: (delivery, over) => {
                 link.onMoment("before", link.service, `handle ${subject}`)
                 const fiber = Effect.runForkWith(context)(verdictOf(handle, delivery))

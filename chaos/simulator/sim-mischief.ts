@@ -49,7 +49,7 @@ export const drawMischief = (chance: Chance): MischiefOptions => {
   const [dies, flakes, forgets, lies] = [chance.happens(0.5), chance.happens(0.4), chance.happens(0.3), chance.happens(0.2)]
   const deaths = chance.pick([0.0003, 0.001, 0.003])
   const [focused, focus] = [chance.happens(0.4), chance.pick(MOMENTS)]
-  const freezes = chance.happens(0.4) ? chance.pick([0.0002, 0.0005]) : 0
+  const freezes = chance.happens(0.4) ? chance.pick([0.0002, 0.0005, 0.001]) : 0
   const reorgs = chance.happens(0.3) ? 0.5 : 0
   const services = chance.shuffled(["postgres", "nats", "r1", "r2", "k1", "k2", "store"]).slice(0, chance.between(1, 3))
   return {

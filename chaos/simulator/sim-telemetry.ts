@@ -21,6 +21,7 @@ export const simTelemetry = (node: string, history: History, died: Array<Alarm>)
     reached: ({ requestId, from, to, version }) => {
       if (to === "refused") history.sometimes("request refused")
       if (to === "expired") history.sometimes("request expired")
+      if (to === "orphaned") history.sometimes("request orphaned")
       history.tell(node, `${requestId.slice(0, 10)} ${from ?? "new"} -> ${to} (${version})`)
     },
     step: () => undefined,
@@ -32,7 +33,6 @@ export const simTelemetry = (node: string, history: History, died: Array<Alarm>)
     shareReply: () => undefined,
     info: () => undefined,
     warn: (what, data) => {
-      if (what === "kms node" && data["to"] === "lying") history.sometimes("attestation liar found")
       history.tell(node, `warns: ${what} ${JSON.stringify(data)}`)
     },
     error: (what, data) => {

@@ -17,7 +17,7 @@ import { addressOf, EPOCH, SimCommittee, type SimCiphertext } from "./kms/sim-co
 import { SimKmsNode } from "./kms/sim-kms-node.ts"
 import { encodeElement } from "./kms/stand-in-mathematics.ts"
 import { makeMemoryDatabase, type MemoryDatabase } from "./ledger/memory-database.ts"
-import { requestTable } from "./ledger/tables.ts"
+import { leaseTable, requestTable } from "./ledger/tables.ts"
 import { SimObjectStore } from "./object-store.ts"
 import { Broker, noMessageShares, type MessageShares } from "./sim-bus.ts"
 import type { Alarm } from "./sim-telemetry.ts"
@@ -76,6 +76,7 @@ export class SimWorld implements Surroundings {
   readonly mutation: Mutation
   /** Called around everything that a gateway has done elsewhere. */
   onMoment: Surroundings["onMoment"] = () => undefined
+  private readonly leaseOwners = new Map<string, string>()
   private readonly startListeners = new Set<(name: string) => void>()
   private readonly lives = new Map<string, number>()
   private readonly messages = new Map<string, MessageShares>()
@@ -135,6 +136,15 @@ export class SimWorld implements Surroundings {
     }
   }
 
+  private watchLeases(): void {
+    for (const { name, owner } of this.database.table(leaseTable).all()) {
+      const before = this.leaseOwners.get(name)
+      if (owner === null) continue
+      if (before !== undefined && before !== owner) this.history.sometimes("lease taken over")
+      this.leaseOwners.set(name, owner)
+    }
+  }
+
   get heads(): Set<() => void> {
     return this.chain.headListeners
   }
@@ -150,6 +160,7 @@ export class SimWorld implements Surroundings {
   private mineForEver(): void {
     this.loop.after(this.process, BLOCK_MS, () => {
       this.chain.mine(Math.floor(this.loop.nowMs / 1_000))
+      this.watchLeases()
       this.mineForEver()
     })
   }

@@ -89,7 +89,7 @@ const PLANTED: ReadonlyArray<Planted> = [
   },
   {
     bug: "a mined result counts as final",
-    mischief: { reorgAfterResults: 0.8 },
+    mischief: { reorgAfterResults: 1, deathAtMoments: 0, freezeAtMoments: 0 },
     says: /^(?:C2|right ends)/,
     mutation: (services) =>
       Layer.effect(

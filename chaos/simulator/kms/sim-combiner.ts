@@ -53,8 +53,13 @@ const combineParts = (committee: SimCommittee, digest: string, parts: ReadonlyAr
 }
 
 /** `work` takes the time that a worker thread takes. */
-export const simCombiner = (committee: SimCommittee, work: <A>(job: () => A) => Effect.Effect<A>) =>
+export const simCombiner = (committee: SimCommittee, work: <A>(job: () => A) => Effect.Effect<A>, onFalsePart: () => void) =>
   Layer.succeed(Combiner, {
     combine: (_record: Committee, tasks) => work(() => tasks.map((task) => combineOne(committee, task))),
-    combineAttestation: (_record, digest, parts) => work(() => combineParts(committee, digest, parts))
+    combineAttestation: (_record, digest, parts) => 
+      work(() => {
+        const combined = combineParts(committee, digest, parts)
+        if (combined.liars.length > 0) onFalsePart()
+        return combined
+      })
   })
