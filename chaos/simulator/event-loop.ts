@@ -1,7 +1,7 @@
 /** Virtual time. One queue of what can run now, one heap of what runs later; nothing else moves a simulated world. A process (a gateway node,
  * or the world itself) owns its tasks: while it is frozen they wait, and when it is killed they are dropped, finalizers and all, as
  * SIGSTOP and SIGKILL would have it. */
-import { Clock, Context, Duration, Effect, Random, Scheduler } from "effect"
+import { Clock, Context, Duration, Effect, Fiber, Random, Scheduler } from "effect"
 import type { Chance } from "./chance.ts"
 
 const MICROS_PER_MS = 1_000
@@ -185,8 +185,11 @@ export class Process {
     this.held = []
   }
 
-  fork<A, E>(effect: Effect.Effect<A, E>): void {
-    this.loop.soon(this, () => void Effect.runForkWith(this.context)(effect))
+  /** Answers how to interrupt it; resolves when its finalizers have run. */
+  fork<A, E>(effect: Effect.Effect<A, E>): Effect.Effect<void> {
+    let fiber: Fiber.Fiber<A, E> | undefined
+    this.loop.soon(this, () => (fiber = Effect.runForkWith(this.context)(effect)))
+    return Effect.suspend(() => (fiber === undefined ? Effect.void : Fiber.interrupt(fiber)))
   }
 }
 

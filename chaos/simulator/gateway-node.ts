@@ -1,6 +1,6 @@
 /** One simulated gateway: a process of its own with its own memory, links and clock, in which the real `startGateway` runs on doubles of what
  * lies outside. A second life of it is another process with another worker id. */
-import { Effect, Exit, Layer, Scope } from "effect"
+import { Cause, Effect, Exit, Layer, Scope } from "effect"
 import { Wallet } from "ethers"
 import { startGateway } from "../../bin/gateway.ts"
 import type { GatewayOptions } from "../../bin/gateway-options.ts"
@@ -51,6 +51,8 @@ export class GatewayNode {
   readonly lostKeys: ReadonlySet<number>
   private readonly world: Surroundings
   private readonly scope = Scope.makeUnsafe()
+  /** For a drain that comes before it has started. */
+  private readonly endStart: Effect.Effect<void>
 
   constructor(world: Surroundings, name: string, life: number, messages: MessageShares, lostKeys: ReadonlySet<number>) {
     this.world = world
@@ -111,9 +113,11 @@ export class GatewayNode {
     const started = startGateway(optionsOf(world, worker, wallets)).pipe(
       Effect.provide(world.mutation(layer)),
       Scope.provide(this.scope),
-      Effect.catchCause((cause) => Effect.sync(() => world.onStartFailed(this, cause)))
+      Effect.catchCause((cause) =>
+        Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.sync(() => world.onStartFailed(this, cause))
+      )
     )
-    this.process.fork(started)
+    this.endStart = this.process.fork(started)
   }
 
   kill(): void {
@@ -125,7 +129,8 @@ export class GatewayNode {
   /** SIGTERM: finalizers run, then it is gone. */
   drain(over: () => void): void {
     this.process.fork(
-      Scope.close(this.scope, Exit.void).pipe(
+      this.endStart.pipe(
+        Effect.andThen(Scope.close(this.scope, Exit.void)),
         Effect.andThen(
           Effect.sync(() => {
             this.kill()
