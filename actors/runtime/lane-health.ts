@@ -13,7 +13,7 @@ const LOOK_EVERY_MS = 10_000
 /** What was spent is read at most this often; what is signed since is added. */
 const SPENDING_EVERY_MS = 5_000
 /** The cheapest fulfilment; a lane that cannot pay for one at today's fees does not begin. */
-const LEAST_GAS = 200_000n
+export const LEAST_GAS = 200_000n
 const GWEI = 10n ** 9n
 
 /** Most that mined transactions may cost within a sliding window, in wei. */
@@ -31,8 +31,6 @@ export type Standstill = "out-of-funds" | "over-budget" | "strange-nonce" | "pau
 
 export interface LaneHealth {
   standstill: Standstill | undefined
-  /** Wei that the transaction needed for which there was not enough. */
-  needed: bigint
   lookedAtMs: number
   spending: { readonly atMs: number; readonly lane: bigint; readonly overBudget: ReadonlySet<Hex> } | undefined
   /** Nonces whose batch others may carry. */
@@ -41,7 +39,6 @@ export interface LaneHealth {
 
 export const freshHealth = (): LaneHealth => ({
   standstill: undefined,
-  needed: 0n,
   lookedAtMs: Number.NEGATIVE_INFINITY,
   spending: undefined,
   released: new Set()
@@ -83,7 +80,7 @@ export const look = Effect.fnUntraced(function* (driver: Driver, slots: Readonly
   const staked = atStake(slots)
   if (!driver.hasKey) yield* standStill(driver, "no-key")
   else if (health.standstill === "paused") yield* Effect.void // whoever resumes it finds out how it is
-  else if (balance - staked < larger(health.needed, LEAST_GAS * fees.maxFeePerGas)) yield* standStill(driver, "out-of-funds")
+  else if (balance - staked < LEAST_GAS * fees.maxFeePerGas) yield* standStill(driver, "out-of-funds")
   else if (spent + staked >= budget.lane) yield* standStill(driver, "over-budget")
   else if (health.standstill !== "strange-nonce") yield* goOn(driver)
   telemetry.gauge("lane_balance_gwei", Number(balance / GWEI), lane.address)
@@ -95,8 +92,6 @@ export const look = Effect.fnUntraced(function* (driver: Driver, slots: Readonly
   return chainNonce
 })
 
-const larger = (a: bigint, b: bigint): bigint => (a > b ? a : b)
-
 /** What was spent within the window: by this lane, and which requesters spent too much. */
 export const spending = Effect.fnUntraced(function* ({ lane, budget, health }: Driver, nowMs: number) {
   if (health.spending !== undefined && nowMs - health.spending.atMs < SPENDING_EVERY_MS) return health.spending
@@ -106,8 +101,7 @@ export const spending = Effect.fnUntraced(function* ({ lane, budget, health }: D
 })
 
 /** Says once that the lane sends nothing new, and why. Other lanes find what waits. */
-export const standStill = Effect.fnUntraced(function* ({ lane, health }: Driver, why: Standstill, needed = 0n) {
-  if (why === "out-of-funds" && needed > 0n) health.needed = needed
+export const standStill = Effect.fnUntraced(function* ({ lane, health }: Driver, why: Standstill) {
   if (health.standstill === why) return
   const telemetry = yield* Telemetry
   health.standstill = why
@@ -119,7 +113,6 @@ export const standStill = Effect.fnUntraced(function* ({ lane, health }: Driver,
 export const goOn = Effect.fnUntraced(function* ({ lane, health }: Driver) {
   const was = health.standstill
   health.standstill = undefined
-  health.needed = 0n
   if (was === undefined) return
   const telemetry = yield* Telemetry
   telemetry.gauge("lane_standstill", 0, lane.address)

@@ -10,7 +10,7 @@ import { LaneLedger, NO_BATCH, type Attempt, type Slot, type WaitingBatch } from
 import { RequestLedger } from "../../src/ledger/request-ledger.port.ts"
 import { ResultLedger } from "../../src/ledger/result-ledger.port.ts"
 import { Telemetry } from "../../src/telemetry/telemetry.port.ts"
-import { atStake, goOn, spending, standStill, worstOf, type Driver, type Standstill } from "./lane-health.ts"
+import { atStake, goOn, LEAST_GAS, spending, standStill, worstOf, type Driver, type Standstill } from "./lane-health.ts"
 import { drive } from "./slot.ts"
 
 /** Batches that a lane reserves at once: few enough that the next free lane finds some, enough not to ask for each. */
@@ -19,6 +19,8 @@ const PULLED_AT_ONCE = 4
 const STRANGE_NONCES_MAX = 4
 /** What cannot be sent now is looked at again after this long. */
 const PUT_OFF_MS = 15_000
+/** Two of the looks that an idle lane takes: what one cannot pay for, any other has seen by then. */
+const TRY_ELSEWHERE_MS = 1_000
 /** Mined, reverted and final so often: more money will not help. With the pauses in between it takes at least two and a half minutes, and where
  * finality is slow more than an hour; the first of them has paged. */
 export const REVERTS_MAX = 5
@@ -113,10 +115,11 @@ const consider = Effect.fnUntraced(function* <E, R>(
   }
   const { rawTx, txHash, gasLimit, fees } = signed
   const worst = worstOf({ gasLimit, maxFeePerGas: fees.maxFeePerGas })
-  const against = yield* tooDear(driver, purse, worst)
+  const against = yield* tooDear(driver, purse, worst, fees.maxFeePerGas)
   if (against !== undefined) {
-    yield* standStill(driver, against, worst)
-    return yield* putBack(against, 0)
+    if (!against.isForAll) return yield* putBack(against.why, yield* tooDearFor(driver, root, reason, against.why))
+    yield* standStill(driver, against.why)
+    return yield* putBack(against.why, 0)
   }
   const now = yield* Clock.currentTimeMillis
   const attempt: Attempt = { nonce, attemptNo: 0, root, txHash, rawTx, gasLimit, ...fees, isCancellation: false, signedAtMs: now }
@@ -134,10 +137,22 @@ const isOverBudget = Effect.fnUntraced(function* (driver: Driver, { responses }:
   return requests.length > 0 && requests.every(({ facts }) => overBudget.has(facts.requester))
 })
 
-const tooDear = Effect.fnUntraced(function* (driver: Driver, { balance, staked }: Purse, worst: bigint) {
-  if (balance < staked + worst) return "out-of-funds" satisfies Standstill
+/** `isForAll`: the lane could not pay for the cheapest batch either. Otherwise it is this one that is dear (a callback with much gas), and must not keep
+ * the others from a lane that can carry them. */
+const tooDear = Effect.fnUntraced(function* (driver: Driver, { balance, staked }: Purse, worst: bigint, maxFeePerGas: bigint) {
+  const least = LEAST_GAS * maxFeePerGas
+  if (balance < staked + worst) return { why: "out-of-funds" satisfies Standstill, isForAll: balance < staked + least } as const
   const { lane: spent } = yield* spending(driver, yield* Clock.currentTimeMillis)
-  return spent + staked + worst > driver.budget.lane ? ("over-budget" satisfies Standstill) : undefined
+  if (spent + staked + worst <= driver.budget.lane) return undefined
+  return { why: "over-budget" satisfies Standstill, isForAll: spent + staked + least > driver.budget.lane } as const
+})
+
+/** Says so the first time. Answers for how long it is put off: another lane may have more, so at first not for long. */
+const tooDearFor = Effect.fnUntraced(function* ({ lane }: Driver, root: Hex, reason: string | null, why: Standstill) {
+  if (reason === why) return PUT_OFF_MS
+  const telemetry = yield* Telemetry
+  telemetry.warn("a batch costs more than a lane has left", { lane: lane.address, root, why, runbook: "docs/runbooks/submitted.md" })
+  return TRY_ELSEWHERE_MS
 })
 
 /** Whoever else used this account took nonces that the ledger does not know of. They are believed only when they are final: an endpoint that is wrong

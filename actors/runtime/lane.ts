@@ -53,7 +53,7 @@ export const laneRound = Effect.fnUntraced(function* <E, R>(driver: Driver, hera
   if (isLookDue(driver, yield* Clock.currentTimeMillis)) {
     const chainNonce = yield* look(driver, slots)
     if (health.standstill === "strange-nonce") yield* firstNonce(driver, nextNonce)
-    if (driver.hasKey && nextNonce !== undefined && chainNonce < nextNonce) yield* fillHoles(driver, chainNonce)
+    if (driver.hasKey && health.standstill === undefined && nextNonce !== undefined && chainNonce < nextNonce) yield* fillHoles(driver, chainNonce)
   }
   const maySend = driver.hasKey && health.standstill === undefined && unmined.length < UNMINED_MAX
   const sent = maySend ? yield* sendWaiting(driver, nextNonce, unmined, UNMINED_MAX - unmined.length, herald.givenUp) : 0

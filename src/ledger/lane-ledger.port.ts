@@ -100,8 +100,8 @@ export class LaneLedger extends Context.Service<
     /** Puts a batch on the chain's queue; one that is queued or slotted already stays where it is, and its requests become those of both. A
      * batch whose nonce is final is queued again: whoever asks wants it carried again. */
     readonly enqueue: (chainId: bigint, root: Hex, requestIds: ReadonlyArray<RequestId>) => Effect.Effect<void, LedgerUnavailable>
-    /** Reserves batches for this lane, the oldest first, for `PULLED_MS`; no other lane is given them meanwhile. Those that it has reserved
-     * already come again; those that are put off do not come before their time. Nothing without the lease. */
+    /** Reserves batches for this lane for `PULLED_MS`; no other lane is given them meanwhile. Those that it has reserved already come again; those
+     * that are put off do not come before their time, and then behind all that could be carried before it. Nothing without the lease. */
     readonly pull: (lane: LaneId, lease: Lease, limit: number) => Effect.Effect<ReadonlyArray<WaitingBatch>, LedgerUnavailable>
     /** Everything on the queue, reserved or not, the oldest first. */
     readonly waiting: (chainId: bigint, limit: number) => Effect.Effect<ReadonlyArray<WaitingBatch>, LedgerUnavailable>

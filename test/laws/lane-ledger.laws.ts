@@ -85,6 +85,18 @@ export const laneLedgerLaws = (world: () => LedgerRig): void => {
     assert.deepEqual(yield* lanes.pull({ ...a.lane, chainId: aChainId() }, a.lease, 3), [])
   }))
 
+  law("gives what was put off again and again after what was never looked at", Effect.gen(function*() {
+    const { lane, lanes, lease, root: first } = yield* given()
+    yield* lanes.putBack(lane, lease, first, "requester-over-budget", 60_000)
+    const second = random32()
+    yield* lanes.enqueue(lane.chainId, second, [random32()])
+    yield* passed(120_000)
+    assert.deepEqual(rootsOf(yield* lanes.pull(lane, lease, 1)), [second])
+    yield* lanes.putBack(lane, lease, second, "requester-over-budget", 60_000)
+    yield* passed(120_000)
+    assert.deepEqual(rootsOf(yield* lanes.pull(lane, lease, 1)), [first])
+  }))
+
   law("gives no batch to two lanes that pull at once", Effect.gen(function*() {
     const chainId = aChainId()
     const lanes = yield* LaneLedger

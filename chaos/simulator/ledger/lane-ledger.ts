@@ -81,8 +81,10 @@ const enqueue = (transaction: Transaction, chainId: bigint, root: Hex, requestId
 const pull = (transaction: Transaction, lane: LaneId, limit: number): ReadonlyArray<WaitingBatch> => {
   const { nowMs, table } = transaction
   const isFree = (batch: LaneBatchRow) => batch.heldUntilMs === null || batch.heldUntilMs <= nowMs || batch.address === lane.address
+  const dueMs = ({ notBeforeMs, queuedAtMs }: LaneBatchRow) => notBeforeMs ?? queuedAtMs
   return queueOf(transaction, lane.chainId)
     .filter((batch) => (batch.notBeforeMs === null || batch.notBeforeMs <= nowMs) && isFree(batch))
+    .toSorted((a, b) => dueMs(a) - dueMs(b)) // stable: of those that are due since the same moment, the oldest first
     .slice(0, limit)
     .map(({ root }) =>
       waitingBatch(table(laneBatchTable).update(root, (row) => ({ ...row, address: lane.address, heldUntilMs: nowMs + PULLED_MS })))

@@ -24,6 +24,7 @@ ON CONFLICT (root) DO UPDATE SET
   ) THEN NULL ELSE b.nonce END`
 }
 
+/** By the time since which it could be carried: what is put off again and again must not stand before what was never looked at. */
 export const PULL: Prepared = {
   name: "lane-pull",
   text: `
@@ -32,7 +33,7 @@ next AS MATERIALIZED (
   SELECT b.root FROM lane_batch b, fence
   WHERE b.chain_id = $3 AND b.nonce IS NULL AND (b.not_before IS NULL OR b.not_before <= now())
     AND (b.held_until IS NULL OR b.held_until <= now() OR b.address = $4)
-  ORDER BY b.queued LIMIT $5 FOR UPDATE OF b SKIP LOCKED
+  ORDER BY coalesce(b.not_before, b.queued_at), b.queued LIMIT $5 FOR UPDATE OF b SKIP LOCKED
 )
 UPDATE lane_batch b SET address = $4, held_until = now() + $6::bigint * interval '1 millisecond' FROM next
 WHERE b.root = next.root RETURNING b.root, b.request_ids, b.failures, b.reason, b.queued`

@@ -20,6 +20,8 @@ const LOOK_MS = 10_000
 /** What the chain in memory lets a transaction cost at most: the gas it is given at the fees of its market. */
 const WORST = 250_000n * 1_000n
 
+const CHEAPEST = 200_000n * 1_000n
+
 /** Two lanes of one chain, each with a chain of its own to see: they share the queue, not the account. */
 const twoLanes = (): readonly [LaneWorld, LaneWorld] => {
   const first = new LaneWorld(world)
@@ -53,7 +55,7 @@ describe("an empty account", () => {
   test("is noticed before anything is signed or stored; others carry what waits; it goes on when it is funded", async () => {
     const [poor, rich] = twoLanes()
     const [root] = await poor.queue()
-    poor.chain.balance = WORST - 1n
+    poor.chain.balance = CHEAPEST - 1n
     succeeded(await poor.round())
     expect(poor.chain.broadcasts).toEqual([])
     expect(await poor.slots()).toEqual({ nextNonce: undefined, slots: [] })
@@ -68,6 +70,19 @@ describe("an empty account", () => {
     await poor.later(LOOK_MS)
     succeeded(await poor.round())
     expect(poor.chain.broadcasts).toMatchObject([{ root: next }])
+  })
+
+  test("leaves a batch that is too dear for it to a lane that has more, and sends what it can", async () => {
+    const [poor, rich] = twoLanes()
+    const [dear] = await poor.queue()
+    for (const { chain } of [poor, rich]) chain.gasOf.set(dear!, 1_000_000n)
+    poor.chain.balance = WORST
+    const [cheap] = await poor.queue()
+    succeeded(await poor.round())
+    expect(poor.chain.broadcasts).toMatchObject([{ root: cheap }])
+    await rich.later(1_000)
+    succeeded(await rich.round())
+    expect(rich.chain.broadcasts).toMatchObject([{ root: dear }])
   })
 
   test("counts what is in the mempool already", async () => {
@@ -125,6 +140,25 @@ describe("a budget", () => {
     await lane.later(SPEND_BUDGET.windowMs)
     succeeded(await lane.round())
     expect(lane.chain.broadcasts.at(-1)).toMatchObject({ root: third })
+  })
+
+  test("keeps a batch that costs more than a lane may ever spend from holding up the others behind it", async () => {
+    const lane = new LaneWorld(world)
+    const [dear] = await lane.queue()
+    lane.chain.gasOf.set(dear!, 10_000_000n)
+    lane.budget = { ...SPEND_BUDGET, lane: WORST * 2n }
+    const [other] = await lane.queue()
+    succeeded(await lane.round())
+    expect(lane.chain.broadcasts.map(({ root }) => root)).toEqual([other])
+    expect(await lane.waiting()).toMatchObject([{ root: dear, reason: "over-budget" }])
+    expect(lane.telemetry.warnings).toMatchObject([{ what: "a batch costs more than a lane has left", data: { root: dear, why: "over-budget" } }])
+    lane.chain.mine()
+    await lane.later(LOOK_MS)
+    succeeded(await lane.round())
+    const [next] = await lane.queue()
+    succeeded(await lane.round())
+    expect(lane.chain.broadcasts.at(-1)).toMatchObject({ root: next })
+    expect(lane.telemetry.warnings, "it is said once").toHaveLength(1)
   })
 
   test("of a requester puts off batches of nobody else, and refuses nothing", async () => {

@@ -68,6 +68,8 @@ export class SubmissionChain {
   readonly reverting = new Set<Hex>()
   readonly rejected = new Set<Hex>()
   rejection = "InvalidAttestation"
+  /** Roots that need more gas than others. */
+  readonly gasOf = new Map<Hex, bigint>()
   /** Called before each broadcast is looked at. */
   onBroadcast: (rawTx: Hex, nonce: number) => void = () => undefined
   private readonly blocks: Array<Block> = []
@@ -218,7 +220,7 @@ export class SubmissionChain {
         asked((): Effect.Effect<bigint, SubmissionRejected> =>
           this.rejected.has(attested.root)
             ? Effect.fail(new SubmissionRejected({ reason: this.rejection }))
-            : Effect.succeed(200_000n)
+            : Effect.succeed(this.gasOf.get(attested.root) ?? 200_000n)
         ),
       sign: (_address, { attested }, { nonce, fees }) =>
         Effect.sync(() => {

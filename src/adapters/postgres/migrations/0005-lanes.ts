@@ -11,7 +11,7 @@ ALTER TABLE lane_batch
   ADD COLUMN failures integer NOT NULL DEFAULT 0,
   ADD COLUMN reason text;
 DROP INDEX lane_batch_waiting;
-CREATE INDEX lane_batch_waiting ON lane_batch (chain_id, queued) WHERE nonce IS NULL;
+CREATE INDEX lane_batch_waiting ON lane_batch (chain_id, (coalesce(not_before, queued_at)), queued) WHERE nonce IS NULL;
 COMMENT ON TABLE lane_batch IS
   'Batches that wait in the queue of their chain (nonce is null; until held_until the lane at address has reserved them) or have '
   'a slot in that lane.';
