@@ -1,13 +1,9 @@
 /** The protocol's model, run: nothing that must hold falls, everything that must be able to happen happens, and without any one of the
  * mechanisms something falls. The seed is fixed, so these runs are always the same. */
-import { spawn } from "node:child_process"
-import { createRequire } from "node:module"
-import { fileURLToPath } from "node:url"
 import { describe, expect, test } from "vitest"
+import { quint } from "../../chaos/model/quint.ts"
 
-const QUINT = createRequire(import.meta.url).resolve("@informalsystems/quint/dist/src/cli.js")
-const MODEL = fileURLToPath(new URL("../../chaos/model/protocol.qnt", import.meta.url))
-
+const SEED = "0x706f7274"
 const INVARIANTS = [
   "one_owner",
   "no_zombie",
@@ -21,19 +17,11 @@ const INVARIANTS = [
 ]
 const WITNESSES = ["some_finalized", "stale_write_refused", "taken_over", "reconciled", "reorged", "rolled_back"]
 
-const quint = (main: string, samples: number, ...more: ReadonlyArray<string>): Promise<string> =>
-  new Promise((resolve, reject) => {
-    const limits = ["--max-samples", String(samples), "--max-steps", "100", "--seed", "0x706f7274", "--backend", "typescript"]
-    const words = [QUINT, "run", MODEL, "--main", main, ...limits, "--verbosity", "1", "--invariants", ...INVARIANTS, ...more]
-    const child = spawn(process.execPath, words, { stdio: ["ignore", "pipe", "pipe"] })
-    let said = ""
-    for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => (said += chunk.toString()))
-    child.once("error", reject)
-    child.once("close", () => resolve(said))
-  })
+const run = (main: string, samples: number, ...more: ReadonlyArray<string>): Promise<string> =>
+  quint({ main, samples, seed: SEED }, ["--invariants", ...INVARIANTS, ...more])
 
 test("under every unkindness nothing that must hold falls, and everything that must be able to happen happens", async () => {
-  const said = await quint("portcullis", 120, "--witnesses", ...WITNESSES)
+  const said = await run("portcullis", 120, "--witnesses", ...WITNESSES)
   expect(said).toContain("[ok] No violation found")
   for (const witness of WITNESSES) expect(said, witness).toMatch(new RegExp(`^${witness} was witnessed in [1-9]\\d* trace`, "m"))
 })
@@ -48,6 +36,6 @@ describe("without", () => {
     ["the re-scan, a failover loses requests", "unscanned", "nothing_lost"],
     ["waiting for the access check, a failover makes the budget of a prefetch forget", "prefetching", "leak_bound"]
   ])("%s", async (_what, main, falls) => {
-    expect(await quint(main, 1_000)).toMatch(new RegExp(`❌ (?:${falls})\\b`))
+    expect(await run(main, 1_000)).toMatch(new RegExp(`❌ (?:${falls})\\b`))
   })
 })

@@ -6,6 +6,7 @@ import { Sealer } from "../../src/ledger/sealer.port.ts"
 import { type MemoryLedgerWorld, openMemoryLedgerWorld } from "../support/memory-ledger-world.ts"
 import { auditLedgerLaws } from "./audit-ledger.laws.ts"
 import { clusterLaws } from "./cluster.laws.ts"
+import { modelTracesLaws } from "./model-traces.laws.ts"
 import { detectionLedgerLaws } from "./detection-ledger.laws.ts"
 import { laneLedgerLaws } from "./lane-ledger.laws.ts"
 import { leasesLaws } from "./leases.laws.ts"
@@ -35,4 +36,5 @@ describe("the ledger in memory", () => {
   describe("AuditLedger", () => auditLedgerLaws(() => world))
   describe("Sealer", () =>
     sealerLaws((use) => Effect.runPromise(Effect.flatMap(Effect.all([openSealer("a"), openSealer("b")]), ([one, other]) => use(one, other)))))
+  describe("The protocol", () => modelTracesLaws(() => world, 60))
 })

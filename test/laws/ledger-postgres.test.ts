@@ -7,6 +7,7 @@ import { clusterLaws } from "./cluster.laws.ts"
 import { detectionLedgerLaws } from "./detection-ledger.laws.ts"
 import { laneLedgerLaws } from "./lane-ledger.laws.ts"
 import { leasesLaws } from "./leases.laws.ts"
+import { modelTracesLaws } from "./model-traces.laws.ts"
 import { requestLedgerLaws } from "./request-ledger.laws.ts"
 import { resultLedgerLaws } from "./result-ledger.laws.ts"
 import { shareLedgerLaws } from "./share-ledger.laws.ts"
@@ -35,5 +36,6 @@ for (const version of postgresVersions) {
     describe("Cluster", () => clusterLaws(() => world))
     describe("LaneLedger", () => laneLedgerLaws(() => world))
     describe("AuditLedger", () => auditLedgerLaws(() => world))
+    describe("The protocol", () => modelTracesLaws(() => world, 8))
   })
 }
