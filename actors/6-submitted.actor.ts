@@ -13,6 +13,7 @@ import { type HeldLease, LeaseKeeper } from "../src/ledger/lease-keeper.port.ts"
 import { Leases } from "../src/ledger/lease.port.ts"
 import { RequestLedger } from "../src/ledger/request-ledger.port.ts"
 import { ResultLedger } from "../src/ledger/result-ledger.port.ts"
+import type { RequestId } from "../src/domain/request.ts"
 import type { StoredRequest } from "../src/ledger/stored-request.ts"
 import { laneRound, type MinedBatch } from "./runtime/lane.ts"
 import { freshHealth, SPEND_BUDGET, type Driver, type LaneHealth, type SpendBudget } from "./runtime/lane-health.ts"
@@ -170,8 +171,10 @@ const announce = Effect.fnUntraced(function* ({ root, txHash, block }: MinedBatc
   const contract = yield* ResultContract
   const batch = yield* ResultLedger.use((results) => results.batch(root))
   const ids = batch?.responses.map(({ requestId }) => requestId) ?? (yield* lanes.requestsOf(root))
-  const [requests, statuses] = yield* Effect.all([ledger.load(ids), contract.statuses(ids)], { concurrency: 2 })
-  const fulfilled = new Set(ids.filter((_, index) => statuses[index] === "fulfilled"))
+  const [requests, statuses, receipt] = yield* Effect.all([ledger.load(ids), contract.statuses(ids), contract.mined([txHash])], { concurrency: 3 })
+  // A request may stand in two batches, and whichever is mined first has fulfilled it: the other's transaction succeeds, and is not the one.
+  const isSkipped = (id: RequestId) => receipt?.fulfilled !== undefined && !receipt.fulfilled.includes(id)
+  const fulfilled = new Set(ids.filter((id, index) => statuses[index] === "fulfilled" && !isSkipped(id)))
   yield* sayOf(requests.filter(({ id }) => fulfilled.has(id)), { type: "submitted", txHash, block })
 })
 

@@ -97,6 +97,7 @@ export const resultContractLaws = (name: string, open: () => Promise<GivenResult
         const before = await ask((results) => results.balanceOf(lane))
         const { mined } = await fulfil(await given.request())
         expect(mined.cost).toBeGreaterThan(21_000n)
+        expect(mined.fulfilled).toHaveLength(1)
         expect(await ask((results) => results.balanceOf(lane))).toBe(before - mined.cost!)
         expect(await ask((results) => results.balanceOf(given.pauper))).toBe(0n)
       })

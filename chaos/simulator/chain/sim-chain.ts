@@ -207,10 +207,10 @@ export class SimChain {
         const isSuccess = call === undefined || revertOf(this.options.rules, state, timestamp, call) === undefined
         const block = { blockNumber: number, blockHash: hash }
         const receipt: Mined = { txHash: tx.hash, block, isSuccess, cost: GAS_USED * this.baseFee }
-        mined.set(tx.hash, receipt)
+        const open = call !== undefined && isSuccess ? fulfillable(state, timestamp, call) : []
+        mined.set(tx.hash, { ...receipt, fulfilled: open.map(({ requestId }) => requestId) })
         done.push({ tx, isSuccess })
         if (call !== undefined && isSuccess) {
-          const open = fulfillable(state, timestamp, call)
           if (open.length < call.responses.length) this.history.sometimes("duplicate effect refused")
           if (call.responses.length > 1) this.history.sometimes("batch of several results")
           for (const { requestId, result } of open) {

@@ -15,6 +15,12 @@ const RANGE_BLOCKS = 2_000
 /** All of it from one endpoint: of two, one may call it fulfilled and the other not have the block yet. */
 export const findFulfilment = (rpc: Rpc, contracts: Contracts, id: Hex) => rpc.together(search(rpc, contracts, id))
 
+/** The requests that a transaction has fulfilled, by its own logs. */
+export const fulfilledIn = (contracts: Contracts, logs: ReadonlyArray<Log>): ReadonlyArray<Hex> =>
+  logs.flatMap(({ address, topics }) =>
+    address === contracts.decryptionGateway && topics[0] === FULFILLED && topics[1] !== undefined ? [topics[1]] : []
+  )
+
 const search = Effect.fnUntraced(function* (rpc: Rpc, contracts: Contracts, id: Hex) {
   if ((yield* statusOf(rpc, contracts, id)) !== "fulfilled") return undefined
   let to = (yield* requireBlock(rpc, "latest")).number

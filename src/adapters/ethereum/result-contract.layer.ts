@@ -10,7 +10,7 @@ import type { Contracts } from "./addresses.ts"
 import { Count, Quantity, Receipt } from "./answers.ts"
 import { hashOf } from "./broadcast.ts"
 import { finalityOf } from "./finality.ts"
-import { findFulfilment, statusOf } from "./fulfilment.ts"
+import { findFulfilment, fulfilledIn, statusOf } from "./fulfilment.ts"
 import { gatewayInterface } from "./inspection.ts"
 import { identical, requireBlock, type Rpc } from "./rpc.ts"
 
@@ -80,7 +80,8 @@ export const resultContractLayer = (
             txHash: receipt.transactionHash,
             block: { blockNumber: receipt.blockNumber, blockHash: receipt.blockHash },
             isSuccess: receipt.status === 1,
-            cost: receipt.gasUsed * (receipt.effectiveGasPrice ?? 0n)
+            cost: receipt.gasUsed * (receipt.effectiveGasPrice ?? 0n),
+            fulfilled: fulfilledIn(contracts, receipt.logs)
           }
         )
       }),

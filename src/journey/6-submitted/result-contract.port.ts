@@ -36,6 +36,8 @@ export interface Mined {
   readonly isSuccess: boolean
   /** What its sender paid, in wei: gas used times the price it got. Missing where no receipt was looked at. */
   readonly cost?: bigint
+  /** Requests that took effect in it; what others had fulfilled before was skipped. Missing where no receipt was looked at. */
+  readonly fulfilled?: ReadonlyArray<RequestId>
 }
 
 export type RequestStatus = "unknown" | "requested" | "fulfilled"
