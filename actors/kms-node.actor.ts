@@ -14,6 +14,7 @@ import {
 import { nodeOf, type Committee, type NodeId } from "../src/domain/committee.ts"
 import type { Hex } from "../src/domain/hex.ts"
 import type { NodeError } from "../src/journey/4-shares-collected/share-node.port.ts"
+import { monotonicMsOf } from "../src/resilience/monotonic.ts"
 import { BUDGET, earn, fullBudget, spend } from "../src/resilience/retry-budget.ts"
 import { Telemetry } from "../src/telemetry/telemetry.port.ts"
 
@@ -53,7 +54,7 @@ export const nodeBeliefs = Effect.gen(function* () {
     beliefs.get(nodeOf(committee, node).identity) ?? firstBelief()
   /** No call to a node is repeated below this, so hedges are all that this purse has to pay for. */
   let budget = fullBudget()
-  const now = () => clock.currentTimeMillisUnsafe()
+  const now = () => monotonicMsOf(clock)
   const tell = (committee: Committee, node: NodeId, event: NodeEvent): void => {
     const { identity } = nodeOf(committee, node)
     const before = beliefOf(committee, node)

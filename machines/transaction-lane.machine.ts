@@ -105,6 +105,9 @@ const step = ({ kept, effects }: Walked<typeof transactionLaneMachine>): SlotSte
 
 type Told = { readonly context: TransactionLaneContext; readonly event: SlotEvent }
 
+/** Also when the earlier time lies that far ahead: a clock was wrong or was set back, and nobody should wait until it has caught up. */
+export const hasPassed = (ms: number, sinceMs: number, nowMs: number): boolean => Math.abs(nowMs - sinceMs) >= ms
+
 const nowOf = (event: SlotEvent): number => ("now" in event ? event.now : 0)
 
 const BROADCAST = { type: "broadcast", params: ({ context }: Told) => ({ attemptNo: context.current }) } as const
@@ -169,17 +172,17 @@ export const transactionLaneMachine = setup({
     isOurs: ({ context, event }) => event.type === "mined" && context.attempts.includes(event.txHash),
     isNextAttempt: ({ context, event }) => event.type === "replaced" && event.attemptNo === context.attempts.length,
     isStuck: ({ context, event }) =>
-      nowOf(event) - context.waitingSinceMs >= context.patience.bumpAfterMs &&
+      hasPassed(context.patience.bumpAfterMs, context.waitingSinceMs, nowOf(event)) &&
       context.attempts.length < context.patience.attemptsMax,
     mayBump: ({ context }) => context.attempts.length < context.patience.attemptsMax,
-    isQuiet: ({ context, event }) => nowOf(event) - context.lastBroadcastMs >= context.patience.rebroadcastAfterMs,
+    isQuiet: ({ context, event }) => hasPassed(context.patience.rebroadcastAfterMs, context.lastBroadcastMs, nowOf(event)),
     isNonceUsed: ({ event }) => event.type === "not-mined" && event.isNonceUsed,
     isGivenUp: ({ context, event }) =>
       event.type === "not-mined" &&
       event.isNonceUsed &&
       event.isNonceFinal === true &&
       context.nonceUsedSinceMs !== null &&
-      event.now - context.nonceUsedSinceMs >= context.patience.foreignAfterMs,
+      hasPassed(context.patience.foreignAfterMs, context.nonceUsedSinceMs, event.now),
     isSuccess: ({ context }) => context.mined?.isSuccess === true
   }
 }).createMachine({

@@ -1,6 +1,6 @@
 /** Hosts share-quorum for one request: asks whom it says, tells it what came, until k authentic answers are held or can no longer be had.
  * The intent to ask is in the ledger before anybody is asked (I7). */
-import { Clock, Duration, Effect, Queue, Result } from "effect"
+import { Duration, Effect, Queue, Result } from "effect"
 import { nextQuorum, openQuorum, type QuorumEvent, type QuorumStep } from "../../machines/share-quorum.machine.ts"
 import type { Committee, NodeId } from "../../src/domain/committee.ts"
 import type { RequestId } from "../../src/domain/request.ts"
@@ -9,6 +9,7 @@ import { askForShare } from "../../src/journey/4-shares-collected/ask-for-share.
 import { AnswerInvalid, NodeUnavailable, type NodeError } from "../../src/journey/4-shares-collected/share-node.port.ts"
 import { ShareLedger } from "../../src/ledger/share-ledger.port.ts"
 import type { StoredRequest } from "../../src/ledger/stored-request.ts"
+import { monotonicMs } from "../../src/resilience/monotonic.ts"
 import { Telemetry } from "../../src/telemetry/telemetry.port.ts"
 import type { NodeBeliefs } from "../kms-node.actor.ts"
 import { placeOf } from "./supervise.ts"
@@ -128,7 +129,7 @@ const askOne = Effect.fnUntraced(function* (
   inbox: Queue.Queue<Heard>
 ) {
   const telemetry = yield* Telemetry
-  const askedMs = yield* Clock.currentTimeMillis
+  const askedMs = yield* monotonicMs
   telemetry.count("shares_asked")
   beliefs.asked(committee, node)
   // Each node is waited for as long as it usually takes; one that is always slow is no reason to wait longer for the others.
@@ -144,7 +145,7 @@ const askOne = Effect.fnUntraced(function* (
     }),
     Effect.result
   )
-  const tookMs = (yield* Clock.currentTimeMillis) - askedMs
+  const tookMs = (yield* monotonicMs) - askedMs
   if (Result.isSuccess(answer)) {
     telemetry.count("shares_received")
     telemetry.shareReply(node, "answered", tookMs / 1_000)

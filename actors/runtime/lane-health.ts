@@ -1,11 +1,12 @@
 /** Whether a lane may send anything new, and what it says when it may not. What is known of it between two rounds lives here, in memory: all of it
  * is looked up again by whoever drives the lane next. */
-import { Clock, Effect } from "effect"
+import { Effect } from "effect"
 import type { TransactionLaneSnapshot } from "../../machines/transaction-lane.machine.ts"
 import type { Hex } from "../../src/domain/hex.ts"
 import { ResultContract } from "../../src/journey/6-submitted/result-contract.port.ts"
 import { LaneLedger, type LaneId, type Slot } from "../../src/ledger/lane-ledger.port.ts"
 import type { Lease } from "../../src/ledger/lease.port.ts"
+import { monotonicMs } from "../../src/resilience/monotonic.ts"
 import { Telemetry } from "../../src/telemetry/telemetry.port.ts"
 
 /** Balance, nonce and spending are looked at this often while nothing is wrong, and a lane that stands still looks whether it may go on. */
@@ -70,7 +71,7 @@ export const look = Effect.fnUntraced(function* (driver: Driver, slots: Readonly
   const ledger = yield* LaneLedger
   const telemetry = yield* Telemetry
   const contract = yield* ResultContract
-  const now = yield* Clock.currentTimeMillis
+  const now = yield* monotonicMs
   const [balance, chainNonce, fees] = yield* contract.together(
     Effect.all([contract.balanceOf(lane.address), contract.nonceOf(lane.address), contract.fees], { concurrency: "unbounded" })
   )

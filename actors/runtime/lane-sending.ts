@@ -9,6 +9,7 @@ import { signCancellation, signFulfilment } from "../../src/journey/6-submitted/
 import { LaneLedger, NO_BATCH, type Attempt, type Slot, type WaitingBatch } from "../../src/ledger/lane-ledger.port.ts"
 import { RequestLedger } from "../../src/ledger/request-ledger.port.ts"
 import { ResultLedger } from "../../src/ledger/result-ledger.port.ts"
+import { monotonicMs } from "../../src/resilience/monotonic.ts"
 import { Telemetry } from "../../src/telemetry/telemetry.port.ts"
 import { atStake, goOn, LEAST_GAS, spending, standStill, worstOf, type Driver, type Standstill } from "./lane-health.ts"
 import { drive } from "./slot.ts"
@@ -131,7 +132,7 @@ const consider = Effect.fnUntraced(function* <E, R>(
 
 /** Every requester in the batch has spent too much. One who has not is not made to wait for others. */
 const isOverBudget = Effect.fnUntraced(function* (driver: Driver, { responses }: AttestedBatch) {
-  const { overBudget } = yield* spending(driver, yield* Clock.currentTimeMillis)
+  const { overBudget } = yield* spending(driver, yield* monotonicMs)
   if (overBudget.size === 0) return false
   const requests = yield* RequestLedger.use((ledger) => ledger.load(responses.map(({ requestId }) => requestId)))
   return requests.length > 0 && requests.every(({ facts }) => overBudget.has(facts.requester))
@@ -142,7 +143,7 @@ const isOverBudget = Effect.fnUntraced(function* (driver: Driver, { responses }:
 const tooDear = Effect.fnUntraced(function* (driver: Driver, { balance, staked }: Purse, worst: bigint, maxFeePerGas: bigint) {
   const least = LEAST_GAS * maxFeePerGas
   if (balance < staked + worst) return { why: "out-of-funds" satisfies Standstill, isForAll: balance < staked + least } as const
-  const { lane: spent } = yield* spending(driver, yield* Clock.currentTimeMillis)
+  const { lane: spent } = yield* spending(driver, yield* monotonicMs)
   if (spent + staked + worst <= driver.budget.lane) return undefined
   return { why: "over-budget" satisfies Standstill, isForAll: spent + staked + least > driver.budget.lane } as const
 })

@@ -1,9 +1,10 @@
 /** One round over a lane, by whoever has its lease: settle what is open, hand on what is stuck, send what waits. Everything it stands on is in the
  * ledger; a round that dies anywhere is begun again. */
 import { Clock, Effect } from "effect"
-import { nextSlot, type SlotEvent, type TransactionLaneSnapshot } from "../../machines/transaction-lane.machine.ts"
+import { hasPassed, nextSlot, type SlotEvent, type TransactionLaneSnapshot } from "../../machines/transaction-lane.machine.ts"
 import type { Hex } from "../../src/domain/hex.ts"
 import { LaneLedger, NO_BATCH, type Slot } from "../../src/ledger/lane-ledger.port.ts"
+import { monotonicMs } from "../../src/resilience/monotonic.ts"
 import { Telemetry } from "../../src/telemetry/telemetry.port.ts"
 import { goOn, isLookDue, look, standStill, type Driver } from "./lane-health.ts"
 import { fillHoles, firstNonce, sendWaiting, type GivenUp } from "./lane-sending.ts"
@@ -50,7 +51,7 @@ export const laneRound = Effect.fnUntraced(function* <E, R>(driver: Driver, hera
   const isPaused = (yield* Pauses).isPaused(`lane:${lane.chainId}/${lane.address}`)
   if (isPaused) yield* standStill(driver, "paused")
   else if (health.standstill === "paused") yield* goOn(driver)
-  if (isLookDue(driver, yield* Clock.currentTimeMillis)) {
+  if (isLookDue(driver, yield* monotonicMs)) {
     const chainNonce = yield* look(driver, slots)
     if (health.standstill === "strange-nonce") yield* firstNonce(driver, nextNonce)
     if (driver.hasKey && health.standstill === undefined && nextNonce !== undefined && chainNonce < nextNonce) yield* fillHoles(driver, chainNonce)
@@ -81,7 +82,7 @@ const handOn = Effect.fnUntraced(function* ({ lane, lease, hasKey, health }: Dri
   const { nonceUsedSinceMs } = snapshot.context
   const isHelpless = !hasKey || health.standstill === "out-of-funds"
   const sinceMs = nonceUsedSinceMs ?? (isHelpless ? slot.attempts[0]?.signedAtMs : undefined)
-  if (sinceMs === undefined || now - sinceMs < STRANDED_AFTER_MS || slot.root === NO_BATCH || health.released.has(slot.nonce)) return
+  if (sinceMs === undefined || !hasPassed(STRANDED_AFTER_MS, sinceMs, now) || slot.root === NO_BATCH || health.released.has(slot.nonce)) return
   health.released.add(slot.nonce)
   const why = nonceUsedSinceMs === null ? (hasKey ? "out-of-funds" : "no-key") : "nonce-used"
   if (!(yield* LaneLedger.use((ledger) => ledger.release(lane, lease, slot.nonce, why)))) return

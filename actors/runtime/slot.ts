@@ -1,7 +1,7 @@
 /** Hosts transaction-lane, one machine for each open nonce: does what a slot says, tells it what came, saves what it decided. Signed bytes and
  * nonce are stored in one transaction before anybody sees them. */
 import { Clock, Effect } from "effect"
-import { nextSlot, type SlotEffect, type SlotEvent, type SlotStep, type TransactionLaneSnapshot } from "../../machines/transaction-lane.machine.ts"
+import { hasPassed, nextSlot, type SlotEffect, type SlotEvent, type SlotStep, type TransactionLaneSnapshot } from "../../machines/transaction-lane.machine.ts"
 import { ZERO_ADDRESS } from "../../src/domain/request.ts"
 import { ResultContract, type Fees } from "../../src/journey/6-submitted/result-contract.port.ts"
 import { signCancellation, signFulfilment } from "../../src/journey/6-submitted/sign-fulfilment.ts"
@@ -182,7 +182,7 @@ const signAgain = Effect.fnUntraced(function* ({ lane }: Driver, slot: Slot, now
   return yield* signFulfilment(lane.address, batch, slot.nonce, fees).pipe(
     Effect.map((signed) => ({ ...signed, isCancellation: false })),
     Effect.catchTag("SubmissionRejected", () =>
-      first !== undefined && now - first.signedAtMs >= CANCEL_AFTER_MS ? cancel : Effect.succeed(undefined)
+      first !== undefined && hasPassed(CANCEL_AFTER_MS, first.signedAtMs, now) ? cancel : Effect.succeed(undefined)
     )
   )
 })

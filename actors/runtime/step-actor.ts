@@ -9,6 +9,7 @@ import { RequestLedger } from "../../src/ledger/request-ledger.port.ts"
 import type { StoredRequest } from "../../src/ledger/stored-request.ts"
 import { Bus, type Delivery, type Verdict } from "../../src/messaging/bus.port.ts"
 import { decodeWork } from "../../src/messaging/envelope.ts"
+import { monotonicMs } from "../../src/resilience/monotonic.ts"
 import { Telemetry } from "../../src/telemetry/telemetry.port.ts"
 import { FailedTries, rememberTries } from "./failed-tries.ts"
 import { publishOutcomes } from "./publish-outcomes.ts"
@@ -37,9 +38,9 @@ const handle = <R>(reached: Milestone, perform: Perform<R>, delivery: Delivery, 
     if (requests.length === 0) return ACK
     for (const request of requests) underWay.add(workOf(request))
     yield* Effect.addFinalizer(() => Effect.sync(() => requests.forEach((request) => underWay.delete(workOf(request)))))
-    const startedMs = yield* Clock.currentTimeMillis
+    const startedMs = yield* monotonicMs
     const outcomes = yield* perform(requests)
-    const seconds = ((yield* Clock.currentTimeMillis) - startedMs) / 1_000
+    const seconds = ((yield* monotonicMs) - startedMs) / 1_000
     for (const outcome of outcomes) telemetry.step(reached, outcome?.type ?? "waiting", seconds)
     yield* publishOutcomes(
       requests.flatMap(({ id, version, partition }, index) => {

@@ -11,6 +11,7 @@ import { admit, report, restLeftMs, type Ticket, type Verdict } from "./breaker.
 import { CALL_POLICIES, type CallPolicy, DEPENDENCIES, type Dependency, type Target } from "./call-policy.ts"
 import { GuardedTargets, type Guarded, type GuardState, QUANTILE_SAMPLES_MIN, stateOf } from "./guarded-target.ts"
 import { observe, quantile } from "./latency-quantile.ts"
+import { monotonicMsOf } from "./monotonic.ts"
 import { Places } from "./places.ts"
 import { BUDGET, earn, fullBudget, left, type RetryBudget, spend } from "./retry-budget.ts"
 
@@ -134,13 +135,13 @@ export const makeGuards = (watch: Watch = NOBODY): Guards["Service"] => {
       const chance = yield* Random.next
       const { dependency, target, method } = call
       const policy = call.policy ?? CALL_POLICIES[dependency]
-      const of = known.of(call, policy, monotonicMs(clock))
+      const of = known.of(call, policy, monotonicMsOf(clock))
       const refused = (why: CallRefused["why"], retryAfterMs: number) => {
         of.refusals += 1
         watch.count("calls_refused", 1, dependency)
         return Effect.fail(call.unavailable(new CallRefused({ dependency, target, method, why, retryAfterMs })))
       }
-      const restMs = call.isVital === true ? 0 : restLeftMs(of.breaker, monotonicMs(clock))
+      const restMs = call.isVital === true ? 0 : restLeftMs(of.breaker, monotonicMsOf(clock))
       if (restMs > 0) return yield* refused("resting", restMs)
       const at = placesOf(call)
       of.inFlight += 1
@@ -154,7 +155,7 @@ export const makeGuards = (watch: Watch = NOBODY): Guards["Service"] => {
         at.leave()
         if (at.isEmpty) places.delete(`${dependency} ${target}`)
       }
-      const sinceMs = monotonicMs(clock)
+      const sinceMs = monotonicMsOf(clock)
       const before = of.breaker.state
       const admission = admit(policy, of.breaker, sinceMs, chance, call.isVital)
       of.breaker = admission.breaker
@@ -172,7 +173,7 @@ export const makeGuards = (watch: Watch = NOBODY): Guards["Service"] => {
           if (!isInside) return
           isInside = false
           goOut()
-          const nowMs = monotonicMs(clock)
+          const nowMs = monotonicMsOf(clock)
           const tookMs = nowMs - sinceMs
           if (verdict === "good") of.latencies = observe(of.latencies, tookMs)
           // Whoever gave up after so long has measured something, though no answer came.
@@ -234,14 +235,11 @@ export const makeGuards = (watch: Watch = NOBODY): Guards["Service"] => {
       return found === undefined ? undefined : quantile(found.latencies, 0.95, QUANTILE_SAMPLES_MIN)
     },
     states: Effect.map(Clock.Clock, (clock) => ({
-      targets: known.all().map((one) => stateOf(one, monotonicMs(clock))),
+      targets: known.all().map((one) => stateOf(one, monotonicMsOf(clock))),
       budgets: Object.fromEntries(DEPENDENCIES.map((name) => [name, left(budgetOf(name))])) as Record<Dependency, number>
     }))
   })
 }
-
-/** A clock that somebody sets back must not make a breaker rest for an hour. */
-const monotonicMs = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe()) / 1_000_000
 
 /** An interruption says nothing, and a defect is a bug of ours: neither speaks against the target. */
 const verdictOf = (exit: Exit.Exit<unknown, unknown>, isOutage: (error: unknown) => boolean): "good" | "bad" | "abandoned" => {

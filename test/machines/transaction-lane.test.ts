@@ -70,6 +70,11 @@ describe("the life of a slot", () => {
     expect(run(tried, tick(50_001)).effect).toEqual({ type: "sign", attemptNo: 1 })
   })
 
+  test("a slot that was opened under a clock that was ahead is not left alone until it has caught up", () => {
+    const ahead = run(openSlot({ ...OPEN, now: 3_600_000 }), accepted(3_600_000))
+    expect(run(ahead, notMined(1_000)).effect).toEqual({ type: "sign", attemptNo: 1 })
+  })
+
   test("after a crash before the broadcast the same bytes go out again", () => {
     expect(run(openSlot(OPEN), tick(50_000)).effect).toEqual({ type: "broadcast", attemptNo: 0 })
   })

@@ -1,11 +1,12 @@
 /** Committee records. A record never changes but for being retired, so it is remembered for a while. */
-import { Clock, Effect, Layer } from "effect"
+import { Effect, Layer } from "effect"
 import { Interface } from "ethers"
 import type { Committee } from "../../domain/committee.ts"
 import { keccakText } from "../../domain/abi-words.ts"
 import { lower } from "../../domain/hex.ts"
 import { ChainUnavailable } from "../../journey/1-detected/request-log.port.ts"
 import { Committees, EpochUnusable } from "../../journey/4-shares-collected/committee.port.ts"
+import { monotonicMs } from "../../resilience/monotonic.ts"
 import type { Contracts } from "./addresses.ts"
 import { abi } from "./generated/CommitteeRegistry.ts"
 import { abi as verifierAbi } from "./generated/IVerifier.ts"
@@ -55,7 +56,7 @@ const read = Effect.fnUntraced(function* (rpc: Rpc, contracts: Contracts, epoch:
 export const committeesLayer = (rpc: Rpc, contracts: Contracts) => {
   const remembered = new Map<number, { readonly atMs: number; readonly committee: Committee }>()
   const committee = Effect.fnUntraced(function* (epoch: number) {
-    const nowMs = yield* Clock.currentTimeMillis
+    const nowMs = yield* monotonicMs
     const known = remembered.get(epoch)
     if (known !== undefined && nowMs - known.atMs < REMEMBERED_MS) return known.committee
     const found = yield* readCommittee(rpc, contracts, epoch)

@@ -4,11 +4,12 @@
  * calls that fail. What belongs together is asked of one endpoint, because two of them stand at two blocks (the Arbitrum outage of
  * June 2023); what has to be agreed on is asked of two.
  */
-import { Clock, Context, Deferred, Effect, Fiber, Option, Random, Result } from "effect"
+import { Context, Deferred, Effect, Fiber, Option, Random, Result } from "effect"
 import type { Hex } from "../../domain/hex.ts"
 import { ChainUnavailable } from "../../journey/1-detected/request-log.port.ts"
 import { CALL_POLICIES, type CallPolicy } from "../../resilience/call-policy.ts"
 import { Guards, makeGuards } from "../../resilience/guards.ts"
+import { monotonicMs } from "../../resilience/monotonic.ts"
 import type { Disagreement, EndpointState, EndpointView } from "../../telemetry/chain-endpoints.port.ts"
 import { together as mostUseful, type Offered } from "./broadcast.ts"
 import { isUsable, judge, preference, type Sight } from "./endpoint-health.ts"
@@ -109,7 +110,7 @@ const viewOf = (members: ReadonlyArray<Member>): ReadonlyArray<EndpointView> =>
 /** All at the same time, so that their heads can be compared. */
 const watch = (members: ReadonlyArray<Member>, chainId: bigint, options: PoolOptions) =>
   Effect.gen(function* () {
-    const nowMs = yield* Clock.currentTimeMillis
+    const nowMs = yield* monotonicMs
     const due = members.filter(({ lookAtMs }) => lookAtMs <= nowMs)
     yield* Effect.forEach(due, lookAt, { concurrency: "unbounded", discard: true })
     const states = judge(members.map(({ sight }) => sight), { chainId, lagBlocksMax: options.lagBlocksMax })
@@ -122,7 +123,7 @@ const lookAt = Effect.fnUntraced(function* (member: Member) {
   member.sight = yield* sightOf(member.looks)
   member.silences = member.sight.type === "silent" ? member.silences + 1 : 0
   const bound = member.silences < 2 ? 0 : Math.min(SILENT_LONGEST_MS, SILENT_FIRST_MS * 2 ** Math.min(member.silences, 10))
-  member.lookAtMs = (yield* Clock.currentTimeMillis) + bound * (yield* Random.next)
+  member.lookAtMs = (yield* monotonicMs) + bound * (yield* Random.next)
 })
 
 const sightOf = (rpc: Rpc): Effect.Effect<Sight> =>
@@ -141,11 +142,11 @@ const poolOf = (members: ReadonlyArray<Member>, chainId: bigint, options: PoolOp
   let turn = 0
 
   /** Whom to ask, best first. */
-  const ranked = Effect.map(Clock.currentTimeMillis, (nowMs) =>
+  const ranked = Effect.map(monotonicMs, (nowMs) =>
     preference(members.map(({ state }) => state), (index) => members[index]!.failedUntilMs > nowMs).map((index) => members[index]!)
   )
   const failed = (member: Member) =>
-    Effect.map(Clock.currentTimeMillis, (nowMs) => void (member.failedUntilMs = nowMs + FAILED_MS))
+    Effect.map(monotonicMs, (nowMs) => void (member.failedUntilMs = nowMs + FAILED_MS))
 
   /** Asks one after the other until one does not fail. Whatever is not an endpoint's failure is an answer. */
   const oneAfterTheOther = <A, E, R>(order: ReadonlyArray<Member>, ask: (pin: Pin) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {

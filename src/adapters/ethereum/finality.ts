@@ -1,8 +1,9 @@
 /** Which blocks are final enough under an operator's policy. The answer is remembered for a moment: many requests ask at once. */
-import { Clock, Effect } from "effect"
+import { Effect } from "effect"
 import { ChainUnavailable } from "../../journey/1-detected/request-log.port.ts"
 import type { FinalityPolicy } from "../../journey/2-acl-checked/access-list.port.ts"
 import type { BlockRef } from "../../domain/outcome.ts"
+import { monotonicMs } from "../../resilience/monotonic.ts"
 import { requireBlock, sameBlock, type BlockHeader, type Rpc } from "./rpc.ts"
 
 /** Far below any block time: nobody waits longer because of it. */
@@ -51,7 +52,7 @@ export const finalityOf = (rpc: Rpc, policy: FinalityPolicy): Finality => {
 const remembered = (look: Effect.Effect<BlockHeader, ChainUnavailable>) => {
   let known: { readonly atMs: number; readonly block: BlockHeader } | undefined
   return Effect.gen(function* () {
-    const nowMs = yield* Clock.currentTimeMillis
+    const nowMs = yield* monotonicMs
     if (known !== undefined && nowMs - known.atMs < REMEMBERED_MS) return known.block
     const block = yield* look
     known = { atMs: nowMs, block }

@@ -4,6 +4,7 @@
  */
 import { Clock, Deferred, Effect, Random } from "effect"
 import { backoffMs, type BackoffPolicy } from "../../resilience/backoff.ts"
+import { monotonicMs, monotonicMsOf } from "../../resilience/monotonic.ts"
 
 /** So long nothing may be heard before the other side is asked whether it still lives, and so long it may take to answer. */
 const QUIET_MS = 15_000
@@ -67,7 +68,7 @@ export const makeNewHeads = Effect.fnUntraced(function* (url: string, options: N
   let rungAtMs = Number.NEGATIVE_INFINITY
   return Effect.gen(function* () {
     yield* bell.next
-    const nowMs = yield* Clock.currentTimeMillis
+    const nowMs = yield* monotonicMs
     const tooSoonMs = rungAtMs + APART_MS_MIN - nowMs
     if (tooSoonMs > 0) yield* Effect.sleep(tooSoonMs)
     rungAtMs = nowMs + Math.max(0, tooSoonMs)
@@ -80,7 +81,7 @@ const session = (url: string, { quietMs = QUIET_MS, answerMsMax = ANSWER_MS_MAX,
     Effect.gen(function* () {
       const clock = yield* Clock.Clock
       const lost = yield* Deferred.make<void>()
-      let heardAtMs = clock.currentTimeMillisUnsafe()
+      let heardAtMs = monotonicMsOf(clock)
       const give = () => void Deferred.doneUnsafe(lost, Effect.void)
       const socket = yield* Effect.acquireRelease(
         Effect.sync(() => new WebSocket(url)),
@@ -90,7 +91,7 @@ const session = (url: string, { quietMs = QUIET_MS, answerMsMax = ANSWER_MS_MAX,
       socket.addEventListener("close", give)
       socket.addEventListener("error", give)
       socket.addEventListener("message", ({ data }: MessageEvent) => {
-        heardAtMs = clock.currentTimeMillisUnsafe()
+        heardAtMs = monotonicMsOf(clock)
         const meaning = meaningOf(data)
         if (meaning === "subscribed") onChange?.(true)
         if (meaning === "head") ring()
@@ -99,7 +100,7 @@ const session = (url: string, { quietMs = QUIET_MS, answerMsMax = ANSWER_MS_MAX,
       const keptAlive = Effect.gen(function* () {
         for (;;) {
           yield* Effect.sleep(quietMs)
-          const askedAtMs = clock.currentTimeMillisUnsafe()
+          const askedAtMs = monotonicMsOf(clock)
           if (askedAtMs - heardAtMs < quietMs) continue
           if (socket.readyState === WebSocket.OPEN) socket.send(ARE_YOU_THERE)
           yield* Effect.sleep(answerMsMax)

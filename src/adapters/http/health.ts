@@ -3,7 +3,8 @@
  * dies is an answer too: "down". What went wrong inside is for the log; here stands a sentence without addresses, keys or
  * messages of drivers.
  */
-import { Cause, Clock, Effect, Exit, Fiber, type Scope } from "effect"
+import { Cause, Effect, Exit, Fiber, type Scope } from "effect"
+import { monotonicMs } from "../../resilience/monotonic.ts"
 import { redactText } from "../../telemetry/redaction.ts"
 
 /** Worst last. `degraded`: it works, and one more failure would end that. */
@@ -102,14 +103,14 @@ const watchPart = Effect.fnUntraced(function* (check: HealthCheck, { timeoutMs, 
   }
 
   return Effect.gen(function* () {
-    const startMs = yield* Clock.currentTimeMillis
+    const startMs = yield* monotonicMs
     if (kept !== undefined && startMs - kept.atMs < keptMs) return kept.health
     const { fiber, sinceMs } = ask(startMs)
     const leftMs = Math.max(0, sinceMs + timeoutMs - startMs)
     const exit = yield* Fiber.await(fiber).pipe(
       Effect.timeoutOrElse({ duration: leftMs, orElse: () => Effect.succeed("silent" as const) })
     )
-    const nowMs = yield* Clock.currentTimeMillis
+    const nowMs = yield* monotonicMs
     if (exit !== "silent") return keep(findingOf(exit), sinceMs, nowMs)
     fiber.interruptUnsafe()
     return keep({ status: "down", detail: `no answer within ${timeoutMs} ms` }, sinceMs, nowMs)

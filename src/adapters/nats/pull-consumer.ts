@@ -4,8 +4,9 @@
  * `consume` asks again whenever heartbeats stop, and behind slow handlers they do stop, so that it hoards (docs/adr/0002).
  */
 import type { Consumer, ConsumerInfo, ConsumerMessages, JsMsg } from "@nats-io/jetstream"
-import { Clock, Effect, Random, type Fiber, type Scope } from "effect"
+import { Effect, Random, type Fiber, type Scope } from "effect"
 import type { BusUnavailable } from "../../messaging/bus.port.ts"
+import { monotonicMs } from "../../resilience/monotonic.ts"
 import { attempt } from "./attempt.ts"
 import type { NatsLink } from "./connection.ts"
 import { Desk } from "./desk.ts"
@@ -113,7 +114,7 @@ const watching = Effect.fnUntraced(function*(link: NatsLink, subject: string, de
     yield* Effect.ignore(Effect.gen(function*() {
       const { manager } = yield* link.session
       const view = yield* attempt("look at a consumer", async () => viewOf(await manager.consumers.info(stream, durable)))
-      if (!watch.sees(view, yield* Clock.currentTimeMillis)) return
+      if (!watch.sees(view, yield* monotonicMs)) return
       yield* Effect.logWarning("a NATS consumer stands still with messages waiting; making it again", { subject, ...view })
       watch.forget()
       yield* attempt("delete a consumer that stands still", () => manager.consumers.delete(stream, durable))

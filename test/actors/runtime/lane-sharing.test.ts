@@ -85,6 +85,18 @@ describe("an empty account", () => {
     expect(rich.chain.broadcasts).toMatchObject([{ root: dear }])
   })
 
+  test("goes on when it is funded though its clock was set back meanwhile", async () => {
+    const lane = new LaneWorld(world)
+    await lane.queue()
+    lane.chain.balance = 0n
+    succeeded(await lane.round())
+    lane.chain.balance = WORST
+    lane.time.setBack(3_600_000)
+    await lane.later(LOOK_MS)
+    succeeded(await lane.round())
+    expect(lane.chain.broadcasts).toHaveLength(1)
+  })
+
   test("counts what is in the mempool already", async () => {
     const lane = new LaneWorld(world)
     lane.chain.balance = WORST * 2n

@@ -4,12 +4,15 @@ import { Clock, Effect } from "effect"
 export interface MovedClock {
   readonly clock: Clock.Clock
   readonly forward: (ms: number) => void
+  /** The calendar only, as when somebody corrects a clock. */
+  readonly setBack: (ms: number) => void
   readonly nowMs: () => number
 }
 
 export const movedClock = (): MovedClock => {
   let aheadMs = 0
-  const nowMs = () => Date.now() + aheadMs
+  let wrongMs = 0
+  const nowMs = () => Date.now() + aheadMs - wrongMs
   const nanos = () => BigInt(nowMs()) * 1_000_000n
   const monotonic = () => process.hrtime.bigint() + BigInt(aheadMs) * 1_000_000n
   const real = Effect.runSync(Clock.Clock)
@@ -23,5 +26,5 @@ export const movedClock = (): MovedClock => {
     monotonicTimeNanos: Effect.sync(monotonic),
     sleep: (duration) => real.sleep(duration)
   }
-  return { clock, forward: (ms) => (aheadMs += ms), nowMs }
+  return { clock, forward: (ms) => (aheadMs += ms), setBack: (ms) => (wrongMs += ms), nowMs }
 }
