@@ -1,7 +1,7 @@
 /** The world that a gateway lives in, on one machine and with nothing installed: PostgreSQL, a chain with the contracts, a dealt committee
  * with each node in a process of its own, an object store. For development, tests and benches; everything in it is thrown away. */
 import { spawn, type ChildProcess } from "node:child_process"
-import { randomBytes } from "node:crypto"
+import { randomBytes, randomInt } from "node:crypto"
 import { once } from "node:events"
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises"
 import { createServer, type AddressInfo } from "node:net"
@@ -262,11 +262,22 @@ const firstLine = (child: ChildProcess, part: string) =>
     })
   })
 
+/** Below the range from which the kernel gives ports to outgoing connections: a node that is started again finds its port free. */
+const [PORT_LEAST, PORT_MOST] = [20_000, 32_000]
+const PORT_TRIES_MAX = 50
+
 const freePort = async (): Promise<number> => {
-  const server = createServer().listen(0, "127.0.0.1")
-  await once(server, "listening")
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, "close")
-  return port
+  for (let tries = 1; ; tries++) {
+    const server = createServer().listen(randomInt(PORT_LEAST, PORT_MOST), "127.0.0.1")
+    try {
+      await once(server, "listening")
+    } catch (error) {
+      if (tries === PORT_TRIES_MAX) throw error
+      continue
+    }
+    const { port } = server.address() as AddressInfo
+    server.close()
+    await once(server, "close")
+    return port
+  }
 }

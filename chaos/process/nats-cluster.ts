@@ -20,7 +20,7 @@ export class NatsCluster {
   /** `prepared` is told where each will store, before it does. */
   static async start(names: ReadonlyArray<Target>, prepared: (name: Target, storeFolder: string) => Promise<void>): Promise<NatsCluster> {
     const directory = await mkdtemp(join(tmpdir(), "portcullis-chaos-nats-"))
-    const ports = await Promise.all(names.map(freePort))
+    const ports = await Promise.all(names.map(() => freePort()))
     // Servers tell each other where they listen and would connect past the links: they say a door where nobody answers.
     const nowhere = await freePort()
     const links = await Promise.all(

@@ -9,6 +9,7 @@ import { startWorld } from "../../bin/dev-world.ts"
 import type { Records } from "../../bin/verify/records.ts"
 import { gatewayInterface } from "../../src/adapters/ethereum/inspection.ts"
 import type { RequestId } from "../../src/domain/request.ts"
+import { freePort } from "../../test/support/nats-server.ts"
 import { targetsOf, targetsOfKind, type Rig, type RigEvent, type Settled, type StartRig, type Target } from "../rig.ts"
 import { seededRandom } from "../seeded-random.ts"
 import { Chain } from "./chain.ts"
@@ -84,7 +85,7 @@ export const startProcessRig: StartRig<Records> = async ({ shape, seed, requests
           lanes: shape.lanes,
           anvil: { slotsInAnEpoch: SLOTS_IN_AN_EPOCH },
           postgres: {
-            listen: { tcpPort: "free" },
+            listen: { tcpPort: await freePort() },
             settings: { shared_buffers: "64MB", max_connections: "120", max_wal_size: "96MB" },
             ...(postgresFolder === undefined ? {} : { directory: postgresFolder })
           },

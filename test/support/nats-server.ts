@@ -1,5 +1,6 @@
 /** A real nats-server with its own port and its own store, started by the test that uses it and by nothing else. */
 import { spawn, type ChildProcess } from "node:child_process"
+import { randomInt } from "node:crypto"
 import { existsSync } from "node:fs"
 import { mkdtemp, rm } from "node:fs/promises"
 import { connect, createServer } from "node:net"
@@ -110,12 +111,16 @@ export class NatsServer {
   }
 }
 
+/** Below the range from which the kernel gives ports to outgoing connections: a server that is started again finds its port free. */
+const [PORT_LEAST, PORT_MOST] = [20_000, 32_000]
+const PORT_TRIES_MAX = 50
+
 /** A port that nobody listened on a moment ago. */
-export const freePort = (): Promise<number> =>
+export const freePort = (triesLeft: number = PORT_TRIES_MAX): Promise<number> =>
   new Promise((resolve, reject) => {
     const probe = createServer()
-    probe.once("error", reject)
-    probe.listen(0, "127.0.0.1", () => {
+    probe.once("error", (error) => (triesLeft > 1 ? freePort(triesLeft - 1).then(resolve, reject) : reject(error)))
+    probe.listen(randomInt(PORT_LEAST, PORT_MOST), "127.0.0.1", () => {
       const address = probe.address()
       assert(address !== null && typeof address === "object")
       probe.close(() => resolve(address.port))

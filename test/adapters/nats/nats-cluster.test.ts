@@ -17,7 +17,7 @@ const NAMES = ["first", "second", "third"]
 let servers: ReadonlyArray<NatsServer>
 
 beforeAll(async () => {
-  const routes = await Promise.all(NAMES.map(freePort))
+  const routes = await Promise.all(NAMES.map(() => freePort()))
   const urls = routes.map((port) => `nats://127.0.0.1:${port}`)
   servers = await Promise.all(NAMES.map((name, index) =>
     NatsServer.start(["-n", name, "--cluster_name", "portcullis-test", "--cluster", urls[index] ?? "", "--routes", urls.join(",")])))
