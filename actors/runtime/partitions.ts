@@ -81,15 +81,16 @@ export const ownPartitions = Effect.fnUntraced(function* (owner: string, machine
     }
   })
 
-  /** Finishes what is in flight for this partition and for no other, then lets the others have it. */
-  const giveBack = Effect.fnUntraced(function* (partition: number) {
+  /** Finishes what is in flight for this partition and for no other, then lets the others have it. It is forgotten last: whoever looks while the
+   * ledger is being told must not take it for one whose claim was answered into the void, and claim it again. */
+  const giveBack = Effect.fnUntraced(function* (partition: number, leaving: Owned) {
     yield* Effect.forEach(finishers, (finish) => finish(partition), { concurrency: "unbounded", discard: true }).pipe(
       Effect.timeout(Duration.millis(GIVE_BACK_MS_MAX)),
       Effect.ignore
     )
-    owned.delete(partition)
-    tellSize()
     yield* Effect.ignore(keeper.giveBack([partitionLease(partition)], owner)) // where the ledger cannot be told, it expires
+    if (owned.get(partition) === leaving) owned.delete(partition)
+    tellSize()
   })
 
   const balance = Effect.gen(function* () {
@@ -110,7 +111,7 @@ export const ownPartitions = Effect.fnUntraced(function* (owner: string, machine
       const one = owned.get(partition)
       if (one === undefined || one.isLeaving) continue
       one.isLeaving = true
-      yield* Effect.forkScoped(giveBack(partition))
+      yield* Effect.forkScoped(giveBack(partition, one))
     }
   }).pipe(
     Effect.timeout(Duration.millis(LEASE_RENEW_MS)),

@@ -144,6 +144,34 @@ describe("owning partitions", () => {
       })
     ))
 
+  test("does not claim again what it is giving back, however long the ledger takes to hear of it", () =>
+    inActorWorld(world, () =>
+      Effect.gen(function* () {
+        const told = Deferred.makeUnsafe<void>()
+        const claimed: Array<string> = []
+        const resigning: Array<string> = []
+        let looks = 0
+        const slowly = withOver(Leases, (real) => ({
+          claim: (names, ...rest) => Effect.andThen(Effect.sync(() => claimed.push(...names)), real.claim(names, ...rest)),
+          resign: (leases, ...rest) =>
+            Effect.andThen(
+              Effect.sync(() => resigning.push(...leases.map(({ name }) => name))),
+              Effect.andThen(Deferred.await(told), real.resign(leases, ...rest))
+            ),
+          holders: Effect.tap(real.holders, () => Effect.sync(() => (looks += 1)))
+        }))
+        yield* started(ownPartitions("first"), slowly)
+        const second = yield* started(ownPartitions("second"))
+        yield* until("the first gives half of them back", Effect.sync(() => resigning.length === PARTITIONS / 2))
+        claimed.length = 0
+        looks = 0
+        yield* until("it has looked around since", Effect.sync(() => looks > 2))
+        expect(claimed.filter((name) => resigning.includes(name))).toEqual([])
+        Deferred.doneUnsafe(told, Effect.void)
+        yield* until("the second has its half", Effect.sync(() => ownedBy(second).length === PARTITIONS / 2))
+      })
+    ))
+
   test("a holder that hears nothing more stops trusting its leases a second before the database would give them away", () =>
     inActorWorld(world, () => {
       const moved = movedClock()
