@@ -162,13 +162,15 @@ export const firstNonce = Effect.fnUntraced(function* (driver: Driver, nextNonce
   const { lane } = driver
   const contract = yield* ResultContract
   const onChain = yield* contract.nonceOf(lane.address)
-  const isOurs = nextNonce === undefined || onChain <= nextNonce
-  const isFew = isOurs || onChain - nextNonce <= STRANGE_NONCES_MAX
-  if (isOurs || (isFew && (yield* contract.finalNonceOf(lane.address)) >= onChain)) {
+  const isOurs = nextNonce !== undefined && onChain <= nextNonce
+  const final = isOurs ? onChain : yield* contract.finalNonceOf(lane.address)
+  // A lane that has never sent has no count of its own: what is final takes its place, and what is above it is filled up when it was a lie.
+  const isFew = onChain - (nextNonce ?? final) <= STRANGE_NONCES_MAX
+  if (isFew && (nextNonce === undefined || final >= onChain)) {
     if (driver.health.standstill === "strange-nonce") yield* goOn(driver)
-    return Math.max(nextNonce ?? onChain, onChain)
+    return Math.max(nextNonce ?? final, onChain)
   }
-  if (!isFew && driver.health.standstill !== "strange-nonce") {
+  if (!isFew && nextNonce !== undefined && driver.health.standstill !== "strange-nonce") {
     const telemetry = yield* Telemetry
     telemetry.error("a lane's nonce leapt ahead", { lane: lane.address, nextNonce, onChain, runbook: "docs/runbooks/submitted.md" })
   }

@@ -242,6 +242,32 @@ describe("a lane", () => {
     expect(lane.chain.fulfilled).toContain(second[0])
   })
 
+  test("begins at no nonce that is far above what is final: filling up what an endpoint invented would cost without end", async () => {
+    const lane = new LaneWorld(world)
+    lane.chain.liedNonce = 1_000_000
+    const [root] = await lane.queue()
+    succeeded(await lane.round())
+    expect(lane.chain.broadcasts).toEqual([])
+    expect(lane.telemetry.warnings).toMatchObject([{ what: "a lane sends nothing new", data: { why: "strange-nonce" } }])
+    lane.chain.liedNonce = undefined
+    await lane.later(10_000)
+    succeeded(await lane.round())
+    expect(lane.chain.broadcasts).toMatchObject([{ nonce: 0, root }])
+  })
+
+  test("fills no nonces while an operator has paused it", async () => {
+    const lane = new LaneWorld(world)
+    lane.chain.liedNonce = 2
+    lane.chain.isOrderFree = true
+    await lane.queue()
+    succeeded(await lane.round())
+    lane.chain.liedNonce = undefined
+    lane.pauses.set([`lane:${lane.lane.chainId}/${lane.lane.address}`])
+    await lane.later(10_000)
+    succeeded(await lane.round())
+    expect(lane.chain.broadcasts.filter(({ root }) => root === CANCELLED)).toEqual([])
+  })
+
   test("fills nonces that nobody used when the first it ever heard was a lie, so that what stands above can be mined", async () => {
     const lane = new LaneWorld(world)
     lane.chain.liedNonce = 2
