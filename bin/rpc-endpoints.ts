@@ -27,11 +27,20 @@ export const poolPolicy = (settings: Settings): PoolPolicy => ({
 const LAG_BLOCKS_MAX = 5
 export const ONE_IS_ENOUGH: PoolPolicy = { agreement: 1, lagBlocksMax: LAG_BLOCKS_MAX }
 
-/** Undefined when they can do what is demanded of them. */
-export const faultOfEndpoints = (settings: Settings): string | undefined =>
-  settings.PORTCULLIS_RPC_AGREEMENT === "2" && urlsIn(settings.PORTCULLIS_RPC_URL ?? "").length < 2
+/** Undefined when they can do what is demanded of them. An endpoint that is named twice would be its own witness. */
+export const faultOfEndpoints = (settings: Settings): string | undefined => {
+  const urls = urlsIn(settings.PORTCULLIS_RPC_URL ?? "")
+  const twice = urls.findIndex((url, index) => urls.findIndex((other) => isSameUrl(url, other)) < index)
+  if (twice > 0) return `PORTCULLIS_RPC_URL names an endpoint twice: take out number ${twice + 1}, or name another one`
+  return settings.PORTCULLIS_RPC_AGREEMENT === "2" && urls.length < 2
     ? "PORTCULLIS_RPC_AGREEMENT=2 needs at least two endpoints in PORTCULLIS_RPC_URL"
     : undefined
+}
+
+const isSameUrl = (one: string, other: string): boolean => normal(one) === normal(other)
+
+/** Case of the host, standard ports and a slash at the end make no difference. */
+const normal = (url: string): string => (URL.parse(url)?.href ?? url).replace(/\/$/, "")
 
 export const withEndpoints = <A, E, R>(
   of: { readonly rpcUrl: string; readonly chainId: bigint; readonly policy: PoolPolicy },

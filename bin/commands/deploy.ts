@@ -5,6 +5,7 @@ import { Effect, Schema, type Scope } from "effect"
 import { deployPortcullis, type NewCommittee } from "../../src/adapters/ethereum/deploy.ts"
 import { rpcAt, settingsOf } from "../client-access.ts"
 import { readJson, readWallet, writeNew } from "../key-file.ts"
+import { preferredUrl } from "../rpc-endpoints.ts"
 import { attempt, failed, runCommand, usage, type Answer, type CommandFlags } from "../run-command.ts"
 
 export interface DeployFlags extends CommandFlags {
@@ -41,7 +42,7 @@ export const deploy = (flags: DeployFlags): Promise<void> => runCommand(flags, a
 
 const answer = Effect.fnUntraced(function* (flags: DeployFlags): Effect.fn.Return<Answer, unknown, Scope.Scope> {
   const settings = yield* settingsOf(flags)
-  const url = flags.rpc ?? settings.PORTCULLIS_RPC_URL
+  const url = flags.rpc ?? preferredUrl(settings)
   const keyFile = flags.keyFile ?? settings.PORTCULLIS_ACCOUNT_KEY_FILE
   if (url === undefined) return yield* usage("which chain? give --rpc <url>, or PORTCULLIS_RPC_URL")
   if (keyFile === undefined) return yield* usage("a transaction needs an account: give --key-file, or PORTCULLIS_ACCOUNT_KEY_FILE")

@@ -73,7 +73,7 @@ const isUnavailable = (error: unknown): error is ChainUnavailable => error insta
 /** Lives as long as its scope. URLs are the operator's order of preference. */
 export const makeEndpointPool = Effect.fnUntraced(function* (urls: ReadonlyArray<string>, chainId: bigint, options: PoolOptions) {
   const members = yield* Effect.forEach(urls, (url, index) =>
-    Effect.map(endpointAt(url, chainId, options), ({ rpc, looks }): Member => ({
+    Effect.map(endpointAt(url, chainId, { ...options, name: `${new URL(url).host} #${index + 1}` }), ({ rpc, looks }): Member => ({
       number: index + 1,
       host: new URL(url).host,
       rpc,
@@ -92,7 +92,7 @@ export const makeEndpointPool = Effect.fnUntraced(function* (urls: ReadonlyArray
 /** Never rests: looks are how it is found out that somebody is well again, and are no more than one in some seconds. */
 const LOOK_POLICY: CallPolicy = { ...CALL_POLICIES.rpc, failureRatioMax: Number.POSITIVE_INFINITY, slowRatioMax: Number.POSITIVE_INFINITY }
 
-/** Looks have guards of their own, so that neither they nor the work speak for each other. */
+/** Two endpoints of one host have keys of their own, and limits: neither rests because the other is told to. Looks have guards of their own, so that neither they nor the work speak for each other. */
 const endpointAt = Effect.fnUntraced(function* (url: string, chainId: bigint, options: PoolOptions) {
   const looks = makeRpc(url, chainId, { responseMsMax: LOOK_MS_MAX, policy: LOOK_POLICY })
   return { rpc: yield* makeRpc(url, chainId, options), looks: yield* Effect.provideService(looks, Guards, makeGuards()) }

@@ -14,7 +14,8 @@ const OVERLOADED: ReadonlySet<unknown> = new Set([-32_005, 429])
 const TRANSPORT_MS = 500
 
 export interface EndpointGuard {
-  readonly url: string
+  /** Shown to operators: never a URL, which may have somebody's key in it. */
+  readonly name: string
   readonly responseMsMax: number
   /** For what must be sent whatever is believed of the endpoint: signed bytes. */
   readonly isVital?: (method: string) => boolean
@@ -22,8 +23,7 @@ export interface EndpointGuard {
 }
 
 /** Around one attempt, which fails with what ethers threw; `failure` gives it its name. */
-export const guardedEndpoint = (guards: Guards["Service"], { url, responseMsMax, isVital, policy }: EndpointGuard) => {
-  const target = new URL(url).host
+export const guardedEndpoint = (guards: Guards["Service"], { name: target, responseMsMax, isVital, policy }: EndpointGuard) => {
   const limits = { ...(policy ?? CALL_POLICIES.rpc), timeoutMs: responseMsMax + TRANSPORT_MS }
   return <A, E>(method: string, send: () => Promise<A>, failure: (cause: unknown) => E): Effect.Effect<A, E | ChainUnavailable> =>
     Effect.tryPromise({ try: send, catch: (cause) => ({ cause }) }).pipe(

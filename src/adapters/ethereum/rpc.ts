@@ -76,11 +76,13 @@ export interface EndpointRpc extends Rpc {
 export interface RpcOptions {
   /** From the first byte sent to the last byte received. */
   readonly responseMsMax?: number
+  /** What its guards call it; its host unless given. */
+  readonly name?: string
   /** When an endpoint that fails is left alone, and for how long. */
   readonly policy?: CallPolicy
 }
 
-export const makeRpc = (url: string, chainId: bigint, { responseMsMax = RESPONSE_MS_MAX, policy }: RpcOptions = {}) =>
+export const makeRpc = (url: string, chainId: bigint, { responseMsMax = RESPONSE_MS_MAX, name = new URL(url).host, policy }: RpcOptions = {}) =>
   Effect.acquireRelease(
     Effect.sync(() => {
       const request = new FetchRequest(url)
@@ -96,7 +98,7 @@ export const makeRpc = (url: string, chainId: bigint, { responseMsMax = RESPONSE
   ).pipe(
     Effect.zipWith(guardsHere, (provider, guards) => {
       const isVital = (method: string) => method === OFFER
-      return rpcOver(provider, chainId, guardedEndpoint(guards, { url, responseMsMax, isVital, ...(policy === undefined ? {} : { policy }) }))
+      return rpcOver(provider, chainId, guardedEndpoint(guards, { name, responseMsMax, isVital, ...(policy === undefined ? {} : { policy }) }))
     })
   )
 
