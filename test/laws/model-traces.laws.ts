@@ -21,6 +21,8 @@ const STATES: ReadonlyArray<RequestState | undefined> = [
   ...[undefined, "detected", "acl-checked", "shares-collected", "threshold-verified", "submitted", "finalized"]
 ] as ReadonlyArray<RequestState | undefined>
 const NODES = 3
+/** Of nobody else's in the laws. */
+const FIRST_PARTITION = 20_000
 
 const rowOf = (state: Fields, id: bigint): Fields => ((state["db"] as Fields)["rows"] as Entries).get(id) as Fields
 const beliefOf = (state: Fields, worker: string): Fields => (state["workers"] as Entries).get(worker) as Fields
@@ -166,7 +168,7 @@ export const modelTracesLaws = (world: () => LedgerRig, samples: number): void =
     assert.equal(all.length, samples)
     const followed = new Set<string>()
     for (const [index, trace] of all.entries()) {
-      const driver = new Driver(1_000 + index)
+      const driver = new Driver(FIRST_PARTITION + index)
       // A promoted standby is a matter of the whole database: chaos looks at that.
       const steady = trace.slice(0, trace.findIndex(({ action }) => action === "fail_over") + 1 || undefined)
       for (const [at, step] of steady.entries()) {
