@@ -16,7 +16,7 @@ export interface Run {
   readonly requests?: number
 }
 
-const LEGEND = `1 to ${JOURNEY.length}: a request has reached that fact there; F it is final; E another end; X injected; O undone; ! said a warning; + raised`
+const LEGEND = `1 to ${JOURNEY.length}: a request has reached that fact there; F it is final; E another end; X injected; O undone; ! said a warning; + raised; - anything else`
 
 /** One letter in the column of the node that it happened to. */
 const markOf = ({ kind, text }: RigEvent): string => {

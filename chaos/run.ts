@@ -18,10 +18,14 @@ import { checkRecords } from "./checks.ts"
 import { listing, listingJson } from "./listing.ts"
 import { readOptions } from "./options.ts"
 import { columnsOf, eventLine, headLine, reportText, summaryLines, type Run } from "./report.ts"
-import { USUAL_SHAPE, type RigName, type StartRig } from "./rig.ts"
+import { USUAL_SHAPE, type RigEvent, type RigName, type StartRig } from "./rig.ts"
 import { RIGS } from "./rigs.ts"
 import { SCENARIOS } from "./standing-scenarios.ts"
 import { VERBS } from "./vocabulary.ts"
+
+/** While it runs, what was done and what complains; the report has the rest. */
+const SHOWN: ReadonlySet<RigEvent["kind"]> = new Set(["injected", "undone", "log", "ended"])
+const isShown = ({ kind, node }: RigEvent): boolean => SHOWN.has(kind) || node === "campaign"
 
 const SEED_MAX = 2 ** 31 - 1
 const MS_PER_MINUTE = 60_000
@@ -66,7 +70,7 @@ const rig = await start({
   shape,
   seed,
   requestsMax: requestsOf({ scenario, spanMs, ...asked }, options.rig),
-  ...(options.json ? {} : { onEvent: (event) => event.kind !== "fact" && say(eventLine(columns, event)) })
+  ...(options.json ? {} : { onEvent: (event) => isShown(event) && say(eventLine(columns, event)) })
 }).catch((error: unknown) => refuse(`the rig could not be started: ${error instanceof Error ? error.message : String(error)}`))
 /** Ctrl-C ends what was started; twice, at once. */
 const interrupted = () => {

@@ -30,6 +30,13 @@ export interface SimRigOptions extends RigOptions {
   readonly isVaried?: boolean
 }
 
+/** A line of the history as the report knows it: `0x1234 detected -> acl-checked (2)` is a fact. */
+const eventOf = (what: string): Pick<RigEvent, "kind" | "text"> => {
+  const [, id, to] = /^(0x[0-9a-f]+) \S+ -> (\S+) /.exec(what) ?? []
+  if (id !== undefined && to !== undefined) return { kind: "fact", text: `${to} ${id}` }
+  return { kind: /^(?:warns|pages):/.test(what) ? "log" : "phase", text: what }
+}
+
 export const startSimRig = async (options: SimRigOptions): Promise<SimRig> => {
   const { shape, seed, onEvent, mutation, isVaried = false } = options
   const ends: Array<() => void> = []
@@ -37,7 +44,7 @@ export const startSimRig = async (options: SimRigOptions): Promise<SimRig> => {
   const notes: Array<RigEvent> = []
   world.history.onLine = ({ atMs, who, what }) => {
     if (who === "campaign") return
-    const event: RigEvent = { atMs, node: who, kind: "log", text: what }
+    const event: RigEvent = { atMs, node: who, ...eventOf(what) }
     notes.push(event)
     onEvent?.(event)
   }

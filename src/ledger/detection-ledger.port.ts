@@ -64,8 +64,8 @@ export class DetectionLedger extends Context.Service<
      * What a second reading found in blocks that the cursor has passed: in one transaction unknown requests are born as `advance` bears
      * them, and known ones that the ledger believes gone or elsewhere get the signal `moved`, unless a signal waits for them. Everything
      * else is no news, so that it may be said any number of times and by anybody: it needs no lease and leaves the cursor alone. `on` is a
-     * canonical block that is still kept and that the requests' blocks lead up to; where the ledger has another one by now nothing is
-     * written (`CursorMoved`).
+     * block that the ledger had as canonical when the reading began and that the requests' blocks lead up to. It may have become final
+     * and been forgotten since; where the ledger has another one by now nothing is written (`CursorMoved`).
      */
     readonly birthMissed: (found: {
       readonly chainId: bigint

@@ -253,6 +253,19 @@ export const detectionLedgerLaws = (world: () => LedgerRig): void => {
     assert.deepEqual((yield* signals).map(({ event }) => event.type), ["orphaned"])
   }))
 
+  law("bears what was found under a block that has become final and was forgotten while the reading went on", Effect.gen(function*() {
+    const { chainId, detection, ledger, read, first, second } = yield* given()
+    const third = aBlock(12, second)
+    yield* read(second, 11, [third], [], 12)
+    assert.equal(yield* detection.blockAt(chainId, 11), undefined)
+    const missed = aSeenRequest(first, { chainId })
+    const { born } = yield* detection.birthMissed({ chainId, on: second, requests: [missed], worker: "rescan" })
+    assert.deepEqual(born.map(({ requestId }) => requestId), [missed.id])
+    assert.equal((yield* ledger.load([missed.id])).length, 1)
+    const ahead = yield* Effect.flip(detection.birthMissed({ chainId, on: aBlock(13), requests: [aSeenRequest(first, { chainId })], worker: "rescan" }))
+    assert(ahead instanceof CursorMoved)
+  }))
+
   law("bears nothing that was found under a block which is not its own any more", Effect.gen(function*() {
     const { chainId, detection, ledger, read, first, second } = yield* given()
     const missed = aSeenRequest(first, { chainId })

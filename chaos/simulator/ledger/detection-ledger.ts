@@ -129,9 +129,16 @@ const advance = (transaction: Transaction, step: Step): Advanced | "lease lost" 
 
 type Found = Parameters<DetectionLedger["Service"]["birthMissed"]>[0]
 
+/** A height below the cursor that has no block any more is final and was forgotten. */
+const standsOn = (transaction: Transaction, chainId: bigint, on: Found["on"]): boolean => {
+  const kept = canonicalAt(transaction, chainId, on.number)
+  if (kept !== undefined) return kept.hash === on.hash
+  return (transaction.table(chainCursorTable).get(String(chainId))?.number ?? -1) > on.number
+}
+
 const birthMissed = (transaction: Transaction, { chainId, on, requests, worker }: Found): Advanced | "cursor moved" => {
   const { table } = transaction
-  if (canonicalAt(transaction, chainId, on.number)?.hash !== on.hash) return "cursor moved"
+  if (!standsOn(transaction, chainId, on)) return "cursor moved"
   const sorted = requests.toSorted((a, b) => (a.id < b.id ? -1 : 1))
   const born = sorted.flatMap((request) => {
     const outboxId = bear(transaction, request, worker)

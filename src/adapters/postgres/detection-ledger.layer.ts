@@ -183,14 +183,16 @@ const advance = async (client: pg.PoolClient, step: Step): Promise<Advanced | "l
 
 type Found = Parameters<DetectionLedger["Service"]["birthMissed"]>[0]
 
-/** Holds off whoever moves the cursor until the transaction ends; both rows are looked at again once they are held. */
+/** Holds off whoever moves the cursor until the transaction ends: only such a step adds, removes or forgets blocks. A height below the cursor
+ * that has no block any more is final and was forgotten. */
 const standsOn = async (client: pg.PoolClient, { chainId, on }: Found): Promise<boolean> => {
-  const { rowCount } = await client.query(
-    `SELECT 1 FROM chain_cursor c JOIN chain_block b USING (chain_id)
-     WHERE c.chain_id = $1 AND b.block_hash = $2 AND b.block_number = $3 AND b.is_canonical FOR SHARE OF c, b`,
-    [chainId, byteaOfHex(on.hash), on.number]
-  )
-  return rowCount === 1
+  const cursor = await client.query("SELECT block_number FROM chain_cursor WHERE chain_id = $1 FOR SHARE", [chainId])
+  const kept = await client.query("SELECT block_hash FROM chain_block WHERE chain_id = $1 AND block_number = $2 AND is_canonical", [
+    chainId,
+    on.number
+  ])
+  if (kept.rows.length > 0) return kept.rows[0].block_hash === on.hash
+  return cursor.rows.length > 0 && Number(cursor.rows[0].block_number) > on.number
 }
 
 /** As long as a block is kept, it is kept in mind what was seen in it: if it goes after all, its requests hear of it. */
