@@ -2,7 +2,7 @@
  * from the queue when it has room; results are watched until their block is final. "Already done on chain" is success, whoever did
  * it. */
 import { Clock, Deferred, Duration, Effect } from "effect"
-import { contextOf } from "../machines/decide.ts"
+import { contextOf, knowsMachineVersion } from "../machines/decide.ts"
 import type { Hex } from "../src/domain/hex.ts"
 import { LEASE_MS } from "../src/domain/limits.ts"
 import type { StepOutcome } from "../src/domain/outcome.ts"
@@ -86,6 +86,8 @@ export const finalityActor = (concurrency: number) =>
     Effect.forEach(
       requests,
       (request) => {
+        // A newer build wrote it: it is given out again, until a worker of that build takes it.
+        if (!knowsMachineVersion(request.machineVersion)) return Effect.succeed(null)
         const { submission } = contextOf(request).known
         const gone: StepOutcome = { type: "halted", reason: "no-submission", detail: "submitted without a transaction" }
         return submission === undefined

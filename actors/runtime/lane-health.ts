@@ -36,13 +36,16 @@ export interface LaneHealth {
   spending: { readonly atMs: number; readonly lane: bigint; readonly overBudget: ReadonlySet<Hex> } | undefined
   /** Nonces whose batch others may carry. */
   readonly released: Set<number>
+  /** How often the finality of a mined nonce was asked for, and when last. */
+  readonly finality: Map<number, { readonly looks: number; readonly atMs: number }>
 }
 
 export const freshHealth = (): LaneHealth => ({
   standstill: undefined,
   lookedAtMs: Number.NEGATIVE_INFINITY,
   spending: undefined,
-  released: new Set()
+  released: new Set(),
+  finality: new Map()
 })
 
 export interface Driver {
@@ -62,6 +65,26 @@ export const atStake = (slots: ReadonlyArray<Slot>): bigint =>
 
 export const worstOf = (attempt: { readonly gasLimit: bigint; readonly maxFeePerGas: bigint } | undefined): bigint =>
   attempt === undefined ? 0n : attempt.gasLimit * attempt.maxFeePerGas
+
+/** Looks at the finality of one nonce that need not be paced: chains that finalise at once are through by then. */
+const FREE_LOOKS = 16
+/** Then less and less often. Where finality takes a quarter of an hour a lane has a hundred mined nonces open, nobody waits for them here, and every
+ * look is a call that the operator pays for. A block that went away is noticed as late; its transactions mostly come back by themselves. */
+const FINALITY_PAUSE_FIRST_MS = 250
+const FINALITY_PAUSE_LONGEST_MS = 16_000
+
+/** Which of these mined slots are to be asked about now; forgets those that are no longer among them. */
+export const dueForFinality = ({ health: { finality } }: Driver, mined: ReadonlyArray<Slot>, nowMs: number): ReadonlyArray<Slot> => {
+  const open = new Set(mined.map(({ nonce }) => nonce))
+  for (const nonce of finality.keys()) if (!open.has(nonce)) finality.delete(nonce)
+  return mined.filter(({ nonce }) => {
+    const { looks, atMs } = finality.get(nonce) ?? { looks: 0, atMs: nowMs }
+    const pauseMs = looks < FREE_LOOKS ? 0 : Math.min(FINALITY_PAUSE_LONGEST_MS, FINALITY_PAUSE_FIRST_MS * 2 ** (looks - FREE_LOOKS))
+    if (nowMs - atMs < pauseMs) return false
+    finality.set(nonce, { looks: looks + 1, atMs: nowMs })
+    return true
+  })
+}
 
 export const isLookDue = ({ health }: Driver, nowMs: number): boolean => nowMs - health.lookedAtMs >= LOOK_EVERY_MS
 

@@ -6,7 +6,7 @@ import type { Hex } from "../../src/domain/hex.ts"
 import { LaneLedger, NO_BATCH, type Slot } from "../../src/ledger/lane-ledger.port.ts"
 import { monotonicMs } from "../../src/resilience/monotonic.ts"
 import { Telemetry } from "../../src/telemetry/telemetry.port.ts"
-import { goOn, isLookDue, look, standStill, type Driver } from "./lane-health.ts"
+import { dueForFinality, goOn, isLookDue, look, standStill, type Driver } from "./lane-health.ts"
 import { fillHoles, firstNonce, sendWaiting, type GivenUp } from "./lane-sending.ts"
 import { Pauses } from "./pauses.ts"
 import { drive, isCancelled, isMined } from "./slot.ts"
@@ -59,7 +59,7 @@ export const laneRound = Effect.fnUntraced(function* <E, R>(driver: Driver, hera
   const maySend = driver.hasKey && health.standstill === undefined && unmined.length < UNMINED_MAX
   const sent = maySend ? yield* sendWaiting(driver, nextNonce, unmined, UNMINED_MAX - unmined.length, herald.givenUp) : 0
   // Last, for where finality is slow there are many of them and nobody waits for them here.
-  yield* Effect.forEach(mined, (slot) => driveSlot(driver, slot), { concurrency: MINED_AT_ONCE, discard: true })
+  yield* Effect.forEach(dueForFinality(driver, mined, yield* monotonicMs), (slot) => driveSlot(driver, slot), { concurrency: MINED_AT_ONCE, discard: true })
   return { isWaiting: unmined.length + sent > 0, hasMoved: minedNow + sent > 0 }
 })
 

@@ -2,6 +2,7 @@
  * nonce are stored in one transaction before anybody sees them. */
 import { Clock, Effect } from "effect"
 import { hasPassed, nextSlot, type SlotEffect, type SlotEvent, type SlotStep, type TransactionLaneSnapshot } from "../../machines/transaction-lane.machine.ts"
+import type { Hex } from "../../src/domain/hex.ts"
 import { ZERO_ADDRESS } from "../../src/domain/request.ts"
 import { ResultContract, type Fees } from "../../src/journey/6-submitted/result-contract.port.ts"
 import { signCancellation, signFulfilment } from "../../src/journey/6-submitted/sign-fulfilment.ts"
@@ -9,7 +10,7 @@ import { LaneLedger, NO_BATCH, type Attempt, type Slot, type Spent } from "../..
 import { RequestLedger } from "../../src/ledger/request-ledger.port.ts"
 import { ResultLedger } from "../../src/ledger/result-ledger.port.ts"
 import { Telemetry } from "../../src/telemetry/telemetry.port.ts"
-import { standStill, type Driver } from "./lane-health.ts"
+import { standStill, worstOf, type Driver } from "./lane-health.ts"
 
 /** A slot that keeps asking for one thing after the other is left for the next round. */
 const STEPS_PER_ROUND_MAX = 8
@@ -115,13 +116,19 @@ const findReceipt = Effect.fnUntraced(function* ({ lane }: Driver, slot: Slot, n
   if (mined !== undefined) {
     const { cost, ...seen } = mined
     const event: SlotEvent = { type: "mined", ...seen, now }
-    return { event, spent: cost === undefined ? undefined : yield* shares(slot, cost) }
+    return { event, spent: cost === undefined ? undefined : yield* shares(slot, atMost(slot, mined.txHash, cost)) }
   }
   const isNonceUsed = next > slot.nonce
   // No receipt and a used nonce are rare, and only what is final tells a stranger's transaction from an endpoint that lags.
   const isNonceFinal = isNonceUsed && (yield* contract.finalNonceOf(lane.address)) > slot.nonce
   return { event: { type: "not-mined", isNonceUsed, isNonceFinal, now } satisfies SlotEvent as SlotEvent, spent: undefined }
 })
+
+/** No transaction costs more than it was signed for, whatever an endpoint says: a lie must neither use up a budget nor be more than the ledger can hold. */
+const atMost = ({ attempts }: Slot, txHash: Hex, cost: bigint): bigint => {
+  const worst = worstOf(attempts.find((attempt) => attempt.txHash === txHash))
+  return cost < worst ? cost : worst
+}
 
 /** Everybody who asked for a result in the batch pays for a part; what carries no batch is on the house. */
 const shares = Effect.fnUntraced(function* ({ root }: Slot, cost: bigint) {

@@ -234,6 +234,21 @@ describe("the step that watches for finality", () => {
     )
   })
 
+  test("leaves what a newer build has written to that build, and answers for the others in the message", () => {
+    const chain = aChain()
+    return inActorWorld(world, () =>
+      Effect.gen(function* () {
+        const [newer, ours] = yield* broughtBy([yield* submitted(chain), yield* submitted(chain)], inNewestBlock(chain))
+        yield* Effect.promise(() => world.query("UPDATE request SET machine_version = 99 WHERE request_id = decode($1, 'hex')", [newer!.id.slice(2)]))
+        const outcomes = yield* hearOutcomes
+        yield* finalityActor(1)
+        yield* giveOut("submitted", [newer!, ours!])
+        yield* until("the other one is answered", Effect.sync(() => outcomes.of(ours!.id).length > 0))
+        expect(outcomes.of(newer!.id)).toEqual([])
+      }).pipe(Effect.scoped, Effect.provide(chain.layer))
+    )
+  })
+
   test("follows a result to the block in which it stands now", () => {
     const chain = aChain()
     return inActorWorld(world, () =>

@@ -154,6 +154,17 @@ describe("a budget", () => {
     expect(lane.chain.broadcasts.at(-1)).toMatchObject({ root: third })
   })
 
+  test("counts no transaction for more than it was signed for, whatever an endpoint says that it cost", async () => {
+    const lane = new LaneWorld(world)
+    await lane.queue()
+    succeeded(await lane.round())
+    lane.chain.liedCost = 2n ** 300n
+    lane.chain.mine()
+    succeeded(await lane.round())
+    const { lane: spent } = await lane.run(LaneLedger.use((ledger) => ledger.spending(lane.lane, SPEND_BUDGET.windowMs, SPEND_BUDGET.requester)))
+    expect(spent).toBe(WORST)
+  })
+
   test("keeps a batch that costs more than a lane may ever spend from holding up the others behind it", async () => {
     const lane = new LaneWorld(world)
     const [dear] = await lane.queue()

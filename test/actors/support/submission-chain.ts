@@ -68,6 +68,10 @@ export class SubmissionChain {
   readonly reverting = new Set<Hex>()
   readonly rejected = new Set<Hex>()
   rejection = "InvalidAttestation"
+  /** What an endpoint says that a transaction has cost. */
+  liedCost: bigint | undefined = undefined
+  /** Questions about the finality of a block. */
+  finalityAsked = 0
   /** Roots that need more gas than others. */
   readonly gasOf = new Map<Hex, bigint>()
   /** Called before each broadcast is looked at. */
@@ -192,7 +196,7 @@ export class SubmissionChain {
   private find(hashes: ReadonlyArray<Hex>): Mined | undefined {
     for (const { ref, transactions } of this.blocks) {
       const found = transactions.find(({ hash }) => hashes.includes(hash))
-      if (found !== undefined) return { txHash: found.hash, block: ref, isSuccess: found.isSuccess, cost: COST }
+      if (found !== undefined) return { txHash: found.hash, block: ref, isSuccess: found.isSuccess, cost: this.liedCost ?? COST }
     }
     return undefined
   }
@@ -250,6 +254,7 @@ export class SubmissionChain {
       statuses: (ids) => ask(() => ids.map((id) => (this.isFulfilled(id) ? "fulfilled" : "requested"))),
       finality: (block) =>
         ask(() => {
+          this.finalityAsked += 1
           if (this.blocks[block.blockNumber]?.ref.blockHash !== block.blockHash) return "gone"
           return block.blockNumber <= this.finalHeight ? "final" : "pending"
         }),
