@@ -7,6 +7,9 @@ umask 077
 deployment="$WORLD/gateway/deployment.json"
 [ -s "$deployment" ] && { echo "the world is there already: $WORLD"; exit 0; }
 
+# What an earlier start left half done is of no use: without the deployment nothing was built on it.
+rm -rf "$WORLD/committee" "$WORLD/gateway" "$WORLD/account-key"
+
 portcullis keys deal --directory "$WORLD/committee" --nodes 3 --threshold 2 --endpoints "$KMS_ENDPOINTS"
 portcullis keys certificates --directory "$WORLD/committee"
 

@@ -1,5 +1,5 @@
 /** `npm run cluster`: the three-node cluster of docker-compose.yml on this machine, as processes. Ctrl-C stops everything; what it wrote stays
- * in the directory that it names until the next boot of the machine, or `--fresh`. */
+ * in the directory that it names; with --directory the next run goes on from there. */
 import { randomInt } from "node:crypto"
 import { mkdtempSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"

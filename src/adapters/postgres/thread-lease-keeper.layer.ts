@@ -49,6 +49,8 @@ export const threadLeaseKeeper = (options: ThreadLeaseKeeperOptions): Layer.Laye
         if (message.type === "failed") telemetry.warn("leases not renewed", { error: message.error })
         else telemetry.warn("leases not renewed: the event loop was silent for too long", { silentMsMax })
       }
+      /** Of the thread that died last, by the kind of its error: messages could quote anything. */
+      let diedOf = "it ended"
       const lastSign = new SharedArrayBuffer(8)
       const giveSign = Effect.map(Clock.monotonicTimeNanos, (now) => Atomics.store(new BigInt64Array(lastSign), 0, now))
       yield* giveSign
@@ -58,7 +60,8 @@ export const threadLeaseKeeper = (options: ThreadLeaseKeeperOptions): Layer.Laye
         const workerData: RenewalData = { database: options.database, lastSign, silentMsMax, timing }
         thread = new Worker(new URL("./lease-renewal.worker.ts", import.meta.url), { workerData, resourceLimits: HEAP_LIMITS })
         thread.on("message", hear)
-        thread.on("error", () => undefined) // "exit" follows; without a listener the process would end
+        // "exit" follows; without a listener the process would end.
+        thread.on("error", (error: Error & { readonly code?: unknown }) => (diedOf = typeof error.code === "string" ? error.code : error.name))
         thread.unref() // whether the process ends is not decided here
         for (const one of held.all()) keep(one)
         options.onThread?.(thread)
@@ -71,7 +74,7 @@ export const threadLeaseKeeper = (options: ThreadLeaseKeeperOptions): Layer.Laye
           await running.terminate()
         })
       yield* Effect.acquireUseRelease(start, ended, end).pipe(
-        Effect.andThen(Effect.sync(() => telemetry.warn("the thread that renews leases died and is started again", {}))),
+        Effect.andThen(Effect.sync(() => telemetry.warn("the thread that renews leases died and is started again", { error: diedOf }))),
         Effect.andThen(Effect.sleep(Duration.millis(RESTART_MS))),
         Effect.forever,
         Effect.forkScoped
