@@ -242,35 +242,6 @@ describe("a lane", () => {
     expect(lane.chain.fulfilled).toContain(second[0])
   })
 
-  test("asks less and less often whether what was mined is final, and hears of it all the same", async () => {
-    const lane = new LaneWorld(world)
-    await lane.queue()
-    succeeded(await lane.round())
-    lane.chain.mine()
-    for (let turn = 0; turn < 40; turn++) {
-      succeeded(await lane.round())
-      lane.time.forward(500)
-    }
-    expect(lane.chain.finalityAsked).toBeLessThan(25)
-    lane.chain.finalise()
-    lane.time.forward(16_000)
-    succeeded(await lane.round())
-    expect((await lane.slots()).slots).toEqual([])
-  })
-
-  test("begins at no nonce that is far above what is final: filling up what an endpoint invented would cost without end", async () => {
-    const lane = new LaneWorld(world)
-    lane.chain.liedNonce = 1_000_000
-    const [root] = await lane.queue()
-    succeeded(await lane.round())
-    expect(lane.chain.broadcasts).toEqual([])
-    expect(lane.telemetry.warnings).toMatchObject([{ what: "a lane sends nothing new", data: { why: "strange-nonce" } }])
-    lane.chain.liedNonce = undefined
-    await lane.later(10_000)
-    succeeded(await lane.round())
-    expect(lane.chain.broadcasts).toMatchObject([{ nonce: 0, root }])
-  })
-
   test("fills no nonces while an operator has paused it", async () => {
     const lane = new LaneWorld(world)
     lane.chain.liedNonce = 2
