@@ -3,10 +3,9 @@ import { Effect } from "effect"
 import type { RefusalReason, StepOutcome } from "../src/domain/outcome.ts"
 import type { Committee } from "../src/domain/committee.ts"
 import { Committees } from "../src/journey/4-shares-collected/committee.port.ts"
-import type { NodeError } from "../src/journey/4-shares-collected/share-node.port.ts"
 import type { StoredRequest } from "../src/ledger/stored-request.ts"
 import type { NodeBeliefs } from "./kms-node.actor.ts"
-import { gatherShares, holdings, type Gathered, type Holding } from "./runtime/gather-shares.ts"
+import { gatherShares, holdings, isAboutTheRequest, type Gathered, type Holding } from "./runtime/gather-shares.ts"
 import { orWhatTheChainSays } from "./runtime/or-what-the-chain-says.ts"
 import { outcomesOfFailure, settle } from "./runtime/outcome-of-failure.ts"
 import { stepActor } from "./runtime/step-actor.ts"
@@ -31,15 +30,6 @@ const collect = Effect.fnUntraced(function* (request: StoredRequest, holding: Ho
   return { type: "shares-collected", nodes: gathered.answers.map(({ nodeId }) => nodeId) } satisfies StepOutcome
 })
 
-/** What nodes say about a request itself, once so many agree that k others can no longer be found. */
-const ABOUT_THE_REQUEST: ReadonlySet<string> = new Set<RefusalReason>([
-  "not-allowed",
-  "not-public",
-  "not-delegated",
-  "epoch-retired",
-  "transport-key-invalid"
-])
-
 export const tooFew = ({ answers, failures }: Gathered, committee: Committee): StepOutcome => {
   const enough = committee.nodes.length - committee.threshold + 1
   const byReason = Map.groupBy(failures.filter(isAboutTheRequest), ({ reason }) => reason)
@@ -53,5 +43,3 @@ export const tooFew = ({ answers, failures }: Gathered, committee: Committee): S
   const said = failures.map(({ nodeId, reason }) => `node ${nodeId}: ${reason}`).join("; ")
   return { type: "postponed", reason: `${answers.length} of ${committee.threshold} shares; ${said}`.slice(0, 900), retryAfterMs: RETRY_MS }
 }
-
-const isAboutTheRequest = (failure: NodeError): boolean => failure._tag === "NodeRefused" && ABOUT_THE_REQUEST.has(failure.reason)

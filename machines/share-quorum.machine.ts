@@ -1,6 +1,7 @@
 /** Whom to ask for shares of one request, and when it is enough. Starts with exactly k nodes, replaces one that failed by the
  * next best, adds one when a hedge is due, and never asks more distinct nodes than the budget: each answer is one more share in
- * the world (I7). */
+ * the world (I7). When k answers can no longer be had because nodes refuse, it asks on until a "no" is certain: a known liar must
+ * not leave the request one refusal short of its end. */
 import { assign, setup } from "xstate"
 import type { NodeId } from "../src/domain/committee.ts"
 import { verdict, type Verdict } from "../src/domain/quorum.ts"
@@ -10,6 +11,8 @@ export type QuorumEvent =
   | {
       readonly type: "opened"
       readonly threshold: number
+      /** n, those that are not ranked included. */
+      readonly committeeSize: number
       /** Everyone who may be asked, best first. Nodes that lied about this request are not among them. */
       readonly ranked: ReadonlyArray<NodeId>
       /** Most distinct nodes that may ever have been asked: k - 1 before the access check is final, n after. */
@@ -22,7 +25,7 @@ export type QuorumEvent =
   /** An authentic answer is held. */
   | { readonly type: "heard"; readonly node: NodeId }
   /** No answer came; when `isFinal` none will, otherwise the node may be asked once more when nobody better is left. */
-  | { readonly type: "failed"; readonly node: NodeId; readonly isFinal: boolean }
+  | { readonly type: "failed"; readonly node: NodeId; readonly isFinal: boolean; /** It said "no" to the request itself. */ readonly isNo: boolean }
   /** Those asked have taken longer than they usually do. */
   | { readonly type: "hedge-due" }
   /** Combining showed that this node's share was wrong: its answer no longer counts. */
@@ -31,6 +34,8 @@ export type QuorumEvent =
 
 export interface ShareQuorumContext {
   readonly threshold: number
+  /** Refusals that make a "no": so many that no k others are left, n - k + 1. */
+  readonly enoughNo: number
   readonly ranked: ReadonlyArray<NodeId>
   readonly budget: number
   /** Every node ever asked. */
@@ -40,6 +45,8 @@ export interface ShareQuorumContext {
   readonly retryable: ReadonlyArray<NodeId>
   readonly good: ReadonlyArray<NodeId>
   readonly bad: ReadonlyArray<NodeId>
+  /** Those of `bad` that said "no" to the request itself. */
+  readonly refused: ReadonlyArray<NodeId>
 }
 
 export type ShareQuorumState = "closed" | "judging" | "asking" | "starved" | "reached" | "out-of-reach"
@@ -66,7 +73,19 @@ const union = (a: ReadonlyArray<NodeId>, b: ReadonlyArray<NodeId>): ReadonlyArra
 const judge = (context: ShareQuorumContext): Verdict => {
   const good = new Set(context.good)
   const bad = new Set(context.bad)
-  return verdict({ threshold: context.threshold, unheard: new Set(context.ranked).difference(good).difference(bad), good, bad })
+  const unheard = new Set(context.ranked).difference(good).difference(bad)
+  const said = verdict({ threshold: context.threshold, unheard, good, bad })
+  return said === "out-of-reach" && mayBeNo(context, unheard.size) ? "waiting" : said
+}
+
+/** Somebody has refused, not enough have, and enough still can. */
+const mayBeNo = ({ refused, enoughNo }: ShareQuorumContext, unheard: number): boolean =>
+  refused.length > 0 && refused.length < enoughNo && refused.length + unheard >= enoughNo
+
+/** How many more have to be asked for k answers; or, when k can no longer be had, for a "no". */
+const missing = ({ threshold, enoughNo, ranked, good, bad, refused, inFlight }: ShareQuorumContext): number => {
+  const isOutOfReach = ranked.filter((node) => !bad.includes(node)).length < threshold
+  return (isOutOfReach ? enoughNo - refused.length : threshold - good.length) - inFlight.length
 }
 
 /** What is known of the nodes after an event, before anyone else is asked. */
@@ -75,13 +94,15 @@ const note = (context: ShareQuorumContext, event: QuorumEvent): ShareQuorumConte
     case "opened":
       return {
         threshold: event.threshold,
+        enoughNo: event.committeeSize - event.threshold + 1,
         ranked: union(event.ranked, event.held),
         budget: event.budget,
         asked: union(event.held, event.askedBefore),
         inFlight: [],
         retryable: [],
         good: [...new Set(event.held)],
-        bad: []
+        bad: [],
+        refused: []
       }
     case "heard": {
       // A late answer is as good as an early one; one that nobody asked for is not counted, nor is a second one.
@@ -99,7 +120,8 @@ const note = (context: ShareQuorumContext, event: QuorumEvent): ShareQuorumConte
         ...context,
         inFlight: without(context.inFlight, event.node),
         retryable: event.isFinal ? context.retryable : [...context.retryable, event.node],
-        bad: event.isFinal ? [...context.bad, event.node] : context.bad
+        bad: event.isFinal ? [...context.bad, event.node] : context.bad,
+        refused: event.isFinal && event.isNo ? [...context.refused, event.node] : context.refused
       }
     }
     case "disowned":
@@ -118,8 +140,7 @@ const note = (context: ShareQuorumContext, event: QuorumEvent): ShareQuorumConte
 const chosen = (context: ShareQuorumContext, event: QuorumEvent): ReadonlyArray<NodeId> => {
   if (judge(context) !== "waiting") return []
   const isHedge = event.type === "hedge-due"
-  const missing = context.threshold - context.good.length - context.inFlight.length
-  const wanted = Math.max(missing, isHedge ? 1 : 0)
+  const wanted = Math.max(missing(context), isHedge ? 1 : 0)
   const taken = new Set([...context.inFlight, ...context.retryable, ...context.good, ...context.bad])
   const candidates = [...context.ranked.filter((node) => !taken.has(node)), ...(isHedge ? context.retryable : [])]
   let free = context.budget - context.asked.length
@@ -170,7 +191,7 @@ export const shareQuorumMachine = setup({
 }).createMachine({
   id: "share-quorum",
   description: "The shares of one request: whom to ask, and when it is enough.",
-  context: { threshold: 0, ranked: [], budget: 0, asked: [], inFlight: [], retryable: [], good: [], bad: [] },
+  context: { threshold: 0, enoughNo: 1, ranked: [], budget: 0, asked: [], inFlight: [], retryable: [], good: [], bad: [], refused: [] },
   initial: "closed",
   states: {
     closed: {
@@ -202,8 +223,8 @@ export const shareQuorumMachine = setup({
     },
     "out-of-reach": {
       description:
-        "Too many nodes failed for good: no answer that may still come makes k. The request is tried again later with a " +
-        "clean slate.",
+        "Too many nodes failed for good: no answer that may still come makes k, and none is needed for a \"no\". If it is none, " +
+        "the request is tried again later with a clean slate.",
       type: "final",
       on: { opened: {}, heard: {}, failed: {}, "hedge-due": {}, disowned: {}, "budget-raised": {} }
     }

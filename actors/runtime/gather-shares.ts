@@ -3,6 +3,7 @@
 import { Duration, Effect, Queue, Result } from "effect"
 import { nextQuorum, openQuorum, type QuorumEvent, type QuorumStep } from "../../machines/share-quorum.machine.ts"
 import type { Committee, NodeId } from "../../src/domain/committee.ts"
+import type { RefusalReason } from "../../src/domain/outcome.ts"
 import type { RequestId } from "../../src/domain/request.ts"
 import type { ShareAnswer } from "../../src/domain/share.ts"
 import { askForShare } from "../../src/journey/4-shares-collected/ask-for-share.ts"
@@ -49,6 +50,7 @@ export const gatherShares = Effect.fnUntraced(function* (
   const failures: Array<NodeError> = []
   const opening = {
     threshold: committee.threshold,
+    committeeSize: committee.nodes.length,
     ranked: beliefs.rank(committee).filter((node) => !rejected.includes(node)),
     budget: committee.nodes.length, // the access check is final before this step begins
     held: [...answers.keys()],
@@ -92,8 +94,19 @@ const eventOf = (heard: Heard): QuorumEvent => {
   const { node, answer } = heard
   return Result.isSuccess(answer)
     ? { type: "heard", node }
-    : { type: "failed", node, isFinal: answer.failure._tag !== "NodeUnavailable" }
+    : { type: "failed", node, isFinal: answer.failure._tag !== "NodeUnavailable", isNo: isAboutTheRequest(answer.failure) }
 }
+
+/** What nodes say about a request itself: a "no", once so many agree that k others can no longer be found. */
+const ABOUT_THE_REQUEST: ReadonlySet<string> = new Set<RefusalReason>([
+  "not-allowed",
+  "not-public",
+  "not-delegated",
+  "epoch-retired",
+  "transport-key-invalid"
+])
+
+export const isAboutTheRequest = (failure: NodeError): boolean => failure._tag === "NodeRefused" && ABOUT_THE_REQUEST.has(failure.reason)
 
 const gathered = (step: QuorumStep, answers: ReadonlyMap<NodeId, ShareAnswer>, failures: ReadonlyArray<NodeError>): Gathered => ({
   isReached: step.snapshot.value === "reached",

@@ -26,12 +26,13 @@ afterAll(() => world.close(), 60_000)
 const aChain = () => new SubmissionChain(aChainId())
 const laneOf = (chain: SubmissionChain) => ({ chainId: chain.chainId, address: chain.address })
 
-/** Verified requests that stand under one attested root. */
-const verified = Effect.fnUntraced(function* (chain: SubmissionChain, count: number, deadline?: number) {
-  const born = yield* bornRequests(count, deadline === undefined ? {} : { deadline })
-  const requests = yield* brought(born, "threshold-verified")
+const bornVerified = Effect.fnUntraced(function* (count: number, deadline?: number) {
+  return yield* brought(yield* bornRequests(count, deadline === undefined ? {} : { deadline }), "threshold-verified")
+})
+
+const attest = Effect.fnUntraced(function* (chain: SubmissionChain, requests: ReadonlyArray<StoredRequest>) {
   const batch: AttestedBatch = {
-    attested: { root: random32(), count, epoch: 1, expiry: 2_000_000_000 },
+    attested: { root: random32(), count: requests.length, epoch: 1, expiry: 2_000_000_000 },
     chainId: chain.chainId,
     gateway: randomAddress(),
     attestation: new Uint8Array(128),
@@ -39,7 +40,13 @@ const verified = Effect.fnUntraced(function* (chain: SubmissionChain, count: num
   }
   yield* ResultLedger.use((ledger) => ledger.keep(batch))
   chain.knows(batch)
-  return { requests, root: batch.attested.root }
+  return batch.attested.root
+})
+
+/** Verified requests that stand under one attested root. */
+const verified = Effect.fnUntraced(function* (chain: SubmissionChain, count: number, deadline?: number) {
+  const requests = yield* bornVerified(count, deadline)
+  return { requests, root: yield* attest(chain, requests) }
 })
 
 const giveOut = Effect.fnUntraced(function* (reached: Milestone, requests: ReadonlyArray<StoredRequest>) {
@@ -124,6 +131,31 @@ describe("a lane's driver", () => {
         yield* until("all are told", Effect.sync(() => requests.every(({ id }) => outcomes.of(id).length === 1)))
         const submitted = requests.flatMap(({ id }) => outcomes.of(id))
         for (const outcome of submitted) expect(outcome).toMatchObject({ type: "submitted", txHash: chain.broadcasts[0]!.hash })
+      }).pipe(Effect.provide(chain.layer))
+    )
+  })
+
+  test("tells a request that stands in two mined batches the transaction that fulfilled it, not the one that skipped it (seed 5107)", () => {
+    const chain = aChain()
+    return inActorWorld(world, () =>
+      Effect.gen(function* () {
+        const [twice, once, other] = yield* bornVerified(3)
+        assert.ok(twice !== undefined && once !== undefined && other !== undefined)
+        const outcomes = yield* hearOutcomes
+        // What a node that was killed after the attestation leaves behind: a second batch with a request of the first in it.
+        const batches = [[twice, once], [twice, other]]
+        const roots = yield* Effect.forEach(batches, (batch) => attest(chain, batch))
+        for (const [index, root] of roots.entries()) {
+          yield* LaneLedger.use((lanes) => lanes.enqueue(chain.chainId, root, batches[index]!.map(({ id }) => id)))
+        }
+        yield* laneActor(laneOf(chain), { owner: "sender", bell: makeBell() })
+        yield* until("both are broadcast", Effect.sync(() => chain.broadcasts.length === 2))
+        chain.mine()
+        yield* until("all are told", Effect.sync(() => [twice, once, other].every(({ id }) => outcomes.of(id).length > 0)))
+        const [first, second] = roots.map((root) => chain.broadcasts.find((broadcast) => broadcast.root === root)!)
+        assert.ok(first !== undefined && second !== undefined && first.nonce < second.nonce)
+        const told = ({ id }: StoredRequest) => [...new Set(outcomes.of(id).map((said) => ("txHash" in said ? said.txHash : said.type)))]
+        expect([once, other, twice].map(told)).toEqual([[first.hash], [second.hash], [first.hash]])
       }).pipe(Effect.provide(chain.layer))
     )
   })

@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest"
 import { nextQuorum, openQuorum, type QuorumEvent, type QuorumStep } from "../../machines/share-quorum.machine.ts"
 import type { NodeId } from "../../src/domain/committee.ts"
 
-const OPENING = { threshold: 3, ranked: [5, 2, 4, 1, 3], budget: 5, held: [], askedBefore: [] } as const
+const OPENING = { threshold: 3, committeeSize: 5, ranked: [5, 2, 4, 1, 3], budget: 5, held: [], askedBefore: [] } as const
 
 /** All that happens to one request, and everybody who was asked on the way; every snapshot goes through JSON. */
 const run = (
@@ -22,7 +22,8 @@ const run = (
 }
 
 const heard = (node: NodeId): QuorumEvent => ({ type: "heard", node })
-const failed = (node: NodeId, isFinal = true): QuorumEvent => ({ type: "failed", node, isFinal })
+const failed = (node: NodeId, isFinal = true): QuorumEvent => ({ type: "failed", node, isFinal, isNo: false })
+const refused = (node: NodeId): QuorumEvent => ({ type: "failed", node, isFinal: true, isNo: true })
 const HEDGE: QuorumEvent = { type: "hedge-due" }
 
 describe("whom it asks", () => {
@@ -97,6 +98,26 @@ describe("when it is enough", () => {
     expect(run(step, [HEDGE, heard(1)]).asks.flat()).toEqual([])
   })
 
+  test("when nodes refuse and k is out of reach, it asks on until a no is certain (seed 1048)", () => {
+    const aLiarIsNotRanked = { ...OPENING, ranked: [5, 2, 4, 1] }
+    const short = run(openQuorum(aLiarIsNotRanked), [refused(5), refused(2)])
+    expect(short.asks).toEqual([[5, 2, 4], [1], []])
+    expect(short.snapshot.value).toBe("asking")
+    expect(run(short, [heard(4), refused(1)]).snapshot).toMatchObject({ value: "out-of-reach", context: { refused: [5, 2, 1] } })
+    expect(run(short, [heard(4), heard(1)]).snapshot.value).toBe("out-of-reach")
+    expect(run(short, [failed(4, false), failed(1, false)]).snapshot.value).toBe("starved")
+    // An answer that is nobody's "no" brings the end no nearer, but does not hide it either.
+    expect(run(openQuorum(OPENING), [failed(5), refused(2), refused(4), refused(1)]).snapshot).toMatchObject({
+      value: "out-of-reach",
+      context: { refused: [2, 4, 1] }
+    })
+  })
+
+  test("asks nobody more when neither k answers nor a no can still be had", () => {
+    const twoLiarsAreNotRanked = { ...OPENING, ranked: [5, 2, 4] }
+    expect(run(openQuorum(twoLiarsAreNotRanked), [heard(5), refused(2)]).snapshot.value).toBe("out-of-reach")
+  })
+
   test("fewer nodes than k are out of reach from the start", () => {
     expect(openQuorum({ ...OPENING, ranked: [1, 2] }).snapshot.value).toBe("out-of-reach")
   })
@@ -107,12 +128,14 @@ describe("whatever happens, in whatever order", () => {
   const event: fc.Arbitrary<QuorumEvent> = fc.oneof(
     { weight: 3, arbitrary: node.map(heard) },
     { weight: 3, arbitrary: fc.tuple(node, fc.boolean()).map(([id, isFinal]) => failed(id, isFinal)) },
+    { weight: 2, arbitrary: node.map(refused) },
     { weight: 2, arbitrary: fc.constant(HEDGE) },
     { weight: 1, arbitrary: node.map((id): QuorumEvent => ({ type: "disowned", node: id })) },
     { weight: 1, arbitrary: fc.integer({ min: 0, max: 7 }).map((budget): QuorumEvent => ({ type: "budget-raised", budget })) }
   )
   const opening = fc.record({
     threshold: fc.integer({ min: 1, max: 5 }),
+    committeeSize: fc.constant(7),
     ranked: fc.shuffledSubarray([1, 2, 3, 4, 5, 6, 7], { minLength: 1 }),
     budget: fc.integer({ min: 0, max: 7 }),
     held: fc.constant([]),

@@ -254,6 +254,19 @@ describe("the step that collects shares", () => {
     )
   })
 
+  test("refuses when n - k + 1 nodes say no, though a known liar is not asked (seed 1048)", () => {
+    const shares = new ShareWorld(3, 5)
+    for (const node of [2, 3, 5]) shares.shares[node] = { refuses: "not-allowed" }
+    return inActorWorld(world, () =>
+      Effect.gen(function* () {
+        const request = yield* aRequest
+        yield* ShareLedger.use((ledger) => ledger.reject(request.id, 1, { proof: "of something" }))
+        expect(yield* collecting(shares, [request])).toMatchObject([{ type: "refused", reason: "not-allowed" }])
+        expect(shares.askedOf(request.id)).not.toContain(1)
+      })
+    )
+  })
+
   test("halts a request whose committee is misconfigured, and postpones one whose nodes are away", () => {
     const shares = new ShareWorld(2, 2)
     shares.shares[1] = "is away"

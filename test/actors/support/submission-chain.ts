@@ -196,9 +196,20 @@ export class SubmissionChain {
   private find(hashes: ReadonlyArray<Hex>): Mined | undefined {
     for (const { ref, transactions } of this.blocks) {
       const found = transactions.find(({ hash }) => hashes.includes(hash))
-      if (found !== undefined) return { txHash: found.hash, block: ref, isSuccess: found.isSuccess, cost: this.liedCost ?? COST }
+      if (found !== undefined) {
+        const fulfilled = this.fulfilledBy(found)
+        return { txHash: found.hash, block: ref, isSuccess: found.isSuccess, cost: this.liedCost ?? COST, fulfilled }
+      }
     }
     return undefined
+  }
+
+  /** Its requests, without those that an earlier transaction has fulfilled: the contract skips them. */
+  private fulfilledBy({ hash, root, isSuccess }: Transaction & { readonly isSuccess: boolean }): ReadonlyArray<RequestId> {
+    const all = this.mined()
+    const earlier = all.slice(0, all.findIndex((transaction) => transaction.hash === hash)).filter((transaction) => transaction.isSuccess)
+    const done = new Set([...this.elsewhere.keys(), ...earlier.flatMap((transaction) => this.requestsOf.get(transaction.root) ?? [])])
+    return isSuccess ? (this.requestsOf.get(root) ?? []).filter((id) => !done.has(id)) : []
   }
 
   private isFulfilled(id: RequestId): boolean {
