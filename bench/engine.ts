@@ -6,9 +6,10 @@
  *     node bench/engine.ts [--seconds 20] [--bus nats|inProcess] [--stubbed steps|ports]
  */
 import { parseArgs } from "node:util"
-import { startEngineRig, type BusName, type Stubbed } from "./support/engine-rig.ts"
+import { startEngineRig, type BusName } from "./support/engine-rig.ts"
 import { highestHeld, holdRate, saturate, type LoadRun } from "./support/open-loop.ts"
 import { rounded, type Quantiles } from "./support/statistics.ts"
+import type { Stubbed } from "./support/stub-gateway.ts"
 
 export interface EngineFigures {
   /** The highest rate that was held. */

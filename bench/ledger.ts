@@ -29,6 +29,7 @@ import { DetectionLedger } from "../src/ledger/detection-ledger.port.ts"
 import { Leases } from "../src/ledger/lease.port.ts"
 import { RequestLedger } from "../src/ledger/request-ledger.port.ts"
 import type { Change, Saved } from "../src/ledger/stored-request.ts"
+import { fillFinished } from "./support/finished-requests.ts"
 
 const { values: options } = parseArgs({
   options: {
@@ -178,21 +179,6 @@ const measure = (logFile: string, live: ReadonlyArray<Live>, clients: number, pe
     }
   })
 
-/** Rows as they look after their requests have ended. */
-const fillFinished = async (client: pg.Client, count: number) => {
-  await client.query(
-    `INSERT INTO request SELECT sha256(int8send(i)), 1, '\\x00', 'public', '\\x00', '\\x00', 1, 0, 0, '\\x00', '{}', '\\x', i % 8,
-       now() - interval '1 day', 'finalized', 7, 1, '{}', sha256('x'), now(), 1, '\\x00', 1 FROM generate_series(1, $1::bigint) AS i`,
-    [count]
-  )
-  await client.query(
-    `INSERT INTO transition SELECT sha256(int8send(i)), s, NULL, 'finalized', '{}', now(), 'bench', 1, sha256('x')
-     FROM generate_series(1, $1::bigint) AS i, generate_series(1, 7) AS s`,
-    [count]
-  )
-  await client.query("ANALYZE request, transition")
-}
-
 const explain = async (client: pg.Client, live: ReadonlyArray<Live>) => {
   await client.query("SET jit = off; SET plan_cache_mode = force_generic_plan")
   const ids = live.slice(0, 100).map((one) => `\\x${one.id.slice(2)}`)
@@ -226,7 +212,7 @@ const program = Effect.gen(function*() {
     await runtime.runPromise(
       Effect.flatMap(Leases, (leases) => leases.claim(Array.from({ length: PARTITIONS }, (_, n) => `partition/${n}`), "bench", 3_600_000))
     )
-    if (finished > 0) await fillFinished(client, finished)
+    if (finished > 0) await fillFinished(server.address, finished, (text) => void process.stderr.write(`${text}\n`))
     const live: Array<Live> = []
     const bornFrom = performance.now()
     let parent: Hex = hex(32)

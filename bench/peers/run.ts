@@ -7,10 +7,11 @@ import { parseArgs } from "node:util"
 import { Effect, Exit, Scope } from "effect"
 import pg from "pg"
 import { startPostgres } from "../../src/adapters/embedded/postgres-server.ts"
-import { OUTCOMES, startEngineRig, type BusName } from "../support/engine-rig.ts"
+import { startEngineRig, type BusName } from "../support/engine-rig.ts"
 import { saturate } from "../support/open-loop.ts"
 import { describeMachine } from "../support/machine.ts"
 import { rounded } from "../support/statistics.ts"
+import { OUTCOMES } from "../support/stub-gateway.ts"
 import { measureDbos, type PeerFigures } from "./dbos.ts"
 
 const { values } = parseArgs({ options: { pile: { type: "string", default: "2000" } } })

@@ -18,7 +18,9 @@ interface ProcessTimes {
 const read = (pid: number): ProcessTimes | undefined => {
   try {
     const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)?.split(" ") ?? []
-    const ticks = [11, 12].reduce((sum, index) => sum + Number(fields[index]), 0)
+    // Children that have ended count for those that waited for them, or a server's time would shrink with every backend that goes;
+    // but not for us, whose children are the servers.
+    const ticks = (pid === process.pid ? [11, 12] : [11, 12, 13, 14]).reduce((sum, index) => sum + Number(fields[index]), 0)
     const command = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ")
     return { pid, parent: Number(fields[1]), seconds: ticks / CLOCK_TICKS_PER_SECOND, command }
   } catch {
@@ -28,7 +30,7 @@ const read = (pid: number): ProcessTimes | undefined => {
 
 const ROLES: ReadonlyArray<readonly [role: string, pattern: RegExp]> = [
   ["kmsNodes", /portcullis\.js kms-node/],
-  ["gateway", /portcullis\.js gateway/],
+  ["gateway", /portcullis\.js gateway|stub-node\.ts/],
   ["postgres", /postgres/],
   ["chain", /anvil/],
   ["nats", /nats-server/]

@@ -1,44 +1,17 @@
-/**
- * A gateway whose outside world answers at once: real PostgreSQL, a real bus, every actor of ours. What is left is what the
- * engine costs.
- */
+/** One gateway in this process whose outside world answers at once, with a PostgreSQL and a bus of its own. */
 import { randomBytes } from "node:crypto"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { Effect, Exit, Layer, Scope } from "effect"
+import { Effect, Exit, Scope } from "effect"
 import { Wallet } from "ethers"
-import { detectedActor } from "../../actors/1-detected.actor.ts"
-import { coordinator } from "../../actors/coordinator.actor.ts"
-import { followPartitions } from "../../actors/runtime/follow-partitions.ts"
-import { ownPartitions } from "../../actors/runtime/partitions.ts"
-import { stepActor } from "../../actors/runtime/step-actor.ts"
-import { sweeper } from "../../actors/sweeper.actor.ts"
-import { startGateway } from "../../bin/gateway.ts"
-import type { GatewayOptions } from "../../bin/gateway-options.ts"
-import { ROLES } from "../../src/domain/cluster.ts"
-import { inProcessBus } from "../../src/adapters/embedded/in-process-bus.layer.ts"
 import { startPostgres } from "../../src/adapters/embedded/postgres-server.ts"
-import { localKeyEncryptionKeyLayer } from "../../src/adapters/local-keys/key-encryption-key.layer.ts"
-import { natsBus } from "../../src/adapters/nats/bus.layer.ts"
-import { NATS_DEFAULTS, type NatsSettings } from "../../src/adapters/nats/nats-settings.ts"
-import { ledgerLayer } from "../../src/adapters/postgres/ledger.layer.ts"
-import { databaseLayer } from "../../src/adapters/postgres/pool.ts"
-import { threadLeaseKeeper } from "../../src/adapters/postgres/thread-lease-keeper.layer.ts"
-import { telemetryLayer } from "../../src/adapters/prometheus/telemetry.layer.ts"
-import { JOURNEY, type Milestone } from "../../src/domain/journey.ts"
-import type { StepOutcome } from "../../src/domain/outcome.ts"
 import { NatsServer } from "../../test/support/nats-server.ts"
 import type { Rig } from "./open-loop.ts"
-import { CHAIN_ID, StubChain } from "./stub-chain.ts"
-import { stubPorts } from "./stub-ports.ts"
+import { StubChain } from "./stub-chain.ts"
+import { startStubGateway, type Stubbed } from "./stub-gateway.ts"
 import { openTransitionLog, type TransitionLog } from "./transition-log.ts"
 
-/**
- * `steps`: the six steps answer at once and do nothing. `ports`: the steps are ours, with shares, results and lanes in the
- * ledger; only the ports behind them answer at once.
- */
-export type Stubbed = "steps" | "ports"
 export type BusName = "nats" | "inProcess"
 
 export interface EngineRig extends Rig {
@@ -46,104 +19,32 @@ export interface EngineRig extends Rig {
   readonly stop: () => Promise<void>
 }
 
-const POLL_MS = 10
-const CONCURRENCY = 8
 const LANES = 2
-const ZERO = `0x${"00".repeat(20)}` as const
-const HASH = `0x${"ab".repeat(32)}` as const
-const BLOCK = { blockNumber: 1, blockHash: HASH }
-
-export const OUTCOMES: Readonly<Record<Milestone, StepOutcome>> = {
-  detected: { type: "acl-checked", block: BLOCK },
-  "acl-checked": { type: "ciphertext-fetched", digests: [HASH] },
-  "ciphertext-fetched": { type: "shares-collected", nodes: [1, 2] },
-  "shares-collected": { type: "threshold-verified", root: HASH, resultHash: HASH, nodes: [1, 2], liars: [] },
-  "threshold-verified": { type: "submitted", txHash: HASH, block: BLOCK },
-  submitted: { type: "finalized", txHash: HASH, block: BLOCK }
-}
-
-/** Everything but the steps' own doing. */
-const startStubSteps = Effect.fnUntraced(function* ({ worker, workConcurrency, chain }: GatewayOptions) {
-  const decides = yield* coordinator(worker, yield* ownPartitions(worker))
-  yield* followPartitions(decides)
-  yield* sweeper(decides)
-  for (const reached of JOURNEY) {
-    yield* stepActor(reached, workConcurrency, (requests) => Effect.succeed(requests.map(() => OUTCOMES[reached])))
-  }
-  yield* detectedActor({ worker, startBlock: chain.contracts.startBlock, pollMs: chain.pollMs })
-})
-
-const optionsOf = (chain: StubChain, wallets: ReadonlyArray<Wallet>, bus: "embedded" | NatsSettings): GatewayOptions => ({
-  worker: `bench-${randomBytes(3).toString("hex")}`,
-  roles: new Set(ROLES),
-  database: { connection: { host: "", port: 0, user: "", database: "" }, applicationName: "portcullis-bench" },
-  bus,
-  keyEncryptionKeyFile: "",
-  workConcurrency: CONCURRENCY,
-  chain: {
-    rpcUrl: "",
-    contracts: {
-      chainId: CHAIN_ID,
-      startBlock: 0,
-      decryptionGateway: ZERO,
-      accessList: ZERO,
-      ciphertextRegistry: ZERO,
-      committeeRegistry: ZERO
-    },
-    aclFinality: { type: "latest" },
-    resultFinality: { type: "latest" },
-    pollMs: POLL_MS,
-    lanes: wallets
-  },
-  kms: { security: { insecure: true } },
-  stores: [],
-  cache: { directory: "", bytesMax: 0 },
-  engine: { name: "mcl", workers: 1 },
-  http: undefined,
-  log: { level: "silent", to: "stderr" }
-})
 
 export const startEngineRig = async (stubbed: Stubbed, busName: BusName): Promise<EngineRig> => {
   const scope = await Effect.runPromise(Scope.make())
   const nats = busName === "nats" ? await NatsServer.start() : undefined
   const directory = await mkdtemp(join(tmpdir(), "portcullis-bench-"))
-  const keyFile = join(directory, "key")
-  await writeFile(keyFile, randomBytes(32), { mode: 0o600 })
+  const keyEncryptionKeyFile = join(directory, "key")
+  await writeFile(keyEncryptionKeyFile, randomBytes(32), { mode: 0o600 })
   const wallets = Array.from({ length: LANES }, () => new Wallet(`0x${randomBytes(32).toString("hex")}`))
   const chain = new StubChain(wallets.map(({ address }) => address))
   const postgres = await Effect.runPromise(Scope.provide(startPostgres(), scope))
-  const bus = nats === undefined ? ("embedded" as const) : { ...NATS_DEFAULTS, servers: [nats.url] }
-  const options = optionsOf(chain, wallets, bus)
   let finished = 0
-  const database = { connection: postgres.address, applicationName: "portcullis-bench" }
-  const ledger = ledgerLayer.pipe(Layer.provide(localKeyEncryptionKeyLayer({ path: keyFile })), Layer.provideMerge(databaseLayer(database)))
-  const telemetry = telemetryLayer({
-    level: "silent",
-    to: "stderr",
-    worker: options.worker,
-    onFact: ({ to }) => void (finished += to === "finalized" ? 1 : 0)
+  const gateway = startStubGateway({
+    name: "bench",
+    stubbed,
+    chain,
+    wallets,
+    postgres: postgres.address,
+    natsUrl: nats?.url,
+    keyEncryptionKeyFile,
+    onFinished: () => void (finished += 1)
   })
-  const layer = Layer.mergeAll(
-    chain.layer(),
-    stubPorts,
-    ledger,
-    threadLeaseKeeper({ database }).pipe(Layer.provide(Layer.merge(ledger, telemetry))),
-    bus === "embedded" ? inProcessBus : natsBus(bus),
-    telemetry
-  )
-  await Effect.runPromise(
-    Scope.provide(
-      Effect.gen(function* () {
-        const context = yield* Layer.build(layer)
-        if (stubbed === "steps") yield* startStubSteps(options).pipe(Effect.provide(context))
-        else yield* startGateway(options).pipe(Effect.provide(context))
-      }),
-      scope
-    )
-  )
+  await Effect.runPromise(Scope.provide(gateway, scope))
   const log = await openTransitionLog(postgres.address)
   return {
-    raise: async (count) => chain.pour(count),
+    raise: async (count) => chain.pour({ count, timestamp: Math.floor(Date.now() / 1_000) }),
     finished: async () => finished,
     log,
     stop: async () => {

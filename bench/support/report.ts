@@ -20,13 +20,13 @@ export interface Report {
   readonly machine: Machine & { readonly secondsPerRate: number; readonly loadAverages: Readonly<Record<string, number>> }
 }
 
-type Row = readonly [name: string, measured: string, aim: string]
+export type Row = readonly [name: string, measured: string, aim: string]
 
 const NAME_WIDTH = 64
 const VALUE_WIDTH = 26
 
-const line = ([name, measured, aim]: Row): string => `${name.padEnd(NAME_WIDTH)}${measured.padEnd(VALUE_WIDTH)}${aim}`.trimEnd()
-const heading = (text: string): string => `\n${text}\n${"-".repeat(text.length)}`
+export const line = ([name, measured, aim]: Row): string => `${name.padEnd(NAME_WIDTH)}${measured.padEnd(VALUE_WIDTH)}${aim}`.trimEnd()
+export const heading = (text: string): string => `\n${text}\n${"-".repeat(text.length)}`
 const ms = ({ p50, p99 }: Quantiles): string => `p50 ${p50} ms, p99 ${p99} ms`
 const rate = (of: { readonly requestsPerSecond: number; readonly saturatedPerSecond: number }): string =>
   `${of.requestsPerSecond}/s (pile ${of.saturatedPerSecond}/s)`

@@ -1,6 +1,9 @@
 /**
  * A chain of plain objects: blocks that the bench pours, and a contract that fulfils at once. Stands in for an EVM where the
  * engine alone is measured; it answers as soon as it is asked and must cost as little as possible.
+ *
+ * What a block holds follows from the seed and its number alone, and is worked out when somebody reads it: processes that are
+ * told of the same blocks see the same chain, and only the one that listens pays for it.
  */
 import { createHash, randomBytes } from "node:crypto"
 import { Effect, Layer } from "effect"
@@ -11,8 +14,15 @@ import { AccessList } from "../../src/journey/2-acl-checked/access-list.port.ts"
 import { ResultContract, type Mined } from "../../src/journey/6-submitted/result-contract.port.ts"
 
 export const CHAIN_ID = 31_337n
-const GATEWAY = toHex(randomBytes(20))
+const GATEWAY = `0x${"6a".repeat(20)}` as const
 const LIFETIME_SECONDS = 3_600
+
+/** One block, as it is told to every process. */
+export interface Poured {
+  readonly count: number
+  /** Unix seconds. */
+  readonly timestamp: number
+}
 
 interface Sent {
   readonly ids: ReadonlyArray<RequestId>
@@ -23,27 +33,54 @@ interface Sent {
 export class StubChain {
   /** Sending accounts, lower case. */
   readonly lanes: ReadonlyArray<Hex>
-  private readonly blocks: Array<ReadBlock> = []
+  private readonly seed: string
+  private readonly blocks: Array<BlockHead & Poured> = []
   private readonly fulfilled = new Map<RequestId, Mined>()
   private readonly transactions = new Map<Hex, Sent>()
   private readonly nonces = new Map<Hex, number>()
 
-  constructor(lanes: ReadonlyArray<string>) {
+  constructor(lanes: ReadonlyArray<string>, seed = randomBytes(16).toString("hex")) {
     this.lanes = lanes.map(lower)
-    this.pour(0)
+    this.seed = seed
+    this.pour({ count: 0, timestamp: 0 })
   }
 
   /** One block with so many fresh public requests. */
-  pour(count: number): void {
+  pour(poured: Poured): void {
     const number = this.blocks.length
-    const hash = toHex(createHash("sha256").update(`block ${number}`).digest())
-    const timestamp = Math.floor(Date.now() / 1_000)
-    const requests = Array.from({ length: count }, (_, logIndex) => ({
-      id: toHex(randomBytes(32)),
-      facts: factsOf(timestamp),
-      anchor: { blockNumber: number, blockHash: hash, logIndex }
+    const parentHash = this.blocks.at(-1)?.hash ?? `0x${"00".repeat(32)}`
+    this.blocks.push({ number, hash: this.digest("block", number), parentHash, ...poured })
+  }
+
+  private read(number: number): ReadBlock | undefined {
+    const block = this.blocks[number]
+    if (block === undefined) return undefined
+    const requests = Array.from({ length: block.count }, (_, logIndex) => ({
+      id: this.digest("request", number, logIndex),
+      facts: this.factsOf(block, logIndex),
+      anchor: { blockNumber: number, blockHash: block.hash, logIndex }
     }))
-    this.blocks.push({ number, hash, parentHash: this.blocks.at(-1)?.hash ?? `0x${"00".repeat(32)}`, timestamp, requests })
+    return { number, hash: block.hash, parentHash: block.parentHash, timestamp: block.timestamp, requests }
+  }
+
+  private factsOf({ number, timestamp }: BlockHead & Poured, logIndex: number): DecryptionRequest {
+    return {
+      chainId: CHAIN_ID,
+      gateway: GATEWAY,
+      kind: "public",
+      requester: GATEWAY,
+      account: ZERO_ADDRESS,
+      epoch: 1,
+      deadline: timestamp + LIFETIME_SECONDS,
+      callbackGas: 0,
+      salt: this.digest("salt", number, logIndex),
+      handles: [this.digest("handle", number, logIndex)],
+      transportKey: "0x"
+    }
+  }
+
+  private digest(...words: ReadonlyArray<string | number>): Hex {
+    return toHex(createHash("sha256").update([this.seed, ...words].join(" ")).digest())
   }
 
   private get head(): BlockHead {
@@ -57,8 +94,8 @@ export class StubChain {
         nextHead: Effect.never,
         latest: Effect.sync(() => this.head),
         finalizedNumber: Effect.sync(() => this.head.number),
-        readBlock: (number) => Effect.sync(() => this.blocks[number]),
-        readElsewhere: (number) => Effect.sync(() => this.blocks[number]),
+        readBlock: (number) => Effect.sync(() => this.read(number)),
+        readElsewhere: (number) => Effect.sync(() => this.read(number)),
         headAt: (number) => Effect.sync(() => this.blocks[number])
       }),
       Layer.succeed(AccessList, {
@@ -108,17 +145,3 @@ export class StubChain {
 }
 
 const refOf = ({ number, hash }: BlockHead) => ({ blockNumber: number, blockHash: hash })
-
-const factsOf = (nowSeconds: number): DecryptionRequest => ({
-  chainId: CHAIN_ID,
-  gateway: GATEWAY,
-  kind: "public",
-  requester: GATEWAY,
-  account: ZERO_ADDRESS,
-  epoch: 1,
-  deadline: nowSeconds + LIFETIME_SECONDS,
-  callbackGas: 0,
-  salt: toHex(randomBytes(32)),
-  handles: [toHex(randomBytes(32))],
-  transportKey: "0x"
-})
