@@ -144,7 +144,10 @@ export const readLanes = (problems: Problems, path: string | undefined): Readonl
     if (path === undefined || (statSync(path).mode & 0o077) !== 0) throw new TypeError("readable by others")
     const keys = readFileSync(path, "utf8").split("\n").map((line) => line.trim()).filter((line) => line !== "")
     if (keys.length === 0) throw new TypeError("no key")
-    return keys.map((key) => new Wallet(key))
+    const wallets = keys.map((key) => new Wallet(key))
+    const twice = wallets.findIndex(({ address }, index) => wallets.findIndex((other) => other.address === address) < index)
+    if (twice > 0) problems.found.push(`PORTCULLIS_LANE_KEYS_FILE has a key twice: take out number ${twice + 1}, for every line is a lane of its own`)
+    return wallets
   })
 
 /** For both ends of the channel: neither a production gateway nor a production node talks plain text. */
