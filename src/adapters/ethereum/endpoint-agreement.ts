@@ -2,7 +2,7 @@
 import { Effect, Result } from "effect"
 import { ChainUnavailable } from "../../journey/1-detected/request-log.port.ts"
 import type { Disagreement } from "../../telemetry/chain-endpoints.port.ts"
-import type { Settle } from "./rpc.ts"
+import type { Settle, Settled } from "./rpc.ts"
 
 /** Endpoints told different things about something of which only one can be true. Nothing is known, least of all "nothing happened". */
 export interface EndpointsDisagree {
@@ -42,8 +42,9 @@ export const firstTwoThatAgree = Effect.fnUntraced(function* <M extends Numbered
       else reasons.push(`endpoint ${member.number}: ${String(answer.failure.cause)}`)
     }
     const pair = agreeingPair(heard, settle)
-    if (pair === undefined) continue
-    const outvoted = heard.filter(({ member }) => !pair.members.includes(member))
+    // An endpoint that never has a block would otherwise hold up everybody, though the others have it.
+    if (pair === undefined || (pair.isProvisional === true && next + asked.length < order.length)) continue
+    const outvoted = heard.filter(({ answer }) => settle(pair.agreed, answer) === undefined)
     if (outvoted.length > 0) onDisagreement(outvoted.map(({ member }) => member))
     return pair.agreed
   }
@@ -55,12 +56,9 @@ export const firstTwoThatAgree = Effect.fnUntraced(function* <M extends Numbered
   return yield* new ChainUnavailable({ doing: about, cause })
 })
 
-const agreeingPair = <M, A>(heard: ReadonlyArray<Heard<M, A>>, settle: Settle<A>) => {
-  for (const [index, other] of heard.entries()) {
-    for (const one of heard.slice(0, index)) {
-      const settled = settle(one.answer, other.answer)
-      if (settled !== undefined) return { agreed: settled.agreed, members: [one.member, other.member] }
-    }
-  }
-  return undefined
+/** Two that agree; if there are none and nobody contradicts anybody, two of which one knows of nothing. */
+const agreeingPair = <M, A>(heard: ReadonlyArray<Heard<M, A>>, settle: Settle<A>): Settled<A> | undefined => {
+  const pairs = heard.flatMap((other, index) => heard.slice(0, index).map((one) => settle(one.answer, other.answer)))
+  const firm = pairs.find((pair) => pair !== undefined && pair.isProvisional !== true)
+  return firm ?? (pairs.includes(undefined) ? undefined : pairs[0])
 }

@@ -34,8 +34,14 @@ export interface BlockHeader extends BlockHead {
 /** The contract reverted; `data` is its return data. */
 export class CallReverted extends Schema.TaggedError<CallReverted>()("CallReverted", { data: Schema.String }) {}
 
-/** What two endpoints' answers to one question come to; undefined when they contradict each other. */
-export type Settle<A> = (one: A, other: A) => { readonly agreed: A } | undefined
+/** What two endpoints' answers come to. `isProvisional`: one of them knows of nothing, so that others are asked before it is believed. */
+export interface Settled<A> {
+  readonly agreed: A
+  readonly isProvisional?: true
+}
+
+/** Undefined when two answers to one question contradict each other. */
+export type Settle<A> = (one: A, other: A) => Settled<A> | undefined
 
 export interface Question<A, R> {
   /** Named in errors and counted when endpoints disagree about it. */
@@ -179,9 +185,10 @@ export const requireBlock = (rpc: Rpc, tag: BlockTag) =>
       : Effect.succeed(block)
   )
 
-/** The same block, or none where one of the two has none yet. */
-export const sameBlock = <B extends BlockHead>(one: B | undefined, other: B | undefined): { readonly agreed: B | undefined } | undefined => {
-  if (one === undefined || other === undefined) return { agreed: undefined }
+/** The same block, or, as long as nobody else can be asked, none where one of the two has none yet. */
+export const sameBlock = <B extends BlockHead>(one: B | undefined, other: B | undefined): Settled<B | undefined> | undefined => {
+  if (one === undefined && other === undefined) return { agreed: undefined }
+  if (one === undefined || other === undefined) return { agreed: undefined, isProvisional: true }
   const isSame = one.hash === other.hash && one.parentHash === other.parentHash && one.timestamp === other.timestamp
   return isSame ? { agreed: one } : undefined
 }

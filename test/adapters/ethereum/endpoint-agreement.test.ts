@@ -3,11 +3,11 @@ import { Effect, Result } from "effect"
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
 import { firstTwoThatAgree } from "../../../src/adapters/ethereum/endpoint-agreement.ts"
-import { identical } from "../../../src/adapters/ethereum/rpc.ts"
+import { identical, type Settle } from "../../../src/adapters/ethereum/rpc.ts"
 import { ChainUnavailable } from "../../../src/journey/1-detected/request-log.port.ts"
 
 /** What each endpoint says; undefined: nothing. */
-const heard = async (says: ReadonlyArray<string | undefined>) => {
+const heard = async (says: ReadonlyArray<string | undefined>, settle: Settle<string> = identical) => {
   const asked: Array<number> = []
   const outvoted: Array<ReadonlyArray<number>> = []
   const result = await Effect.runPromise(
@@ -15,7 +15,7 @@ const heard = async (says: ReadonlyArray<string | undefined>) => {
       firstTwoThatAgree({
         about: "logs",
         order: says.map((_, index) => ({ number: index + 1 })),
-        settle: identical<string>,
+        settle,
         ask: ({ number }) =>
           Effect.suspend(() => {
             asked.push(number)
@@ -28,6 +28,29 @@ const heard = async (says: ReadonlyArray<string | undefined>) => {
   )
   return { result, asked, outvoted }
 }
+
+/** "none" stands for a block that an endpoint does not have. */
+const orNone: Settle<string> = (one, other) =>
+  one === other ? { agreed: one } : one === "none" || other === "none" ? { agreed: "none", isProvisional: true } : undefined
+
+describe("an endpoint that does not have a block", () => {
+  test("does not hide it when two others have it, and is not accused", async () => {
+    const { result, asked, outvoted } = await heard(["none", "a", "a"], orNone)
+    expect({ said: Result.getOrThrow(result), asked, outvoted }).toEqual({ said: "a", asked: [1, 2, 3], outvoted: [] })
+  })
+
+  test("is believed when nobody else can be asked, or nobody else has it", async () => {
+    for (const says of [["a", "none"], ["a", "none", undefined], ["none", "a", "none"]]) {
+      expect(Result.getOrThrow((await heard(says, orNone)).result)).toBe("none")
+    }
+  })
+
+  test("does not cover up that two others contradict each other", async () => {
+    const { result, outvoted } = await heard(["a", "none", "b"], orNone)
+    expect(Result.isFailure(result)).toBe(true)
+    expect(outvoted).toEqual([[1, 2, 3]])
+  })
+})
 
 describe("of several endpoints", () => {
   test("two that agree are enough, and nobody else is asked", async () => {
