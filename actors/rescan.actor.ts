@@ -36,7 +36,7 @@ export const rescanActor = Effect.fnUntraced(function* (options: RescanOptions) 
 })
 
 /** One pass; answers the newest block that was read, or undefined when none is final yet. */
-const rescan = Effect.fnUntraced(function* ({ worker, startBlock, blocks }: RescanOptions, reached: number | undefined) {
+export const rescan = Effect.fnUntraced(function* ({ worker, startBlock, blocks }: Omit<RescanOptions, "everyMs">, reached: number | undefined) {
   const log = yield* RequestLog
   const ledger = yield* DetectionLedger
   const telemetry = yield* Telemetry

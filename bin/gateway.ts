@@ -7,10 +7,12 @@ import { sharesCollectedActor } from "../actors/4-shares-collected.actor.ts"
 import { thresholdVerifiedActor } from "../actors/5-threshold-verified.actor.ts"
 import { finalityActor, laneActor, makeBell, strayLanesActor, submitActor } from "../actors/6-submitted.actor.ts"
 import { coordinator } from "../actors/coordinator.actor.ts"
+import { reconcileActor, watchTimeline } from "../actors/failover.actor.ts"
 import { nodeBeliefs } from "../actors/kms-node.actor.ts"
 import { followPartitions } from "../actors/runtime/follow-partitions.ts"
 import { joinCluster } from "../actors/runtime/membership.ts"
 import { ownPartitions } from "../actors/runtime/partitions.ts"
+import { Freeze, type FreezeView } from "../actors/runtime/freeze.ts"
 import { Pauses, unlessPaused } from "../actors/runtime/pauses.ts"
 import { rescanActor } from "../actors/rescan.actor.ts"
 import { sweeper } from "../actors/sweeper.actor.ts"
@@ -98,12 +100,14 @@ export const startGateway = Effect.fnUntraced(function* (options: GatewayOptions
           isTakingWork: Effect.sync(() => membership.state() === "working"),
           routes: roles.has("api") ? { "/cluster": yield* clusterRoute } : {}
         })
-  yield* Effect.provideService(startActors(options), Pauses, membership.pauses)
+  const freeze = yield* watchTimeline
+  yield* startActors(options, freeze).pipe(Effect.provideService(Pauses, membership.pauses), Effect.provideService(Freeze, freeze))
   yield* membership.work
   return http
 })
 
-const startActors = Effect.fnUntraced(function* ({ roles, worker, workConcurrency: concurrency, chain }: GatewayOptions) {
+const startActors = Effect.fnUntraced(function* (options: GatewayOptions, freeze: FreezeView) {
+  const { roles, worker, workConcurrency: concurrency, chain } = options
   const { chainId } = chain.contracts
   if (roles.has("coordinator")) {
     const decides = yield* coordinator(worker, yield* ownPartitions(worker))
@@ -119,6 +123,9 @@ const startActors = Effect.fnUntraced(function* ({ roles, worker, workConcurrenc
   yield* onStep("threshold-verified", thresholdVerifiedActor({ concurrency, beliefs, registry: chain.contracts.ciphertextRegistry }))
   yield* onStep("finalized", finalityActor(concurrency))
   if (roles.has("sender")) {
+    const { startBlock } = chain.contracts
+    const blocks = chain.rescan?.blocks ?? 0
+    yield* reconcileActor({ owner: worker, rescan: blocks > 0 ? { worker, startBlock, blocks } : undefined, freeze })
     const bell = makeBell()
     yield* onStep("submitted", submitActor(concurrency, bell))
     const lanes = { owner: worker, bell, ...(chain.budget && { budget: chain.budget }) }

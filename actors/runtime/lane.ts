@@ -8,6 +8,7 @@ import { monotonicMs } from "../../src/resilience/monotonic.ts"
 import { Telemetry } from "../../src/telemetry/telemetry.port.ts"
 import { dueForFinality, goOn, isLookDue, look, standStill, type Driver } from "./lane-health.ts"
 import { fillHoles, firstNonce, sendWaiting, type GivenUp } from "./lane-sending.ts"
+import { Freeze } from "./freeze.ts"
 import { Pauses } from "./pauses.ts"
 import { drive, isCancelled, isMined } from "./slot.ts"
 
@@ -36,6 +37,8 @@ export const laneRound = Effect.fnUntraced(function* <E, R>(driver: Driver, hera
   const { lane, health } = driver
   const ledger = yield* LaneLedger
   const telemetry = yield* Telemetry
+  // After a failover nothing is broadcast, not even what is stored, until the chain has been asked what was lost.
+  if ((yield* Freeze).isFrozen()) return { isWaiting: false, hasMoved: false }
   const { nextNonce, slots } = yield* ledger.open(lane)
   telemetry.gauge("lane_open_slots", slots.length, lane.address)
   const { mined = [], unmined = [] } = Object.groupBy(slots, ({ snapshot }) =>

@@ -112,6 +112,7 @@ export class StubChain {
       together: (questions) => questions,
       latest: Effect.sync(() => this.head),
       nonceOf: (address) => Effect.sync(() => this.nonces.get(address) ?? 0),
+      pendingNonceOf: (address) => Effect.sync(() => this.nonces.get(address) ?? 0),
       finalNonceOf: (address) => Effect.sync(() => this.nonces.get(address) ?? 0),
       balanceOf: () => Effect.succeed(10n ** 24n),
       signCancellation: () => Effect.die("the stub mines at once: nothing gets stuck"),

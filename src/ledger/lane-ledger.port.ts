@@ -111,12 +111,16 @@ export class LaneLedger extends Context.Service<
       lane: LaneId
     ) => Effect.Effect<{ readonly nextNonce: number | undefined; readonly slots: ReadonlyArray<Slot> }, LedgerUnavailable>
     /** One transaction, fenced by the lane's lease: nonce, signed bytes and first snapshot; the slot's version becomes 1 and the batch, which
-     * the lane must have pulled, leaves the queue. `false`: the lease is lost, the nonce is taken, or the batch is somebody else's. */
+     * the lane must have pulled, leaves the queue. `false`: the lease is lost, the nonce is taken, the batch is somebody else's, or the
+     * database is in a history that nobody has compared with the chain (timeline.port.ts): nothing signed is stored then. */
     readonly take: (lane: LaneId, lease: Lease, slot: SlotStart) => Effect.Effect<boolean, LedgerUnavailable>
     /** Nonces below the next one, from `from` on, that never had a slot: nothing above them can be mined. */
     readonly holes: (lane: LaneId, from: number, limit: number) => Effect.Effect<ReadonlyArray<number>, LedgerUnavailable>
     /** Stores a slot without a batch (`root` is NO_BATCH) at such a nonce. `false`: the lease is lost or there is no hole. */
     readonly fill: (lane: LaneId, lease: Lease, slot: SlotStart) => Effect.Effect<boolean, LedgerUnavailable>
+    /** Only while the history of the database has not been compared with the chain, by whoever does that, under RECONCILE_LEASE: stores a slot
+     * without a batch at the very next nonce, which lost commits may have used. */
+    readonly adopt: (lane: LaneId, lease: Lease, slot: SlotStart) => Effect.Effect<boolean, LedgerUnavailable>
     /** Saves a decision about a slot by compare-and-set. `false`: stale, and nothing was written. */
     readonly save: (
       lane: LaneId,

@@ -164,7 +164,8 @@ const BECAUSE: Readonly<Record<CounterName | GaugeName, string>> = {
   cluster_nodes:
     "Every node says what it hears, so take the maximum. 0 for a role: nobody does that part of the work. A node with the role worker counts " +
     "for each worker:<step> as well.",
-  cluster_paused: "Above 0 an operator has stopped something on purpose: oldest_overdue_seconds rises with it, and nobody need be paged."
+  cluster_paused: "Above 0 an operator has stopped something on purpose: oldest_overdue_seconds rises with it, and nobody need be paged.",
+  reconciling: "1 for some seconds after a failover. Page when it stays 1 for a minute: nothing leaves; docs/runbooks/failover.md."
 }
 
 const declare = (name: CounterName | GaugeName, of: Pick<Metric, "type" | "name" | "help">): Metric => ({

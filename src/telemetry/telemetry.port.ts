@@ -69,7 +69,8 @@ export const GAUGES = {
   breakers_not_closed: "Circuit breakers that rest or are probing",
   rpc_endpoint_state: "How an RPC endpoint is: 0 alive, 1 not looked at yet, 2 says nothing of finality, 3 behind, 4 silent, 5 another chain",
   cluster_nodes: "Nodes of the cluster that live and take work, by role, as this node hears",
-  cluster_paused: "Switches that operators have set, as this node hears"
+  cluster_paused: "Switches that operators have set, as this node hears",
+  reconciling: "1 while the database is in a history that has not been compared with the chain yet: lanes send nothing"
 } as const
 export type GaugeName = keyof typeof GAUGES
 

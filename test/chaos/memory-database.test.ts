@@ -26,7 +26,7 @@ test("a statement that is refused half-way leaves nothing of itself behind, in r
       world.database.transact(({ table }) => {
         table(leaseTable).update("first", (row) => ({ ...row, owner: "b" }))
         table(leaseTable).delete("first")
-        table(leaseTable).insert({ name: "second", owner: "b", epoch: 1n, untilMs: 0 })
+        table(leaseTable).insert({ name: "second", owner: "b", epoch: 1n, untilMs: 0, givenIn: "" })
         table(shareAskTable).insert({ requestId: "0x01", nodes: [1, 2], budget: 1, firstAtMs: 0, lastAtMs: 0 })
       }),
     (error) => error instanceof ConstraintViolation && error.code === "23514"

@@ -30,6 +30,7 @@ const contract = (of: {
     fulfilment: () => answer(of.fulfilment),
     finality: () => answer(of.finality ?? "final"),
     nonceOf: notAsked,
+    pendingNonceOf: notAsked,
     finalNonceOf: notAsked,
     balanceOf: notAsked,
     signCancellation: notAsked,

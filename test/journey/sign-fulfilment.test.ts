@@ -35,6 +35,7 @@ const sign = async (
     sign: (_address, _batch, tx) => Effect.sync(() => (signed.push(tx), { rawTx: someHex(100), txHash: someHex(32) })),
     latest: notAsked(),
     nonceOf: notAsked,
+    pendingNonceOf: notAsked,
     finalNonceOf: notAsked,
     balanceOf: notAsked,
     signCancellation: (_address, tx) => Effect.sync(() => (signed.push(tx), { rawTx: someHex(100), txHash: someHex(32) })),

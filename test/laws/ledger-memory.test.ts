@@ -15,6 +15,7 @@ import { requestLedgerLaws } from "./request-ledger.laws.ts"
 import { resultLedgerLaws } from "./result-ledger.laws.ts"
 import { sealerLaws } from "./sealer.laws.ts"
 import { shareLedgerLaws } from "./share-ledger.laws.ts"
+import { timelineLaws } from "./timeline.laws.ts"
 
 const openSealer = (node: string) => Effect.provide(Sealer, sealerOf({ node, key: "laws" }))
 
@@ -37,4 +38,5 @@ describe("the ledger in memory", () => {
   describe("Sealer", () =>
     sealerLaws((use) => Effect.runPromise(Effect.flatMap(Effect.all([openSealer("a"), openSealer("b")]), ([one, other]) => use(one, other)))))
   describe("The protocol", () => modelTracesLaws(() => world, 60))
+  describe("Timeline", () => timelineLaws(() => world))
 })

@@ -11,6 +11,7 @@ import { modelTracesLaws } from "./model-traces.laws.ts"
 import { requestLedgerLaws } from "./request-ledger.laws.ts"
 import { resultLedgerLaws } from "./result-ledger.laws.ts"
 import { shareLedgerLaws } from "./share-ledger.laws.ts"
+import { timelineLaws } from "./timeline.laws.ts"
 
 /** Said by its name in every report, and true either way: npm's server always, 15 as well where it is installed. */
 const heldTo = isPostgres15Here ? "npm's PostgreSQL and 15" : "npm's PostgreSQL alone: 15 is not installed (PG_BIN15 or Debian's package)"
@@ -37,5 +38,6 @@ for (const version of postgresVersions) {
     describe("LaneLedger", () => laneLedgerLaws(() => world))
     describe("AuditLedger", () => auditLedgerLaws(() => world))
     describe("The protocol", () => modelTracesLaws(() => world, 8))
+    describe("Timeline", () => timelineLaws(() => world))
   })
 }

@@ -93,6 +93,13 @@ export const resultContractLaws = (name: string, open: () => Promise<GivenResult
         expect(nonce).toBeGreaterThanOrEqual(before)
       })
 
+      test("with what waits in the mempool the nonce is never lower, and without anything it is the same", async () => {
+        const { nonce } = await fulfil(await given.request())
+        await given.mine(1)
+        const [latest, pending] = [await ask((results) => results.nonceOf(lane)), await ask((results) => results.pendingNonceOf(lane))]
+        expect([latest, pending]).toEqual([nonce + 1, nonce + 1])
+      })
+
       test("the balance is what is left after a transaction was paid by its receipt", async () => {
         const before = await ask((results) => results.balanceOf(lane))
         const { mined } = await fulfil(await given.request())

@@ -20,6 +20,7 @@ import { behindPostgres, makeLanesOlder } from "./behind-postgres.ts"
 import { eventually } from "./eventually.ts"
 import type { LedgerProcess, LedgerRig } from "./ledger-rig.ts"
 import { type PostgresVersion, testPostgres } from "./postgres.ts"
+import { sayReconciled } from "./reconciled.ts"
 
 export const random32 = (): Hex => toHex(randomBytes(32))
 export const randomAddress = (): Hex => toHex(randomBytes(20))
@@ -53,7 +54,7 @@ export const openLedgerWorld = async (version?: PostgresVersion): Promise<Ledger
     return opened
   }
   const first = another()
-  await first.run(Effect.flatMap(RequestLedger, (ledger) => ledger.ping)) // layers are lazy: this migrates
+  await first.run(sayReconciled) // layers are lazy: this migrates
   const pool = new pg.Pool({ ...server.address, max: 4 })
   pool.on("error", () => undefined)
   const query: LedgerWorld["query"] = async (text, values = []) => (await pool.query(text, [...values])).rows
@@ -62,6 +63,8 @@ export const openLedgerWorld = async (version?: PostgresVersion): Promise<Ledger
     server,
     another,
     query,
+    failOver: () =>
+      query("UPDATE database_timeline SET reconciled = 'another/1', noticed = NULL").then(() => query("UPDATE lease SET given_in = 'another/1'")),
     behind: behindPostgres(query),
     nowMs: Effect.sync(() => Date.now()),
     passLaneTime: (ms) => Effect.promise(() => makeLanesOlder(query, ms)),

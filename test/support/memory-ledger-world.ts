@@ -9,6 +9,7 @@ import { sealerOf } from "../../chaos/simulator/ledger/sealer.ts"
 import { resultTable, shareAskTable, shareTable, transitionTable, txAttemptTable } from "../../chaos/simulator/ledger/tables.ts"
 import type { RequestId } from "../../src/domain/request.ts"
 import type { BehindTheLedger, LedgerProcess, LedgerRig } from "./ledger-rig.ts"
+import { sayReconciled } from "./reconciled.ts"
 
 const LOOK_AGAIN_MS = 10
 const LOOKS_MAX = 1_000
@@ -79,10 +80,13 @@ export const openMemoryLedgerWorld = async (): Promise<MemoryLedgerWorld> => {
     processes.push(opened)
     return opened
   }
+  const first = another()
+  await first.run(sayReconciled)
   return {
-    ...another(),
+    ...first,
     database,
     another,
+    failOver: async () => database.promote(database.copy()),
     behind: behind(database),
     nowMs: Clock.currentTimeMillis,
     passLaneTime: TestClock.adjust,

@@ -128,6 +128,8 @@ export const chainPorts = (options: ChainPortsOptions) => {
       together: (questions) => Effect.suspend(() => Effect.provideService(questions, OneView, options.choose())),
       latest: see("read the newest block", ({ head }) => headOf(head)),
       nonceOf: (address) => see("read a nonce", ({ head }) => head.state.nonces.get(address) ?? 0),
+      pendingNonceOf: (address) =>
+        see("read a pending nonce", ({ head, chain }) => chain.pendingNonce(address, head.state.nonces.get(address) ?? 0)),
       finalNonceOf: (address) =>
         see("read a final nonce", (endpoint) => settledBlock(endpoint, options.resultFinality).state.nonces.get(address) ?? 0),
       balanceOf: (address) => see("read a balance", () => (options.isOutOfFunds(address) ? 0n : BALANCE)),

@@ -109,6 +109,14 @@ export class SimChain {
     return "accepted"
   }
 
+  /** With what waits in the pool, from `nonce` on without a gap. */
+  pendingNonce(from: Hex, nonce: number): number {
+    const mine = this.pool.get(from)
+    let next = nonce
+    while (mine?.has(next) === true) next += 1
+    return next
+  }
+
   /** The pool drops some of what waits: nobody is told. */
   forgetPool(probability: number): void {
     for (const mine of this.pool.values()) {

@@ -19,6 +19,7 @@ import type { LedgerUnavailable } from "../../../src/ledger/ledger-unavailable.t
 import type { Connection } from "./connection.ts"
 import { lanesOf, spendingOf } from "./lane-overview.ts"
 import { isFenced } from "./leases.ts"
+import { isReconciledIn } from "./timeline.ts"
 import { ConstraintViolation, type Transaction, UNIQUE_VIOLATION } from "./memory-table.ts"
 import {
   type LaneBatchRow,
@@ -102,6 +103,7 @@ const openSlot = ({ table }: Transaction, { chainId, address }: LaneId, { nonce,
 const take = (transaction: Transaction, lane: LaneId, slot: SlotStart): boolean => {
   const { table } = transaction
   const known = table(laneTable).get(keyOf(lane))
+  if (!isReconciledIn(transaction)) return false
   if (reserved(transaction, lane, slot.root) === undefined || (known !== undefined && known.nextNonce > slot.nonce)) return false
   const nextNonce = slot.nonce + 1
   if (known === undefined) table(laneTable).insert({ chainId: lane.chainId, address: lane.address, nextNonce })
@@ -114,7 +116,19 @@ const take = (transaction: Transaction, lane: LaneId, slot: SlotStart): boolean 
 const fill = (transaction: Transaction, lane: LaneId, slot: SlotStart): boolean => {
   const { table } = transaction
   const nextNonce = table(laneTable).get(keyOf(lane))?.nextNonce ?? 0
-  if (nextNonce <= slot.nonce || table(laneSlotTable).get(slotKeyOf(lane, slot.nonce)) !== undefined) return false
+  if (!isReconciledIn(transaction) || nextNonce <= slot.nonce || table(laneSlotTable).get(slotKeyOf(lane, slot.nonce)) !== undefined) return false
+  openSlot(transaction, lane, slot)
+  return true
+}
+
+/** The very next nonce, while the history of the database has not been compared with the chain. */
+const adopt = (transaction: Transaction, lane: LaneId, slot: SlotStart): boolean => {
+  const { table } = transaction
+  const known = table(laneTable).get(keyOf(lane))
+  if (isReconciledIn(transaction) || (known !== undefined && known.nextNonce !== slot.nonce)) return false
+  const nextNonce = slot.nonce + 1
+  if (known === undefined) table(laneTable).insert({ chainId: lane.chainId, address: lane.address, nextNonce })
+  else table(laneTable).update(keyOf(lane), (row) => ({ ...row, nextNonce }))
   openSlot(transaction, lane, slot)
   return true
 }
@@ -138,7 +152,7 @@ const save = (transaction: Transaction, lane: LaneId, change: SlotChange): boole
   const { chainId, address } = lane
   const key = slotKeyOf(lane, nonce)
   const slot = table(laneSlotTable).get(key)
-  if (slot?.version !== version) return false
+  if (slot?.version !== version || (attempt !== undefined && !isReconciledIn(transaction))) return false
   table(laneSlotTable).update(key, (row) => ({ ...row, version: version + 1, snapshot: JSON.stringify(snapshot), isFinal }))
   for (const { requester, wei } of spent ?? []) {
     const known = table(laneSpendTable).get(`${key}/${requester}`)
@@ -225,6 +239,9 @@ export const laneLedgerOn = (connection: Connection): Layer.Layer<LaneLedger> =>
 
     fill: (lane, lease, slot) =>
       fenced("lane-fill", lease, false, (transaction) => fill(transaction, lane, slot)).pipe(Effect.catch(staleWhenTaken)),
+
+    adopt: (lane, lease, slot) =>
+      fenced("lane-adopt", lease, false, (transaction) => adopt(transaction, lane, slot)).pipe(Effect.catch(staleWhenTaken)),
 
     save: (lane, lease, change) =>
       fenced("lane-save", lease, false, (transaction) => save(transaction, lane, change)).pipe(Effect.catch(staleWhenTaken)),

@@ -14,21 +14,37 @@ const held = ({ table }: Transaction, { name, epoch }: Lease, owner: string): Le
 /** Nobody has taken this lease since. Asked inside the statement that writes under it. */
 export const isFenced = ({ table }: Transaction, { name, epoch }: Lease): boolean => table(leaseTable).get(name)?.epoch === epoch
 
+const EPOCHS_PER_TIMELINE_BITS = 32n
+
+const firstEpoch = ({ timelineId }: Transaction): bigint => (BigInt(timelineId - 1) << EPOCHS_PER_TIMELINE_BITS) + 1n
+
+/** As `epochBeyond` of src/adapters/postgres/timeline-statements.ts. */
+export const epochBeyond = ({ timelineId, nowMs }: Transaction, epoch: bigint): bigint => {
+  const known = epoch >> EPOCHS_PER_TIMELINE_BITS
+  const here = BigInt(timelineId - 1)
+  const later = ((here > known ? here : known) << EPOCHS_PER_TIMELINE_BITS) + BigInt(Math.round(nowMs / 1_000))
+  return later > epoch ? later : epoch + 1n
+}
+
 export const leasesOn = (connection: Connection): Layer.Layer<Leases> =>
   Layer.succeed(Leases, {
     claim: (names, owner, ms) =>
-      connection.statement("claim-leases", ({ table, nowMs }) => {
+      connection.statement("claim-leases", (transaction) => {
+        const { table, nowMs, history } = transaction
         const leases = table(leaseTable)
+        const givenIn = history
         const untilMs = nowMs + Math.round(ms)
         return [...new Set(names)].toSorted().flatMap((name): ReadonlyArray<Lease> => {
           const row = leases.get(name)
           if (row === undefined) {
-            leases.insert({ name, owner, epoch: 1n, untilMs })
-            return [{ name, epoch: 1n }]
+            const epoch = firstEpoch(transaction)
+            leases.insert({ name, owner, epoch, untilMs, givenIn })
+            return [{ name, epoch }]
           }
           if (row.owner !== null && row.owner !== owner && row.untilMs > nowMs) return []
-          const epoch = row.owner === owner ? row.epoch : row.epoch + 1n
-          leases.update(name, () => ({ name, owner, epoch, untilMs }))
+          const isElsewhere = row.givenIn !== givenIn
+          const epoch = isElsewhere ? epochBeyond(transaction, row.epoch) : row.owner === owner ? row.epoch : row.epoch + 1n
+          leases.update(name, () => ({ name, owner, epoch, untilMs, givenIn }))
           return [{ name, epoch }]
         })
       }),

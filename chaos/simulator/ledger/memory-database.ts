@@ -45,6 +45,8 @@ export class MemoryDatabase {
     if (this.current !== undefined) throw new TypeError("a statement does not start another")
     const transaction: Transaction = {
       nowMs: Math.floor(this.nowMs),
+      history: `simulated/${this.timelineId}`,
+      timelineId: this.timelineId,
       table: (definition) => this.table(definition),
       next: (sequence) => {
         const value = (this.sequences.get(sequence) ?? 0n) + 1n

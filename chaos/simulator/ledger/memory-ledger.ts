@@ -11,6 +11,7 @@ import { leasesOn } from "./leases.ts"
 import { requestLedgerOn } from "./request-ledger.ts"
 import { resultLedgerOn } from "./result-ledger.ts"
 import { shareLedgerOn } from "./share-ledger.ts"
+import { timelineOn } from "./timeline.ts"
 
 export const memoryLedger = (connection: Connection, sealer: Layer.Layer<Sealer>): Layer.Layer<Ledger> =>
   Layer.mergeAll(
@@ -21,5 +22,6 @@ export const memoryLedger = (connection: Connection, sealer: Layer.Layer<Sealer>
     resultLedgerOn(connection),
     laneLedgerOn(connection),
     auditLedgerOn(connection),
-    clusterOn(connection)
+    clusterOn(connection),
+    timelineOn(connection)
   ).pipe(Layer.provide(sealer))

@@ -27,6 +27,9 @@ export interface RowChange<Row> {
 export interface Transaction {
   /** By the database's clock, the same through the whole transaction. */
   readonly nowMs: number
+  /** System identifier and timeline: see src/ledger/timeline.port.ts. */
+  readonly history: string
+  readonly timelineId: number
   readonly table: <Row>(definition: TableDefinition<Row>) => MemoryTable<Row>
   /** Sequences are not taken back with a transaction. */
   readonly next: (sequence: string) => bigint

@@ -104,6 +104,8 @@ export interface LeaseRow {
   readonly owner: string | null
   readonly epoch: bigint
   readonly untilMs: number
+  /** The history of the database in which this epoch was given. */
+  readonly givenIn: string
 }
 
 export const leaseTable: TableDefinition<LeaseRow> = { name: "lease", key: (row) => row.name }
@@ -330,6 +332,17 @@ export const txAttemptTable: TableDefinition<TxAttemptRow> = {
   index: { slot: (row) => `${row.chainId}/${row.address}/${row.nonce}`, lane: (row) => `${row.chainId}/${row.address}` },
   guard: appendOnly("tx_attempt")
 }
+
+export interface DatabaseTimelineRow {
+  readonly reconciled: string | null
+  readonly reconciledAtMs: number | null
+  readonly noticed: string | null
+  readonly noticedAtMs: number | null
+}
+
+export const DATABASE_TIMELINE = "only row"
+
+export const databaseTimelineTable: TableDefinition<DatabaseTimelineRow> = { name: "database_timeline", key: () => DATABASE_TIMELINE }
 
 /** Unlogged in PostgreSQL: a crash of the server may empty it. */
 export interface GatewayNodeRow extends Omit<ClusterNode, "silentMs"> {

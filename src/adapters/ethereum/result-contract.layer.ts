@@ -47,6 +47,7 @@ export const resultContractLayer = (
     together: rpc.together,
     latest: requireBlock(rpc, "latest"),
     nonceOf: (address) => rpc.ask("eth_getTransactionCount", [address, "latest"], Count),
+    pendingNonceOf: (address) => rpc.ask("eth_getTransactionCount", [address, "pending"], Count),
     // By the block's hash: an endpoint that does not have the block errs instead of answering about another.
     finalNonceOf: (address) =>
       Effect.flatMap(final.newest, ({ hash }) => {

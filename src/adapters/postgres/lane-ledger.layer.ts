@@ -150,6 +150,12 @@ export const laneLedgerLayer: Layer.Layer<LaneLedger, never, Database> = Layer.e
           ...attemptValues(attempt)
         ]),
 
+      adopt: (lane, lease, { nonce, root, snapshot, attempt }) =>
+        isDone("adopt a nonce", say.ADOPT, [
+          ...[...fenceOf(lease), ...keyOf(lane), nonce, byteaOfHex(root), JSON.stringify(snapshot)],
+          ...attemptValues(attempt)
+        ]),
+
       save: (lane, lease, { nonce, version, snapshot, isFinal, attempt, spent, giveBack }) =>
         isDone("save a slot", say.SAVE, [
           ...[...fenceOf(lease), ...keyOf(lane), nonce, version, JSON.stringify(snapshot), isFinal],

@@ -1,6 +1,8 @@
 /** What the lane ledger says to PostgreSQL: one statement for each write. Each carries the lane's lease, locked FOR KEY SHARE as in `save-
- * statement.ts`, so that a sender who lost its lane writes nothing. */
+ * statement.ts`, so that a sender who lost its lane writes nothing; what stores signed bytes also looks itself whether the database is in the
+ * history that was compared with the chain, so that nobody signs after a failover, however old its beliefs. */
 import type { Prepared } from "./pool.ts"
+import { IS_RECONCILED } from "./timeline-statements.ts"
 
 /** $1, $2: name and epoch of the lease. */
 const FENCE = "SELECT name FROM lease WHERE name = $1 AND epoch = $2 FOR KEY SHARE"
@@ -66,11 +68,14 @@ FROM lane_slot s JOIN tx_attempt a USING (chain_id, address, nonce)
 WHERE s.chain_id = $1 AND s.address = $2 AND NOT s.is_final ORDER BY s.nonce, a.attempt_no`
 }
 
+/** For signed bytes. */
+const THAWED_FENCE = `SELECT name FROM lease WHERE name = $1 AND epoch = $2 AND ${IS_RECONCILED} FOR KEY SHARE`
+
 /** The batch must be this lane's; the nonce must never have been taken, and none below it can be taken any more. */
 export const TAKE: Prepared = {
   name: "lane-take",
   text: `
-WITH fence AS MATERIALIZED (${FENCE}),
+WITH fence AS MATERIALIZED (${THAWED_FENCE}),
 moved AS (
   INSERT INTO lane AS l (chain_id, address, next_nonce) SELECT $3, $4, $5::bigint + 1 FROM fence
   WHERE EXISTS (SELECT FROM lane_batch b WHERE b.root = $6 AND b.chain_id = $3 AND b.address = $4 AND b.nonce IS NULL)
@@ -101,7 +106,7 @@ ORDER BY hole.nonce LIMIT $4`
 export const FILL: Prepared = {
   name: "lane-fill",
   text: `
-WITH fence AS MATERIALIZED (${FENCE}),
+WITH fence AS MATERIALIZED (${THAWED_FENCE}),
 slotted AS (
   INSERT INTO lane_slot (chain_id, address, nonce, root, version, snapshot, is_final)
   SELECT $3, $4, $5, $6, 1, $7::json, false FROM fence
@@ -109,6 +114,23 @@ slotted AS (
   ON CONFLICT DO NOTHING RETURNING nonce
 )
 INSERT INTO tx_attempt (${ATTEMPT_COLUMNS}) SELECT ${attemptFrom(8)} FROM slotted RETURNING nonce`
+}
+
+/** While the lanes are frozen: the very next nonce gets a slot without a batch. Under the lease of who reconciles. */
+export const ADOPT: Prepared = {
+  name: "lane-adopt",
+  text: `
+WITH fence AS MATERIALIZED (${FENCE}),
+moved AS (
+  INSERT INTO lane AS l (chain_id, address, next_nonce) SELECT $3, $4, $5::bigint + 1 FROM fence WHERE NOT ${IS_RECONCILED}
+  ON CONFLICT (chain_id, address) DO UPDATE SET next_nonce = excluded.next_nonce WHERE l.next_nonce = $5
+  RETURNING next_nonce
+),
+slotted AS (
+  INSERT INTO lane_slot (chain_id, address, nonce, root, version, snapshot, is_final)
+  SELECT $3, $4, $5, $6, 1, $7::json, false FROM moved
+)
+INSERT INTO tx_attempt (${ATTEMPT_COLUMNS}) SELECT ${attemptFrom(8)} FROM moved RETURNING nonce`
 }
 
 /** $9 and $10: requesters and what each spent, or null; $11 and $12: why the batch goes back, or null, and whether that is a failure; $13 and
@@ -119,7 +141,9 @@ export const SAVE: Prepared = {
 WITH fence AS MATERIALIZED (${FENCE}),
 saved AS (
   UPDATE lane_slot s SET version = s.version + 1, snapshot = $7::json, is_final = $8 FROM fence
-  WHERE s.chain_id = $3 AND s.address = $4 AND s.nonce = $5 AND s.version = $6 RETURNING s.nonce, s.root
+  WHERE s.chain_id = $3 AND s.address = $4 AND s.nonce = $5 AND s.version = $6
+    AND CASE WHEN $15::integer IS NULL THEN true ELSE ${IS_RECONCILED} END
+  RETURNING s.nonce, s.root
 ),
 spent AS (
   INSERT INTO lane_spend AS m (chain_id, address, nonce, requester, wei, spent_at)

@@ -3,19 +3,26 @@ import { Effect, Layer } from "effect"
 import { sql } from "kysely"
 import { type Lease, Leases } from "../../ledger/lease.port.ts"
 import { Database, type Prepared, sqlState, UNIQUE_VIOLATION } from "./pool.ts"
+import { epochBeyond, FIRST_EPOCH, HERE } from "./timeline-statements.ts"
 
-/** An owner that resigned is nobody: whoever comes next, even the same one, starts a new epoch. */
+/** An owner that resigned is nobody: whoever comes next, even the same one, starts a new epoch. So does everybody in another history of the
+ * database: the epochs that were given before may have been lost with the last commits, and their owners still believe in them. */
 const CLAIM: Prepared = {
   name: "claim-leases",
   isVital: true,
   text: `
-INSERT INTO lease AS l (name, owner, epoch, until)
-SELECT DISTINCT name, $2::text, 1, now() + $3::bigint * interval '1 millisecond'
+INSERT INTO lease AS l (name, owner, epoch, until, given_in)
+SELECT DISTINCT name, $2::text, ${FIRST_EPOCH}, now() + $3::bigint * interval '1 millisecond', ${HERE}
 FROM unnest($1::text[]) AS wanted(name) ORDER BY name
 ON CONFLICT (name) DO UPDATE SET
   owner = excluded.owner,
   until = excluded.until,
-  epoch = CASE WHEN l.owner = excluded.owner THEN l.epoch ELSE l.epoch + 1 END
+  given_in = excluded.given_in,
+  epoch = CASE
+    WHEN l.given_in <> excluded.given_in THEN ${epochBeyond("l.epoch")}
+    WHEN l.owner = excluded.owner THEN l.epoch
+    ELSE l.epoch + 1
+  END
 WHERE l.owner IS NULL OR l.owner = excluded.owner OR l.until <= now()
 RETURNING name, epoch`
 }

@@ -11,6 +11,7 @@ import type { RequestLedger } from "../../ledger/request-ledger.port.ts"
 import type { ResultLedger } from "../../ledger/result-ledger.port.ts"
 import type { Sealer } from "../../ledger/sealer.port.ts"
 import type { ShareLedger } from "../../ledger/share-ledger.port.ts"
+import type { Timeline } from "../../ledger/timeline.port.ts"
 import { auditLedgerLayer } from "./audit-ledger.layer.ts"
 import { clusterLayer } from "./cluster.layer.ts"
 import { detectionLedgerLayer } from "./detection-ledger.layer.ts"
@@ -22,8 +23,9 @@ import { requestLedgerLayer } from "./request-ledger.layer.ts"
 import { resultLedgerLayer } from "./result-ledger.layer.ts"
 import { sealerLayer } from "./sealer.ts"
 import { shareLedgerLayer } from "./share-ledger.layer.ts"
+import { timelineLayer } from "./timeline.layer.ts"
 
-export type Ledger = RequestLedger | DetectionLedger | Leases | ShareLedger | ResultLedger | LaneLedger | AuditLedger | Cluster
+export type Ledger = RequestLedger | DetectionLedger | Leases | ShareLedger | ResultLedger | LaneLedger | AuditLedger | Cluster | Timeline
 
 const migrated = Layer.effectDiscard(Effect.flatMap(Database, (database) => migrate(database.kysely)))
 
@@ -39,7 +41,8 @@ export const ledgerSealedBy = <E, R>(
     resultLedgerLayer,
     laneLedgerLayer,
     auditLedgerLayer,
-    clusterLayer
+    clusterLayer,
+    timelineLayer
   ).pipe(Layer.provide(migrated), Layer.provide(sealer))
 
 /** Sealed under the process's one key-encryption key. */

@@ -9,12 +9,14 @@ import { LedgerUnavailable } from "../../ledger/ledger-unavailable.ts"
 import * as theLedger from "./migrations/0001-the-ledger.ts"
 import * as cluster from "./migrations/0002-cluster.ts"
 import * as lanes from "./migrations/0005-lanes.ts"
+import * as timeline from "./migrations/0007-timeline.ts"
 
 /** In order, for ever: names are what the database remembers. */
 const MIGRATIONS: Readonly<Record<string, Migration>> = {
   "0001-the-ledger": theLedger,
   "0002-cluster": cluster,
-  "0005-lanes": lanes
+  "0005-lanes": lanes,
+  "0007-timeline": timeline
 }
 
 const migratorOf = <Tables>(database: Kysely<Tables>): Migrator =>

@@ -52,6 +52,8 @@ export class ResultContract extends Context.Service<
     readonly latest: Effect.Effect<BlockHead, ChainUnavailable>
     /** The next nonce by the chain at the latest block; pending transactions are not counted. */
     readonly nonceOf: (address: Hex) => Effect.Effect<number, ChainUnavailable>
+    /** The same with what this endpoint's mempool holds: at least so many nonces may have been given away. */
+    readonly pendingNonceOf: (address: Hex) => Effect.Effect<number, ChainUnavailable>
     /** The same at the newest block that is final under the operator's policy: no reorganisation takes it back. */
     readonly finalNonceOf: (address: Hex) => Effect.Effect<number, ChainUnavailable>
     /** Wei at the newest block. */

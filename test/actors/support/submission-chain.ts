@@ -103,6 +103,12 @@ export class SubmissionChain {
     return this.mined().map(({ root }) => root)
   }
 
+  get pendingNonce(): number {
+    let nonce = this.nextNonce
+    while (this.pool.has(nonce)) nonce += 1
+    return nonce
+  }
+
   inPool(nonce: number): Hex | undefined {
     return this.pool.get(nonce)?.hash
   }
@@ -228,6 +234,7 @@ export class SubmissionChain {
       together: (questions) => questions,
       latest: ask(head),
       nonceOf: () => ask(() => this.liedNonce ?? this.nextNonce),
+      pendingNonceOf: () => ask(() => this.pendingNonce),
       finalNonceOf: () => ask(() => this.minedUpTo(this.finalHeight).length),
       balanceOf: () => ask(() => (this.isOutOfFunds ? 0n : this.balance)),
       fees: ask(() => this.market),

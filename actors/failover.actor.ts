@@ -1,0 +1,128 @@
+/**
+ * Notices that the database is in another history than the one that was compared with the chain (a promoted standby, a restored copy, an
+ * empty one), and compares: what lost commits may have sent, asked and promised is settled before lanes send again (docs/adr/0023). Any
+ * number of nodes may do so; a lease chooses one, and one that dies anywhere is followed by the next, which begins again.
+ */
+import { Clock, Duration, Effect, Schedule } from "effect"
+import { openSlot } from "../machines/transaction-lane.machine.ts"
+import type { Hex } from "../src/domain/hex.ts"
+import { LEASE_MS, NODE_BEAT_TIMEOUT_MS } from "../src/domain/limits.ts"
+import { ResultContract } from "../src/journey/6-submitted/result-contract.port.ts"
+import { signCancellation } from "../src/journey/6-submitted/sign-fulfilment.ts"
+import { type Attempt, type LaneId, LaneLedger, NO_BATCH } from "../src/ledger/lane-ledger.port.ts"
+import { type Lease, leaseLost, Leases } from "../src/ledger/lease.port.ts"
+import { isReconciled, RECONCILE_LEASE, Timeline, type TimelineView } from "../src/ledger/timeline.port.ts"
+import { Telemetry } from "../src/telemetry/telemetry.port.ts"
+import { rescan, type RescanOptions } from "./rescan.actor.ts"
+import type { FreezeView } from "./runtime/freeze.ts"
+import { supervise } from "./runtime/supervise.ts"
+
+/** A promotion takes seconds; it is noticed within one, and by whoever would sign something, at once. */
+const LOOK_EVERY_MS = 1_000
+const LOOK_AGAIN_MS = 200
+/** Nonces that lost commits can have used: so many transactions are minutes of a busy lane. More is no failover, and pages somebody. */
+export const ADOPTED_MAX = 1_024
+
+const RUNBOOK = "docs/runbooks/failover.md"
+
+/** Looks at once a second; the first look is taken before this answers. A look that fails changes no belief. */
+export const watchTimeline = Effect.gen(function* () {
+  const timeline = yield* Timeline
+  const telemetry = yield* Telemetry
+  let isFrozen = true
+  const look = Effect.gen(function* () {
+    const seen = yield* timeline.look.pipe(Effect.timeout(Duration.millis(NODE_BEAT_TIMEOUT_MS)))
+    if (isFrozen && isReconciled(seen) && seen.noticedAtMs !== null) telemetry.info("the database and the chain are reconciled", { history: seen.here })
+    if (!isFrozen && !isReconciled(seen)) sayNoticed(telemetry, seen)
+    isFrozen = !isReconciled(seen)
+    telemetry.gauge("reconciling", isFrozen ? 1 : 0)
+    return seen
+  })
+  yield* look.pipe(Effect.retry({ schedule: Schedule.spaced(Duration.millis(LOOK_AGAIN_MS)) }))
+  yield* supervise("timeline", Effect.andThen(Effect.sleep(Duration.millis(LOOK_EVERY_MS)), look))
+  return { isFrozen: () => isFrozen } satisfies FreezeView as FreezeView
+})
+
+const sayNoticed = (telemetry: Telemetry["Service"], { here, reconciled }: TimelineView): void =>
+  telemetry.warn("the database is in another history: lanes wait until the chain has been asked what was lost", { here, reconciled, runbook: RUNBOOK })
+
+export interface ReconcileOptions {
+  /** This life of this node. */
+  readonly owner: string
+  /** Blocks that are read again; undefined where nothing is. */
+  readonly rescan: Omit<RescanOptions, "everyMs"> | undefined
+  readonly freeze: FreezeView
+}
+
+/** Compares whenever it has to. */
+export const reconcileActor = Effect.fnUntraced(function* (options: ReconcileOptions) {
+  const round = Effect.gen(function* () {
+    if (options.freeze.isFrozen()) yield* reconcile(options)
+    yield* Effect.sleep(Duration.millis(LOOK_AGAIN_MS))
+  })
+  yield* supervise("reconcile", round)
+})
+
+/** Each part is safe to do again, and changes nothing when it was done. Answers whether this node did it. */
+export const reconcile = Effect.fnUntraced(function* ({ owner, rescan: range }: Omit<ReconcileOptions, "freeze">) {
+  const leases = yield* Leases
+  const timeline = yield* Timeline
+  const telemetry = yield* Telemetry
+  const contract = yield* ResultContract
+  const [lease] = yield* leases.claim([RECONCILE_LEASE], owner, LEASE_MS)
+  if (lease === undefined) return false
+  return yield* Effect.gen(function* () {
+    const history = yield* timeline.begin(lease)
+    if (history === undefined) return false
+    const lanes = contract.addresses.map((address): LaneId => ({ chainId: contract.chainId, address }))
+    const adopted = yield* Effect.forEach(lanes, (lane) => reconcileLane(lane, lease, owner))
+    const stray = (yield* LaneLedger.use((ledger) => ledger.busy(contract.chainId))).filter(({ address }) => !contract.addresses.includes(address))
+    for (const { address } of stray) {
+      telemetry.warn("a lane cannot be compared with the chain: this node does not have its key", { lane: address, runbook: RUNBOOK })
+    }
+    if (range !== undefined) yield* rescan(range, undefined)
+    const mine = yield* stillMine(lease, owner)
+    const isDone = yield* timeline.finish(mine, history)
+    if (isDone) telemetry.info("compared the database with the chain", { history, lanes: lanes.length, adopted: adopted.reduce((sum, n) => sum + n, 0) })
+    return isDone
+  }).pipe(Effect.ensuring(Effect.ignore(leases.resign([lease], owner))))
+})
+
+/** Renewed as the work goes on: another node waits for it to end. */
+const stillMine = Effect.fnUntraced(function* (lease: Lease, owner: string) {
+  const [mine] = yield* Leases.use((leases) => leases.renew([lease], owner, LEASE_MS))
+  return mine ?? (yield* leaseLost(lease))
+})
+
+/**
+ * Every nonce up to the chain's that the ledger does not know gets a slot without a batch, with bytes that send nothing. Where the lost bytes
+ * were mined or will be, the slot finds that out and ends; where they were forgotten, ours use the nonce up. Nobody signs anything else there.
+ * An endpoint that lies about the nonce costs gas, and leaves no gap.
+ */
+const reconcileLane = Effect.fnUntraced(function* (lane: LaneId, lease: Lease, owner: string) {
+  const contract = yield* ResultContract
+  const ledger = yield* LaneLedger
+  const telemetry = yield* Telemetry
+  const { address } = lane
+  const [latest, pending] = yield* contract.together(
+    Effect.all([contract.nonceOf(address), contract.pendingNonceOf(address)], { concurrency: 2 })
+  )
+  const { nextNonce: known } = yield* ledger.open(lane)
+  // A lane of which the ledger knows nothing begins where the chain is.
+  const from = known ?? latest
+  const to = Math.min(Math.max(latest, pending), from + ADOPTED_MAX)
+  if (Math.max(latest, pending) > to) {
+    telemetry.error("a lane's nonce leapt ahead", { lane: address, nextNonce: from, onChain: Math.max(latest, pending), runbook: RUNBOOK })
+  }
+  for (let nonce = from; nonce < to; nonce++) {
+    const root: Hex = NO_BATCH
+    const { rawTx, txHash, gasLimit, fees } = yield* signCancellation(address, nonce)
+    const now = yield* Clock.currentTimeMillis
+    const attempt: Attempt = { nonce, attemptNo: 0, root, txHash, rawTx, gasLimit, ...fees, isCancellation: true, signedAtMs: now }
+    const { snapshot } = openSlot({ nonce, root, txHash, now })
+    const mine = yield* stillMine(lease, owner)
+    if (!(yield* ledger.adopt(lane, mine, { nonce, root, snapshot, attempt }))) return yield* leaseLost(lease)
+  }
+  if (to > from) telemetry.warn("the ledger had lost nonces of a lane", { lane: address, from, to: to - 1, runbook: RUNBOOK })
+  return Math.max(0, to - from)
+})

@@ -1,0 +1,39 @@
+/**
+ * Which history of the database this is. A standby that is promoted, or a copy that is restored, begins another one, and may lack what was
+ * committed last: until the chain has been asked what was lost, the ledger takes no nonce and no signed bytes (docs/adr/0023).
+ */
+import { Context, type Effect } from "effect"
+import type { Lease } from "./lease.port.ts"
+import type { LedgerUnavailable } from "./ledger-unavailable.ts"
+
+/** Who holds this lease reconciles. */
+export const RECONCILE_LEASE = "reconcile"
+
+/** `<system identifier>/<timeline>`: another cluster of servers has another first part, every promotion raises the second. */
+export type History = string
+
+export interface TimelineView {
+  /** What the server is now. A crash and its recovery do not change it. */
+  readonly here: History
+  /** The history that was last compared with the chain; null when none ever was. */
+  readonly reconciled: History | null
+  /** When the newest change of history was noticed; null when there never was one. */
+  readonly noticedAtMs: number | null
+  readonly reconciledAtMs: number | null
+}
+
+export const isReconciled = ({ here, reconciled }: TimelineView): boolean => here === reconciled
+
+export class Timeline extends Context.Service<
+  Timeline,
+  {
+    readonly look: Effect.Effect<TimelineView, LedgerUnavailable>
+    /**
+     * Notes when this history was noticed, takes every lease away that was given under another one, and makes requests due whose results
+     * are on their way. Said again it changes nothing. `undefined`: the lease is lost, or there is nothing to reconcile.
+     */
+    readonly begin: (lease: Lease) => Effect.Effect<History | undefined, LedgerUnavailable>
+    /** Lanes may send again. `false`: the lease is lost, or the server's history is another one by now. */
+    readonly finish: (lease: Lease, history: History) => Effect.Effect<boolean, LedgerUnavailable>
+  }
+>()("portcullis/ledger/Timeline") {}

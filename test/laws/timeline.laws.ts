@@ -1,0 +1,123 @@
+/** What every Timeline promises: in a history that nobody has compared with the chain no signed bytes are stored, and no epoch is given twice. */
+import { Effect } from "effect"
+import assert from "node:assert/strict"
+import { test } from "vitest"
+import type { Ledger } from "../../src/adapters/postgres/ledger.layer.ts"
+import type { Hex } from "../../src/domain/hex.ts"
+import { type Attempt, type LaneId, laneLeaseName, LaneLedger, NO_BATCH } from "../../src/ledger/lane-ledger.port.ts"
+import { Leases } from "../../src/ledger/lease.port.ts"
+import { RequestLedger } from "../../src/ledger/request-ledger.port.ts"
+import { isReconciled, RECONCILE_LEASE, Timeline } from "../../src/ledger/timeline.port.ts"
+import type { LedgerRig } from "../support/ledger-rig.ts"
+import { aChainId, aChange, born, ownPartition, random32, randomAddress } from "../support/ledger-world.ts"
+import { sayReconciled } from "../support/reconciled.ts"
+
+const aSlot = (root: Hex, nonce: number, attemptNo = 0) => ({
+  nonce,
+  root,
+  snapshot: { value: "signed" },
+  attempt: {
+    ...{ nonce, attemptNo, root, txHash: random32(), rawTx: "0x02f86b", gasLimit: 1n, maxFeePerGas: 1n, maxPriorityFeePerGas: 1n },
+    ...{ isCancellation: false, signedAtMs: 1_795_000_000_123 }
+  } satisfies Attempt
+})
+
+export const timelineLaws = (world: () => LedgerRig): void => {
+  /** Each law leaves a ledger that works. */
+  const law = (promise: string, program: Effect.Effect<void, unknown, Ledger>) =>
+    test(promise, () => world().run(Effect.ensuring(program, Effect.ignore(sayReconciled))))
+
+  const failOver = Effect.suspend(() => Effect.promise(world().failOver))
+  const aLane = Effect.gen(function*() {
+    const lane: LaneId = { chainId: aChainId(), address: randomAddress() }
+    const lanes = yield* LaneLedger
+    const claim = Effect.map(Leases.use((leases) => leases.claim([laneLeaseName(lane)], "sender", 60_000)), ([lease]) => lease!)
+    const queued = Effect.gen(function*() {
+      const root = random32()
+      yield* lanes.enqueue(lane.chainId, root, [random32()])
+      yield* lanes.pull(lane, yield* claim, 10)
+      return root
+    })
+    return { lane, lanes, claim, queued }
+  })
+  const claimReconcile = Effect.map(Leases.use((leases) => leases.claim([RECONCILE_LEASE], "test", 60_000)), ([lease]) => lease!)
+
+  law("takes no nonce, fills none and stores no replacement while its history is unreconciled, even for the lane's owner", Effect.gen(function*() {
+    const { lane, lanes, claim, queued } = yield* aLane
+    const first = yield* queued
+    assert.equal(yield* lanes.take(lane, yield* claim, aSlot(first, 7)), true)
+    yield* failOver
+    const root = yield* queued
+    const lease = yield* claim // also one of the new history does not help
+    assert.equal(yield* lanes.take(lane, lease, aSlot(root, 8)), false)
+    assert.equal(yield* lanes.fill(lane, lease, aSlot(NO_BATCH, 3)), false)
+    const change = { nonce: 7, version: 1, snapshot: { value: "bumping" }, isFinal: false }
+    assert.equal(yield* lanes.save(lane, lease, { ...change, attempt: aSlot(first, 7, 1).attempt }), false)
+    assert.deepEqual((yield* lanes.open(lane)).slots.map(({ attempts }) => attempts.length), [1])
+    assert.equal(yield* lanes.save(lane, lease, change), true) // what the chain shows may be noted
+    yield* sayReconciled
+    assert.equal(yield* lanes.take(lane, yield* claim, aSlot(root, 8)), true)
+  }))
+
+  law("takes every lease away that was given in another history, and gives epochs beyond all that can have been lost", Effect.gen(function*() {
+    const leases = yield* Leases
+    const [name, other] = [`test/${random32()}`, `test/${random32()}`]
+    const [lost] = yield* leases.claim([name, other], "a", 60_000)
+    yield* failOver
+    // The owner itself: it cannot know whether the lost commits gave its lease to somebody else.
+    const [mine] = yield* leases.claim([name], "a", 60_000)
+    assert(mine!.epoch > lost!.epoch + 1_000_000n)
+    assert.deepEqual(yield* leases.claim([name], "a", 60_000), [mine])
+    const timeline = yield* Timeline
+    assert(yield* timeline.begin(yield* claimReconcile))
+    assert.deepEqual(yield* leases.renew([mine!], "a", 60_000), [mine])
+    assert.deepEqual((yield* leases.holders).filter((one) => one.name === other), [])
+    const [next] = yield* leases.claim([other], "b", 60_000)
+    assert(next!.epoch > lost!.epoch + 1_000_000n)
+  }))
+
+  law("adopts the very next nonce while it reconciles, and never otherwise", Effect.gen(function*() {
+    const { lane, lanes, claim, queued } = yield* aLane
+    assert.equal(yield* lanes.take(lane, yield* claim, aSlot(yield* queued, 4)), true)
+    const before = yield* claimReconcile
+    assert.equal(yield* lanes.adopt(lane, before, aSlot(NO_BATCH, 5)), false)
+    yield* failOver
+    const lease = yield* claimReconcile
+    assert.equal(yield* lanes.adopt(lane, before, aSlot(NO_BATCH, 5)), false)
+    assert.equal(yield* lanes.adopt(lane, lease, aSlot(NO_BATCH, 6)), false)
+    assert.equal(yield* lanes.adopt(lane, lease, aSlot(NO_BATCH, 5)), true)
+    assert.equal(yield* lanes.adopt(lane, lease, aSlot(NO_BATCH, 5)), false)
+    const fresh = { ...lane, address: randomAddress() }
+    assert.equal(yield* lanes.adopt(fresh, lease, aSlot(NO_BATCH, 9)), true)
+    const { nextNonce, slots } = yield* lanes.open(lane)
+    assert.deepEqual([nextNonce, slots.map(({ nonce, root }) => [nonce, root === NO_BATCH])], [6, [[4, false], [5, true]]])
+  }))
+
+  law("notes when a history was noticed, once, and makes requests due whose results are on their way", Effect.gen(function*() {
+    const ledger = yield* RequestLedger
+    const timeline = yield* Timeline
+    const partition = 3
+    const lease = yield* ownPartition(partition, "a")
+    const [on, early] = yield* born(2, { partition })
+    const later = { state: "threshold-verified" as const, wakeAfterMs: 3_000_000 }
+    const change = { ...aChange(on!, lease), to: later.state, dispatch: null, wakeAfterMs: later.wakeAfterMs }
+    yield* ledger.save([change, { ...aChange(early!, lease), dispatch: null, wakeAfterMs: later.wakeAfterMs }], "a")
+    const seen = yield* timeline.look
+    assert.equal(isReconciled(seen), true)
+    yield* failOver
+    assert.equal(isReconciled(yield* timeline.look), false)
+    const mine = yield* claimReconcile
+    const history = yield* timeline.begin(mine)
+    const noticed = yield* timeline.look
+    assert(history !== undefined && noticed.noticedAtMs !== null && noticed.here === history)
+    assert.equal(yield* timeline.begin(mine), history)
+    assert.deepEqual(yield* timeline.look, noticed)
+    const due = yield* ledger.claimOverdue([partition], 100, 60_000, [1])
+    assert.deepEqual(due.map(({ requestId }) => requestId).filter((id) => [on!.id, early!.id].includes(id)), [on!.id])
+    assert.equal(yield* timeline.finish({ ...mine, epoch: mine.epoch + 1n }, history), false)
+    assert.equal(yield* timeline.finish(mine, "another/9"), false)
+    assert.equal(yield* timeline.finish(mine, history), true)
+    assert.equal(isReconciled(yield* timeline.look), true)
+    assert.equal(yield* timeline.begin(mine), undefined)
+  }))
+}
