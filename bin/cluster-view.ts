@@ -6,6 +6,7 @@ import type { NodeState } from "../src/domain/cluster.ts"
 import { NODE_DEAD_AFTER_MS } from "../src/domain/limits.ts"
 import { Cluster, type ClusterNode, type OperatorAction, type Pause } from "../src/ledger/cluster.port.ts"
 import { Leases } from "../src/ledger/lease.port.ts"
+import { Timeline, type TimelineView } from "../src/ledger/timeline.port.ts"
 
 export interface SeenNode extends ClusterNode {
   /** `gone` as well when it has been silent for too long, whatever it said last. */
@@ -18,6 +19,8 @@ export interface ClusterView {
   readonly nodes: ReadonlyArray<SeenNode>
   /** Leases of owners that are no known nodes. */
   readonly strangers: ReadonlyArray<{ readonly owner: string; readonly name: string }>
+  /** Which history of the database this is, and whether lanes may send in it. */
+  readonly timeline: TimelineView
   readonly pauses: ReadonlyArray<Pause>
   /** The newest first. */
   readonly actions: ReadonlyArray<OperatorAction>
@@ -31,8 +34,8 @@ export const seenState = ({ state, silentMs }: ClusterNode): NodeState => (silen
 export const clusterView = Effect.gen(function* () {
   const cluster = yield* Cluster
   const leases = yield* Leases
-  const [nodes, pauses, actions, holders] = yield* Effect.all(
-    [cluster.nodes, cluster.pauses, cluster.actions(ACTIONS_SHOWN), leases.holders],
+  const [nodes, pauses, actions, holders, timeline] = yield* Effect.all(
+    [cluster.nodes, cluster.pauses, cluster.actions(ACTIONS_SHOWN), leases.holders, Timeline.use(({ look }) => look)],
     { concurrency: "unbounded" }
   )
   const heldBy = Map.groupBy(holders, ({ owner }) => owner)
@@ -40,13 +43,14 @@ export const clusterView = Effect.gen(function* () {
   return {
     nodes: nodes.map((node) => ({ ...node, state: seenState(node), holds: (heldBy.get(node.worker) ?? []).map(({ name }) => name) })),
     strangers: holders.filter(({ owner }) => !known.has(owner)).map(({ owner, name }) => ({ owner, name })),
+    timeline,
     pauses,
     actions
   } satisfies ClusterView as ClusterView
 })
 
 /** What GET /cluster answers. Why the ledger cannot be asked is for the log. */
-export const clusterRoute = Effect.map(Effect.context<Cluster | Leases>(), (context) =>
+export const clusterRoute = Effect.map(Effect.context<Cluster | Leases | Timeline>(), (context) =>
   clusterView.pipe(
     Effect.map((view): HttpAnswer => json(200, view)),
     Effect.catch(() => Effect.succeed<HttpAnswer>(json(503, { error: "the ledger cannot be asked" }))),

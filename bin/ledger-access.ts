@@ -7,6 +7,7 @@ import { leasesLayer } from "../src/adapters/postgres/leases.layer.ts"
 import { Database, databaseLayer } from "../src/adapters/postgres/pool.ts"
 import { requestLedgerLayer } from "../src/adapters/postgres/request-ledger.layer.ts"
 import { shareLedgerLayer } from "../src/adapters/postgres/share-ledger.layer.ts"
+import { timelineLayer } from "../src/adapters/postgres/timeline.layer.ts"
 import { parseHex, lower } from "../src/domain/hex.ts"
 import type { RequestId } from "../src/domain/request.ts"
 import type { Cluster } from "../src/ledger/cluster.port.ts"
@@ -15,6 +16,7 @@ import type { Leases } from "../src/ledger/lease.port.ts"
 import type { RequestLedger } from "../src/ledger/request-ledger.port.ts"
 import { Sealer, SealerUnavailable } from "../src/ledger/sealer.port.ts"
 import type { ShareLedger } from "../src/ledger/share-ledger.port.ts"
+import type { Timeline } from "../src/ledger/timeline.port.ts"
 import { settingsOf } from "./client-access.ts"
 import { type CommandFlags, usage, type UsageRejected } from "./run-command.ts"
 import type { Settings } from "./settings.ts"
@@ -27,10 +29,10 @@ const withoutKeys = Layer.succeed(
   })
 )
 
-export type ReadLedger = Cluster | Database | LaneLedger | Leases | RequestLedger | ShareLedger
+export type ReadLedger = Cluster | Database | LaneLedger | Leases | RequestLedger | ShareLedger | Timeline
 
 export const ledgerAt = (url: string): Layer.Layer<ReadLedger> =>
-  Layer.mergeAll(requestLedgerLayer, shareLedgerLayer, clusterLayer, laneLedgerLayer, leasesLayer).pipe(
+  Layer.mergeAll(requestLedgerLayer, shareLedgerLayer, clusterLayer, laneLedgerLayer, leasesLayer, timelineLayer).pipe(
     Layer.provide(withoutKeys),
     Layer.provideMerge(databaseLayer({ connection: { url }, applicationName: "portcullis-cli", connectionsMax: 1 }))
   )

@@ -3,6 +3,7 @@ import { clusterView, type ClusterView, type SeenNode } from "../cluster-view.ts
 import { withLedger } from "../ledger-access.ts"
 import { runCommand, type Answer, type CommandFlags } from "../run-command.ts"
 import { Effect } from "effect"
+import { isReconciled, type TimelineView } from "../../src/ledger/timeline.port.ts"
 
 export const clusterStatus = (flags: CommandFlags): Promise<void> => runCommand(flags, withLedger(flags, Effect.map(clusterView, answerOf)))
 
@@ -11,11 +12,22 @@ const answerOf = (view: ClusterView): Answer => ({
   lines: [
     ...(view.nodes.length === 0 ? ["no nodes"] : view.nodes.flatMap((node) => nodeLines(node, widthOf(view)))),
     ...view.strangers.map(({ owner, name }) => `${name} is held by ${owner}, which is no known node`),
+    ...timelineLines(view.timeline),
     ...(view.pauses.length === 0 ? ["paused     nothing"] : []),
     ...view.pauses.map(({ target, by, why, sinceMs }) => `paused     ${target}  since ${time(sinceMs)}  by ${by}: ${why}`),
     ...view.actions.map(({ action, target, atMs, by, why }) => `history    ${time(atMs)}  ${action.padEnd(6)}  ${target}  by ${by}: ${why}`)
   ]
 })
+
+const timelineLines = (view: TimelineView): ReadonlyArray<string> => {
+  const { here, reconciled, noticedAtMs, reconciledAtMs } = view
+  if (!isReconciled(view)) {
+    const before = reconciled === null ? "never compared with the chain before" : `last compared with the chain in ${reconciled}`
+    return [`database   ${here}  RECONCILING: lanes send nothing; ${before}. docs/runbooks/failover.md`]
+  }
+  const since = noticedAtMs === null || reconciledAtMs === null ? "" : `  since ${time(noticedAtMs)}, compared with the chain in ${duration(reconciledAtMs - noticedAtMs)}`
+  return [`database   ${here}${since}`]
+}
 
 const widthOf = ({ nodes }: ClusterView): number => Math.max(...nodes.map(({ worker }) => worker.length))
 

@@ -52,6 +52,7 @@ export const readRecords = Effect.fnUntraced(function* ({ rpc, contracts, finali
     requests: requests.filter(({ stored }) => stored.anchor.blockNumber >= from || stored.state !== "finalized"),
     lanes,
     nodes: nodeLogs.length === 0 ? null : nodes,
+    lostUntilMs: yield* ledger.lostUntilMs,
     thresholds: new Map(committees.map(({ epoch, threshold }) => [epoch, threshold]))
   } satisfies Records
 })

@@ -32,6 +32,8 @@ export interface Records {
   readonly lanes: ReadonlyArray<AuditedLane>
   /** Null where nobody handed the nodes' logs over: then C4 says so instead of passing. */
   readonly nodes: ReadonlyArray<NodeRecords> | null
+  /** What nodes answered until then may be about asks that a failover of the database has lost; null when there never was one. */
+  readonly lostUntilMs: number | null
   /** k of each epoch. */
   readonly thresholds: ReadonlyMap<number, number>
 }

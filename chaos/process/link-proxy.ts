@@ -110,6 +110,7 @@ export class LinkProxy {
   private readonly faults: Array<LinkFault> = []
   private readonly listener: Server
   private readonly connections = new Set<Connection>()
+  private upstream: LinkProxyOptions["upstream"]
 
   static async open(options: LinkProxyOptions): Promise<LinkProxy> {
     const proxy = new LinkProxy(options)
@@ -119,9 +120,10 @@ export class LinkProxy {
   }
 
   private constructor({ upstream, inbound }: LinkProxyOptions) {
+    this.upstream = upstream
     this.listener = createServer((near) => {
       near.setNoDelay(true)
-      const far = connect(upstream.port, upstream.host).setNoDelay(true)
+      const far = connect(this.upstream.port, this.upstream.host).setNoDelay(true)
       const fault = () => this.faults.at(-1)
       const ways = [new OneWay("out", near, far, fault), new OneWay("in", far, near, fault, inbound?.())]
       const connection = { near, far, ways }
@@ -153,6 +155,12 @@ export class LinkProxy {
         else for (const way of connection.ways) way.pump()
       }
     }
+  }
+
+  /** Somebody else answers there from now on, as at an address that moves to another server. Open connections end. */
+  retarget(upstream: LinkProxyOptions["upstream"]): void {
+    this.upstream = upstream
+    for (const connection of this.connections) this.end(connection)
   }
 
   async close(): Promise<void> {

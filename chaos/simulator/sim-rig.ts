@@ -99,13 +99,14 @@ export const recordsOf = (world: SimWorld): Records => {
   const wasUp = world.database.isUp
   world.database.start()
   const ids = world.database.table(requestTable).all().map(({ id }) => id)
-  const { requests, lanes, cursor } = Effect.runSync(
+  const { requests, lanes, cursor, lostUntilMs } = Effect.runSync(
     Effect.gen(function* () {
       const audit = yield* AuditLedger
       const detection = yield* DetectionLedger
       return {
         requests: yield* audit.requests(ids),
         lanes: yield* audit.lanes(EVERYTHING),
+        lostUntilMs: yield* audit.lostUntilMs,
         cursor: yield* detection.cursor(world.chainId)
       }
     }).pipe(Effect.provide(ledger), Effect.provideService(Clock.Clock, Context.get(world.process.context, Clock.Clock)))
@@ -126,6 +127,7 @@ export const recordsOf = (world: SimWorld): Records => {
     requests,
     lanes,
     nodes: world.kmsNodes.map(({ id, log }) => ({ node: id, answers: log })),
+    lostUntilMs,
     thresholds: new Map([[world.committee.record.epoch, world.committee.record.threshold]])
   }
 }

@@ -37,6 +37,8 @@ export class AuditLedger extends Context.Service<
     readonly recentIds: (limit: number) => Effect.Effect<ReadonlyArray<RequestId>, LedgerUnavailable>
     /** Each as it was in one moment. Unknown ids are missing from the answer. */
     readonly requests: (ids: ReadonlyArray<RequestId>) => Effect.Effect<ReadonlyArray<AuditedRequest>, LedgerUnavailable>
+    /** What nodes answered until then may be about asks that a failover has lost; null when there never was one. */
+    readonly lostUntilMs: Effect.Effect<number | null, LedgerUnavailable>
     /** Every lane with its newest slots, at most `slotsMax` of each, as they were in one moment. */
     readonly lanes: (slotsMax: number) => Effect.Effect<ReadonlyArray<AuditedLane>, LedgerUnavailable>
   }

@@ -3,6 +3,7 @@
  * committed last: until the chain has been asked what was lost, the ledger takes no nonce and no signed bytes (docs/adr/0023).
  */
 import { Context, type Effect } from "effect"
+import { WORK_TIMEOUT_MS } from "../domain/limits.ts"
 import type { Lease } from "./lease.port.ts"
 import type { LedgerUnavailable } from "./ledger-unavailable.ts"
 
@@ -21,6 +22,9 @@ export interface TimelineView {
   readonly noticedAtMs: number | null
   readonly reconciledAtMs: number | null
 }
+
+/** A node that was asked just before the last commit that was lost may answer this much later: as long as a piece of work may take. */
+export const ANSWERED_LATE_MS = WORK_TIMEOUT_MS
 
 export const isReconciled = ({ here, reconciled }: TimelineView): boolean => here === reconciled
 

@@ -4,10 +4,11 @@ import assert from "node:assert/strict"
 import { test } from "vitest"
 import type { Ledger } from "../../src/adapters/postgres/ledger.layer.ts"
 import type { Hex } from "../../src/domain/hex.ts"
+import { AuditLedger } from "../../src/ledger/audit-ledger.port.ts"
 import { type Attempt, type LaneId, laneLeaseName, LaneLedger, NO_BATCH } from "../../src/ledger/lane-ledger.port.ts"
 import { Leases } from "../../src/ledger/lease.port.ts"
 import { RequestLedger } from "../../src/ledger/request-ledger.port.ts"
-import { isReconciled, RECONCILE_LEASE, Timeline } from "../../src/ledger/timeline.port.ts"
+import { ANSWERED_LATE_MS, isReconciled, RECONCILE_LEASE, Timeline } from "../../src/ledger/timeline.port.ts"
 import type { LedgerRig } from "../support/ledger-rig.ts"
 import { aChainId, aChange, born, ownPartition, random32, randomAddress } from "../support/ledger-world.ts"
 import { sayReconciled } from "../support/reconciled.ts"
@@ -110,6 +111,7 @@ export const timelineLaws = (world: () => LedgerRig): void => {
     const history = yield* timeline.begin(mine)
     const noticed = yield* timeline.look
     assert(history !== undefined && noticed.noticedAtMs !== null && noticed.here === history)
+    assert.equal(yield* AuditLedger.use((audit) => audit.lostUntilMs), noticed.noticedAtMs + ANSWERED_LATE_MS)
     assert.equal(yield* timeline.begin(mine), history)
     assert.deepEqual(yield* timeline.look, noticed)
     const due = yield* ledger.claimOverdue([partition], 100, 60_000, [1])

@@ -12,6 +12,7 @@ import { gatewayLayer, startGateway } from "../../bin/gateway.ts"
 import type { GatewayOptions } from "../../bin/gateway-options.ts"
 import { abi as gatewayAbi } from "../../src/adapters/ethereum/generated/DecryptionGateway.ts"
 import { directoryUpload } from "../../src/adapters/object-store/directory-upload.ts"
+import type { PostgresAddress } from "../../src/adapters/embedded/postgres-server.ts"
 import { Database, databaseLayer } from "../../src/adapters/postgres/pool.ts"
 import { requestLedgerLayer } from "../../src/adapters/postgres/request-ledger.layer.ts"
 import { connect, type Encrypted, type PortcullisClient } from "../../src/client/portcullis-client.ts"
@@ -49,6 +50,8 @@ export interface GatewayProcess {
 export class JourneyWorld {
   readonly world: World
   readonly client: PortcullisClient
+  /** Where tests ask the database themselves: another server after a failover. */
+  databaseAddress: PostgresAddress
   private readonly scope: Scope.Closeable
   private readonly processes = new Set<ChildProcess>()
 
@@ -63,6 +66,7 @@ export class JourneyWorld {
 
   private constructor(world: World, client: PortcullisClient, scope: Scope.Closeable) {
     this.world = world
+    this.databaseAddress = world.postgres.address
     this.client = client
     this.scope = scope
   }
@@ -194,7 +198,7 @@ export class JourneyWorld {
   }
 
   private get database() {
-    return databaseLayer({ connection: this.world.postgres.address, applicationName: "test", connectionsMax: 1 })
+    return databaseLayer({ connection: this.databaseAddress, applicationName: "test", connectionsMax: 1 })
   }
 }
 

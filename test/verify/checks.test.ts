@@ -101,6 +101,16 @@ test("without the nodes' own logs the leak bound is not said to hold", () => {
   expect(C4).toEqual({ looked: 0, violations: [], unchecked: "no KMS node's own log was given" })
 })
 
+test("what nodes answered before a failover of the database is not held against what it forgot, and this is said; what they answered later is", () => {
+  const forgotten = { ...TRUE, requests: REQUESTS.map((request) => ({ ...request, asked: null })), lostUntilMs: 60_000 }
+  const { C4 } = check(forgotten).verdicts
+  expect(C4.violations).toEqual([])
+  expect(C4).toMatchObject({ looked: 0, unchecked: expect.stringMatching(/^\d+ answers before 1970-01-01T00:01:02\.000Z, when the database failed over$/) })
+  const later = { ...forgotten, nodes: [{ node: 1, answers: [{ requestId: word(1), atMs: 62_000 }] }] }
+  expect(check(later).verdicts.C4).toMatchObject({ looked: 1, violations: [{ subject: word(1) }] })
+  expect(check({ ...later, requests: REQUESTS }).verdicts.C4.violations).toEqual([])
+})
+
 test("snapshots of a newer build are left to that build, and this is said", () => {
   const { C7 } = check(withStored({ machineVersion: 99 })).verdicts
   expect(C7).toEqual({ looked: 3, violations: [], unchecked: "1 requests have snapshots of a newer build" })

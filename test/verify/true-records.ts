@@ -88,6 +88,7 @@ export const trueRecords = (requests: ReadonlyArray<AuditedRequest>): Records =>
       }
     ],
     nodes: [1, 3].map((node) => ({ node, answers: answered.map(({ stored: { id } }) => ({ requestId: id, atMs: 4_000 })) })),
+    lostUntilMs: null,
     thresholds: new Map([[1, 2]])
   }
 }

@@ -4,6 +4,7 @@ import { type AuditedRequest, AuditLedger } from "../../../src/ledger/audit-ledg
 import type { Connection } from "./connection.ts"
 import { historyOf, storedRequest } from "./request-ledger.ts"
 import { laneSlotTable, laneTable, requestTable, shareAskTable, txAttemptTable, wakeTable } from "./tables.ts"
+import { lostUntilIn } from "./timeline.ts"
 
 export const auditLedgerOn = (connection: Connection): Layer.Layer<AuditLedger> =>
   Layer.succeed(AuditLedger, {
@@ -39,6 +40,8 @@ export const auditLedgerOn = (connection: Connection): Layer.Layer<AuditLedger> 
               ]
             })
           ),
+
+    lostUntilMs: connection.statement("audit-lost-until", lostUntilIn),
 
     lanes: (slotsMax) =>
       connection.statement("audit-lanes", ({ table }) =>

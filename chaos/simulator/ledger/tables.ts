@@ -338,6 +338,7 @@ export interface DatabaseTimelineRow {
   readonly reconciledAtMs: number | null
   readonly noticed: string | null
   readonly noticedAtMs: number | null
+  readonly lostUntilMs: number | null
 }
 
 export const DATABASE_TIMELINE = "only row"

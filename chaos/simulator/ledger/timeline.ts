@@ -1,12 +1,12 @@
 /** Timeline in memory: a promotion of MemoryDatabase begins another history, and a stop and start does not. */
 import { Layer } from "effect"
-import { Timeline } from "../../../src/ledger/timeline.port.ts"
+import { ANSWERED_LATE_MS, Timeline } from "../../../src/ledger/timeline.port.ts"
 import type { Connection } from "./connection.ts"
 import { epochBeyond, isFenced } from "./leases.ts"
 import type { Transaction } from "./memory-table.ts"
 import { DATABASE_TIMELINE, type DatabaseTimelineRow, databaseTimelineTable, leaseTable, requestTable, wakeTable } from "./tables.ts"
 
-const NOTHING: DatabaseTimelineRow = { reconciled: null, reconciledAtMs: null, noticed: null, noticedAtMs: null }
+const NOTHING: DatabaseTimelineRow = { reconciled: null, reconciledAtMs: null, noticed: null, noticedAtMs: null, lostUntilMs: null }
 
 const rowIn = ({ table }: Transaction): DatabaseTimelineRow => table(databaseTimelineTable).get(DATABASE_TIMELINE) ?? NOTHING
 
@@ -16,6 +16,9 @@ const keep = (transaction: Transaction, change: Partial<DatabaseTimelineRow>): v
   if (timelines.get(DATABASE_TIMELINE) === undefined) timelines.insert(row)
   else timelines.update(DATABASE_TIMELINE, () => row)
 }
+
+/** What nodes answered until then may be about asks that were lost. */
+export const lostUntilIn = (transaction: Transaction): number | null => rowIn(transaction).lostUntilMs
 
 /** False while lanes must neither take nonces nor store signed bytes. */
 export const isReconciledIn = (transaction: Transaction): boolean => rowIn(transaction).reconciled === transaction.history
@@ -32,7 +35,8 @@ const begin = (transaction: Transaction): void => {
     }))
   }
   if (rowIn(transaction).noticed === history) return
-  keep(transaction, { noticed: history, noticedAtMs: nowMs })
+  const lateMs = rowIn(transaction).reconciled === null ? 0 : ANSWERED_LATE_MS
+  keep(transaction, { noticed: history, noticedAtMs: nowMs, lostUntilMs: nowMs + lateMs })
   for (const { requestId, dueMs } of table(wakeTable).all()) {
     if (dueMs <= nowMs || !ON_THEIR_WAY.has(table(requestTable).get(requestId)?.state ?? "")) continue
     table(wakeTable).update(requestId, (row) => ({ ...row, dueMs: nowMs }))

@@ -32,6 +32,11 @@ FROM request r LEFT JOIN wake w USING (request_id) LEFT JOIN share_ask a USING (
 WHERE r.request_id = ANY ($1::bytea[])`
 }
 
+const LOST_UNTIL: Prepared = {
+  name: "audit-lost-until",
+  text: "SELECT round(extract(epoch FROM lost_until) * 1000)::float8 AS ms FROM database_timeline"
+}
+
 const LANES: Prepared = {
   name: "audit-lanes",
   text: `
@@ -84,6 +89,10 @@ export const auditLedgerLayer: Layer.Layer<AuditLedger, never, Database> = Layer
         Effect.forEach(pagesOf([...new Set(ids)]), (page) =>
           database.run<AuditedRow>("audit requests", REQUESTS, [page.map(byteaOfHex)])
         ).pipe(Effect.map((pages) => pages.flat().map(audited))),
+      lostUntilMs: Effect.map(
+        database.run<{ ms: number | null }>("read what a failover may have lost", LOST_UNTIL, []),
+        ([row]) => row?.ms ?? null
+      ),
       lanes: (slotsMax) =>
         database.run<LaneRow>("audit lanes", LANES, [slotsMax]).pipe(
           Effect.map((rows) =>

@@ -32,15 +32,19 @@ FROM (VALUES (1)) AS one LEFT JOIN database_timeline t ON true`
 
 const FENCE = "SELECT name FROM lease WHERE name = $1 AND epoch = $2 FOR KEY SHARE"
 
-/** $3: states whose requests the chain may have moved on without the ledger. A lease that was given here is nobody's but its owner's. */
+/** $3: states whose requests the chain may have moved on without the ledger; $4: how late nodes may answer. A database without a history (a new
+ * one, or one that was wiped) has lost nothing of its own. A lease that was given here is nobody's but its owner's. */
 export const BEGIN: Prepared = {
   name: "timeline-begin",
   text: `
 WITH fence AS MATERIALIZED (${FENCE}),
 unknown AS MATERIALIZED (SELECT ${HERE} AS here FROM fence WHERE NOT ${IS_RECONCILED}),
 noticed AS (
-  INSERT INTO database_timeline AS t (noticed, noticed_at) SELECT here, now() FROM unknown
-  ON CONFLICT (only_row) DO UPDATE SET noticed = excluded.noticed, noticed_at = excluded.noticed_at
+  INSERT INTO database_timeline AS t (noticed, noticed_at, lost_until) SELECT here, now(), now() FROM unknown
+  ON CONFLICT (only_row) DO UPDATE SET
+    noticed = excluded.noticed,
+    noticed_at = excluded.noticed_at,
+    lost_until = excluded.lost_until + CASE WHEN t.reconciled IS NULL THEN 0 ELSE $4::bigint END * interval '1 millisecond'
   WHERE t.noticed IS DISTINCT FROM excluded.noticed
   RETURNING noticed
 ),

@@ -1,6 +1,6 @@
 /** Timeline on PostgreSQL: its system identifier and its timeline, asked of the server itself within each statement. */
 import { Effect, Layer } from "effect"
-import { type History, Timeline } from "../../ledger/timeline.port.ts"
+import { ANSWERED_LATE_MS, type History, Timeline } from "../../ledger/timeline.port.ts"
 import { Database } from "./pool.ts"
 import { BEGIN, FINISH, LOOK } from "./timeline-statements.ts"
 
@@ -28,7 +28,7 @@ export const timelineLayer: Layer.Layer<Timeline, never, Database> = Layer.effec
         reconciledAtMs: rounded(row!.reconciled_at_ms)
       })),
       begin: ({ name, epoch }) =>
-        Effect.map(database.run<{ here: History }>("begin to reconcile", BEGIN, [name, epoch, ON_THEIR_WAY]), ([row]) => row?.here),
+        Effect.map(database.run<{ here: History }>("begin to reconcile", BEGIN, [name, epoch, ON_THEIR_WAY, ANSWERED_LATE_MS]), ([row]) => row?.here),
       finish: ({ name, epoch }, history) =>
         Effect.map(database.run("end the reconciliation", FINISH, [name, epoch, history]), (rows) => rows.length === 1)
     })

@@ -2,20 +2,27 @@
  * write. */
 import { Cause, Clock, Effect, Exit, Layer } from "effect"
 import assert from "node:assert/strict"
+import { reconcile } from "../../../actors/failover.actor.ts"
 import { laneRound, type MinedBatch } from "../../../actors/runtime/lane.ts"
 import { type Driver, freshHealth, type LaneHealth, SPEND_BUDGET, type SpendBudget } from "../../../actors/runtime/lane-health.ts"
 import type { GivenUp } from "../../../actors/runtime/lane-sending.ts"
 import { makePauses, Pauses } from "../../../actors/runtime/pauses.ts"
+import type { Ledger } from "../../../src/adapters/postgres/ledger.layer.ts"
 import type { Hex } from "../../../src/domain/hex.ts"
 import type { RequestId } from "../../../src/domain/request.ts"
 import type { AttestedBatch } from "../../../src/domain/response.ts"
+import { RequestLog } from "../../../src/journey/1-detected/request-log.port.ts"
+import type { ResultContract } from "../../../src/journey/6-submitted/result-contract.port.ts"
 import { LaneLedger, laneLeaseName, type LaneId } from "../../../src/ledger/lane-ledger.port.ts"
 import { Leases, type Lease } from "../../../src/ledger/lease.port.ts"
 import { LedgerUnavailable } from "../../../src/ledger/ledger-unavailable.ts"
 import { RequestLedger } from "../../../src/ledger/request-ledger.port.ts"
 import { ResultLedger } from "../../../src/ledger/result-ledger.port.ts"
+import type { Telemetry } from "../../../src/telemetry/telemetry.port.ts"
+import { Bus } from "../../../src/messaging/bus.port.ts"
 import type { StoredRequest } from "../../../src/ledger/stored-request.ts"
-import { aChainId, type LedgerWorld, random32, randomAddress } from "../../support/ledger-world.ts"
+import type { LedgerRig } from "../../support/ledger-rig.ts"
+import { aChainId, random32, randomAddress } from "../../support/ledger-world.ts"
 import { withOver } from "./actor-world.ts"
 import { heardTelemetry, type HeardTelemetry } from "./heard-telemetry.ts"
 import { type MovedClock, movedClock } from "./moved-clock.ts"
@@ -32,7 +39,7 @@ export const aBatch = (chainId: bigint, count = 1): AttestedBatch => ({
 const died = new LedgerUnavailable({ doing: "go on", cause: "the process died here" })
 
 /** Where a process dies: after this write has been committed, and before anything else. */
-export type Death = "after take" | "after save" | undefined
+export type Death = "after take" | "after save" | "after adopt" | undefined
 
 export class LaneWorld {
   readonly chain: SubmissionChain
@@ -58,9 +65,9 @@ export class LaneWorld {
   budget: SpendBudget = SPEND_BUDGET
   health: LaneHealth = freshHealth()
 
-  private readonly world: LedgerWorld
+  private readonly world: LedgerRig
 
-  constructor(world: LedgerWorld, beside?: LaneWorld) {
+  constructor(world: LedgerRig, beside?: LaneWorld) {
     this.world = world
     this.time = beside?.time ?? movedClock()
     this.batches = beside?.batches ?? new Map()
@@ -78,7 +85,7 @@ export class LaneWorld {
     return laneLeaseName(this.lane)
   }
 
-  run<A, E>(program: Effect.Effect<A, E, LaneLedger | Leases | ResultLedger | RequestLedger>): Promise<A> {
+  run<A, E>(program: Effect.Effect<A, E, Ledger>): Promise<A> {
     const results = Layer.succeed(ResultLedger, {
       keep: () => Effect.die("nothing is kept here"),
       rootOf: () => Effect.die("nobody asks for roots here"),
@@ -148,6 +155,16 @@ export class LaneWorld {
    * the ledger. */
   async round(): Promise<Exit.Exit<unknown, unknown>> {
     const lease = await this.claim()
+    return this.watched(laneRound(this.driver(lease), this.herald))
+  }
+
+  /** After a failover; no blocks are read again here. Answers whether this node did it. */
+  reconcile(owner = "node-a"): Promise<Exit.Exit<boolean, unknown>> {
+    const nobodyReads = Layer.mergeAll(Layer.succeed(RequestLog, undefined as never), Layer.succeed(Bus, undefined as never))
+    return this.watched(reconcile({ owner, rescan: undefined }).pipe(Effect.provide(nobodyReads)))
+  }
+
+  private async watched<A, E>(work: Effect.Effect<A, E, Ledger | ResultContract | Telemetry>): Promise<Exit.Exit<A, E>> {
     const dies = (at: Death) =>
       Effect.suspend(() => {
         if (this.death !== at) return Effect.void
@@ -165,12 +182,17 @@ export class LaneWorld {
           if (isSaved && change.attempt !== undefined) this.stored.add(change.attempt.rawTx)
           return dies("after save")
         }),
+      adopt: (lane, held, slot) =>
+        Effect.tap(real.adopt(lane, held, slot), (isAdopted) => {
+          if (isAdopted) this.stored.add(slot.attempt.rawTx)
+          return dies("after adopt")
+        }),
       fill: (lane, held, slot) =>
         Effect.tap(real.fill(lane, held, slot), (isFilled) => Effect.sync(() => isFilled && this.stored.add(slot.attempt.rawTx)))
     }))
     const exit = await this.run(
       Effect.exit(
-        laneRound(this.driver(lease), this.herald).pipe(
+        work.pipe(
           watched,
           Effect.provide(this.chain.layer),
           Effect.provide(this.telemetry.layer),
@@ -186,7 +208,7 @@ export class LaneWorld {
   /** Time passes for the process and for the database. */
   later(ms: number): Promise<void> {
     this.time.forward(ms)
-    return Effect.runPromise(this.world.passLaneTime(ms))
+    return this.world.run(this.world.passLaneTime(ms))
   }
 
   waiting() {

@@ -11,13 +11,16 @@ CREATE TABLE database_timeline (
   reconciled text,
   reconciled_at timestamptz,
   noticed text,
-  noticed_at timestamptz
+  noticed_at timestamptz,
+  lost_until timestamptz
 );
 COMMENT ON TABLE database_timeline IS
   'One row: the history of this database (system identifier and timeline) that was last compared with the chain. While the server is in '
   'another one, lanes take no nonce and store no signed bytes.';
 COMMENT ON COLUMN database_timeline.noticed_at IS
-  'When the newest change of history was noticed. What was committed before may be lost, and what nodes answered before cannot be judged.';
+  'When the newest change of history was noticed. What was committed before may be lost.';
+COMMENT ON COLUMN database_timeline.lost_until IS
+  'What nodes answered until then may be about asks that were lost with the last commits: portcullis verify does not judge it.';
 
 ALTER TABLE lease ADD COLUMN given_in text NOT NULL DEFAULT '';
 COMMENT ON COLUMN lease.given_in IS 'The history in which this epoch was given. In another one it is given away beyond all that may have been lost.';

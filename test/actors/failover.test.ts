@@ -1,0 +1,170 @@
+/** After a failover: nobody signs before the chain was asked what was lost, nothing is sent twice, and what was lost comes back. In memory and in
+ * virtual time; test/system/failover.test.ts does the same with a real standby. */
+import { Effect, Exit } from "effect"
+import { afterEach, beforeEach, describe, expect, test } from "vitest"
+import { ADOPTED_MAX, watchTimeline } from "../../actors/failover.actor.ts"
+import type { DatabaseCopy } from "../../chaos/simulator/ledger/memory-database.ts"
+import { LANE_PATIENCE } from "../../machines/transaction-lane.machine.ts"
+import { NO_BATCH } from "../../src/ledger/lane-ledger.port.ts"
+import { Leases } from "../../src/ledger/lease.port.ts"
+import { type MemoryLedgerWorld, openMemoryLedgerWorld } from "../support/memory-ledger-world.ts"
+import { heardTelemetry } from "./support/heard-telemetry.ts"
+import { LaneWorld } from "./support/lane-world.ts"
+import { CANCELLED } from "./support/submission-chain.ts"
+
+let world: MemoryLedgerWorld
+let lane: LaneWorld
+beforeEach(async () => {
+  world = await openMemoryLedgerWorld()
+  lane = new LaneWorld(world)
+})
+afterEach(() => world.close())
+
+const succeeded = <A>(exit: Exit.Exit<A, unknown>): A => {
+  expect(Exit.isSuccess(exit), JSON.stringify(exit)).toBe(true)
+  return (exit as Exit.Success<A, never>).value
+}
+
+/** The ledger knows of nonce 0; then a standby stops hearing, and the batch behind it is sent at nonce 1. */
+const sentAndLost = async (): Promise<{ readonly seen: DatabaseCopy; readonly root: string }> => {
+  await lane.queue()
+  succeeded(await lane.round())
+  const [root] = await lane.queue()
+  const seen = world.database.copy()
+  succeeded(await lane.round())
+  expect(lane.chain.broadcasts.at(-1)).toMatchObject({ nonce: 1, root })
+  return { seen, root: root! }
+}
+
+const goOn = async (rounds: number) => {
+  for (let round = 0; round < rounds; round++) {
+    succeeded(await lane.round())
+    lane.chain.mine()
+    lane.chain.finalise()
+    await lane.later(LANE_PATIENCE.foreignAfterMs / 2)
+  }
+}
+
+describe("a lane whose last commits were lost", () => {
+  test("signs nothing before the chain was asked, whatever its sender believes", async () => {
+    const { seen, root } = await sentAndLost()
+    world.database.promote(seen)
+    const before = lane.chain.broadcasts.length
+    succeeded(await lane.round())
+    expect(lane.chain.broadcasts.slice(before).filter(({ nonce }) => nonce > 0)).toEqual([])
+    expect((await lane.waiting()).map((batch) => batch.root)).toEqual([root])
+  })
+
+  test("sends nothing a second time that was mined meanwhile", async () => {
+    const { seen, root } = await sentAndLost()
+    lane.chain.mine()
+    world.database.promote(seen)
+    expect(succeeded(await lane.reconcile())).toBe(true)
+    expect((await lane.slots()).slots).toMatchObject([{ nonce: 0 }, { nonce: 1, root: NO_BATCH, attempts: [{ isCancellation: true }] }])
+    await goOn(5)
+    expect(lane.chain.fulfilled.filter((one) => one === root)).toEqual([root])
+    expect(lane.chain.rootsByNonce).not.toContain(CANCELLED)
+    expect((await lane.slots()).slots).toEqual([])
+    expect(await lane.waiting()).toEqual([])
+  })
+
+  test("gives no other batch the nonce of what is still in a mempool, and both end well", async () => {
+    const { seen, root } = await sentAndLost()
+    world.database.promote(seen)
+    const [another] = await lane.queue()
+    expect(succeeded(await lane.reconcile())).toBe(true)
+    await goOn(6)
+    expect(lane.chain.fulfilled.filter((one) => one === root)).toEqual([root])
+    expect(lane.chain.fulfilled.filter((one) => one === another)).toEqual([another])
+    const carried = lane.chain.broadcasts.filter(({ nonce }) => nonce === 1).map((sent) => sent.root)
+    expect(new Set(carried)).toEqual(new Set([root, CANCELLED]))
+    expect((await lane.slots()).slots).toEqual([])
+  })
+
+  test("is found in the same way when who asked has died after any write", async () => {
+    const { seen, root } = await sentAndLost()
+    await lane.queue(2)
+    succeeded(await lane.round())
+    lane.chain.mine()
+    world.database.promote(seen)
+    lane.death = "after adopt"
+    expect(Exit.isSuccess(await lane.reconcile())).toBe(false)
+    expect((await lane.slots()).nextNonce).toBe(2)
+    expect(succeeded(await lane.reconcile("node-b"))).toBe(true)
+    expect((await lane.slots()).slots.map(({ nonce }) => nonce)).toEqual([0, 1, 2, 3])
+    expect(succeeded(await lane.reconcile())).toBe(false) // it was done
+    await goOn(5)
+    expect(lane.chain.fulfilled.filter((one) => one === root)).toEqual([root])
+  })
+
+  test("of which the ledger has lost even the first nonce begins above what is in the mempool", async () => {
+    const seen = world.database.copy()
+    await lane.queue(2)
+    succeeded(await lane.round())
+    world.database.promote(seen)
+    expect(succeeded(await lane.reconcile())).toBe(true)
+    expect((await lane.slots()).nextNonce).toBe(2)
+  })
+
+  test("whose endpoint names an absurd nonce pages somebody, and takes so many and no more", async () => {
+    const { seen } = await sentAndLost()
+    world.database.promote(seen)
+    lane.chain.liedNonce = 1_000_000
+    expect(succeeded(await lane.reconcile())).toBe(true)
+    expect(lane.telemetry.errors).toMatchObject([{ what: "a lane's nonce leapt ahead", data: { runbook: "docs/runbooks/failover.md" } }])
+    expect((await lane.slots()).nextNonce).toBe(1 + ADOPTED_MAX)
+  })
+})
+
+test("a chain that does not answer keeps the lanes frozen, and the next try succeeds", async () => {
+  const { seen } = await sentAndLost()
+  world.database.promote(seen)
+  lane.chain.isUnreachable = true
+  expect(Exit.isSuccess(await lane.reconcile())).toBe(false)
+  await lane.queue()
+  lane.chain.isUnreachable = false
+  const before = lane.chain.broadcasts.length
+  succeeded(await lane.round())
+  expect(lane.chain.broadcasts.slice(before).filter(({ nonce }) => nonce > 0)).toEqual([])
+  expect(succeeded(await lane.reconcile())).toBe(true)
+})
+
+test("no epoch is given twice, though two failovers in a row forget what was given in between", async () => {
+  const claim = (owner: string) =>
+    world.run(Leases.use((leases) => leases.claim(["partition/1"], owner, 1))).then(([lease]) => lease!.epoch)
+  const next = async (owner: string) => {
+    await world.run(world.passLaneTime(2))
+    return claim(owner)
+  }
+  const epochs = [await claim("a")]
+  const seen = world.database.copy()
+  epochs.push(await next("b"), await next("c"))
+  world.database.promote(seen)
+  epochs.push(await next("d"), await next("e"), await next("f"))
+  world.database.promote(seen)
+  epochs.push(await next("g"))
+  expect(new Set(epochs).size).toBe(epochs.length)
+  expect(epochs).toEqual(epochs.toSorted((one, other) => (one < other ? -1 : 1)))
+})
+
+test("a promotion is noticed within a second, and a crash with its recovery is none", async () => {
+  const telemetry = heardTelemetry()
+  await world.run(
+    Effect.scoped(
+      Effect.gen(function* () {
+        const freeze = yield* watchTimeline
+        expect(freeze.isFrozen()).toBe(false)
+        world.database.stop()
+        yield* world.passLaneTime(3_000)
+        world.database.start()
+        yield* world.passLaneTime(3_000)
+        expect(freeze.isFrozen()).toBe(false)
+        world.database.promote(world.database.copy())
+        yield* world.passLaneTime(1_000)
+        expect(freeze.isFrozen()).toBe(true)
+      })
+    ).pipe(Effect.provide(telemetry.layer))
+  )
+  expect(telemetry.gauged("reconciling").slice(-1)).toEqual([1])
+  expect(telemetry.warnings.map(({ what }) => what)).toContainEqual(expect.stringMatching(/^the database is in another history/))
+})
