@@ -60,8 +60,8 @@ const soakRow = (name: string, what: "rss" | "heap", node: SoakNode, mibPerHourM
   return [name, `${fromMiB} to ${toMiB} MiB`, `${mibPerHour} +- ${2 * mibPerHourError} MiB/h: ${growth} (<= ${mibPerHourMax})`]
 }
 
-const soakRows = ({ nodes, minutes, requestsPerSecond, finalized, mibPerHourMax, isFlat }: SoakReport): ReadonlyArray<Row> => [
-  [`${minutes} minutes at ${requestsPerSecond}/s`, `${finalized} finalized`, isFlat ? "flat" : "not shown to be flat"],
+const soakRows = ({ nodes, minutes, requestsPerSecond, raised, finalized, mibPerHourMax, isFlat }: SoakReport): ReadonlyArray<Row> => [
+  [`${minutes} minutes at ${requestsPerSecond}/s`, `${finalized} of ${raised} finalized`, isFlat ? "flat" : "not shown to be flat"],
   ...nodes.flatMap((node): ReadonlyArray<Row> => [
     soakRow(`${node.node}, resident`, "rss", node, mibPerHourMax),
     soakRow("    heap after collections", "heap", node, mibPerHourMax)

@@ -28,6 +28,8 @@ export interface SoakReport {
   readonly minutes: number
   readonly warmUpMinutes: number
   readonly requestsPerSecond: number
+  readonly raised: number
+  /** By the end, which nobody waits after. Far fewer than raised: the load was more than is carried, and what waits takes memory. */
   readonly finalized: number
   readonly mibPerHourMax: number
   readonly nodes: ReadonlyArray<SoakNode>
@@ -80,9 +82,11 @@ export const measureSoak = async (minutes: number): Promise<SoakReport> => {
     const lengthMs = minutes * 60_000
     const startMs = performance.now()
     const passed = (): number => performance.now() - startMs
+    let raised = 0
     const raising = (async () => {
       for (let tick = 1; passed() < lengthMs; tick++) {
         await cluster.client.raise(REQUESTS_PER_SECOND)
+        raised += REQUESTS_PER_SECOND
         await pause(Math.max(0, tick * TICK_MS - passed()))
       }
     })()
@@ -112,6 +116,7 @@ export const measureSoak = async (minutes: number): Promise<SoakReport> => {
       minutes,
       warmUpMinutes: rounded(minutes * WARM_UP_SHARE),
       requestsPerSecond: REQUESTS_PER_SECOND,
+      raised,
       finalized,
       mibPerHourMax: FLAT_MIB_PER_HOUR_MAX,
       nodes,
