@@ -93,7 +93,7 @@ export const SETTINGS = {
   ),
   PORTCULLIS_RPC_AGREEMENT: setting(
     "Chain",
-    "How many endpoints must say the same of blocks, request logs and the access list before it is believed: 1 or 2.",
+    "How many endpoints must say the same of blocks, request logs, the access list and gas before it is believed: 1 or 2.",
     Schema.Literals(["1", "2"]),
     "1"
   ),

@@ -6,7 +6,7 @@ export const ENDPOINT_STATES = ["alive", "unknown", "finality-missing", "out-of-
 export type EndpointState = (typeof ENDPOINT_STATES)[number]
 
 /** What endpoints can contradict each other about. */
-export const DISAGREEMENTS = ["head", "finalized", "block", "logs", "access-list"] as const
+export const DISAGREEMENTS = ["head", "finalized", "block", "logs", "access-list", "gas"] as const
 export type Disagreement = (typeof DISAGREEMENTS)[number]
 
 export interface EndpointView {

@@ -12,7 +12,7 @@ import { hashOf } from "./broadcast.ts"
 import { finalityOf } from "./finality.ts"
 import { findFulfilment, fulfilledIn, statusOf } from "./fulfilment.ts"
 import { gatewayInterface } from "./inspection.ts"
-import { identical, requireBlock, type Rpc } from "./rpc.ts"
+import { identical, requireBlock, type Rpc, type Settle } from "./rpc.ts"
 
 /** Two full blocks of rising base fee before the transaction waits. */
 const BASE_FEE_MULTIPLE = 2n
@@ -62,12 +62,15 @@ export const resultContractLayer = (
       const wanted = head.baseFeePerGas * BASE_FEE_MULTIPLE + tip
       return { maxFeePerGas: wanted < feeMax ? wanted : feeMax, maxPriorityFeePerGas: tip < feeMax ? tip : feeMax }
     }),
-    estimate: (address, batch) =>
-      rpc.estimate({ from: address, to, data: fulfilmentData(batch) }).pipe(
-        Effect.catchTag("CallReverted", ({ data }) =>
-          Effect.fail(new SubmissionRejected({ reason: errorNameIn(data) }))
-        )
-      ),
+    estimate: (address, batch) => {
+      const ask = rpc.estimate({ from: address, to, data: fulfilmentData(batch) }).pipe(
+        Effect.map((gas): Estimated => ({ gas })),
+        Effect.catchTag("CallReverted", ({ data }) => Effect.succeed<Estimated>({ rejection: errorNameIn(data) }))
+      )
+      return Effect.flatMap(rpc.agreed({ about: "gas", ask, settle: sameEstimate }), (estimated) =>
+        "gas" in estimated ? Effect.succeed(estimated.gas) : Effect.fail(new SubmissionRejected({ reason: estimated.rejection }))
+      )
+    },
     sign: (address, batch, { nonce, gasLimit, fees }) =>
       signed(address, { nonce, to, data: fulfilmentData(batch), gasLimit }, fees),
     signCancellation: (address, { nonce, gasLimit, fees }) => signed(address, { nonce, to: address, gasLimit }, fees),
@@ -90,6 +93,18 @@ export const resultContractLayer = (
     finality: final.of,
     fulfilment: (id) => Effect.map(findFulfilment(rpc, contracts, id), (found) => found && { ...found, isSuccess: true })
   })
+}
+
+type Estimated = { readonly gas: bigint } | { readonly rejection: string }
+
+/** Two nodes at two blocks differ by a callback's whims, never by so much. Too little gas would be paid for in vain, again and again. */
+const GAS_APART_MAX = 2n
+
+const sameEstimate: Settle<Estimated> = (one, other) => {
+  if ("rejection" in one) return "rejection" in other ? { agreed: one } : undefined
+  if ("rejection" in other) return undefined
+  const [less, more] = one.gas < other.gas ? [one, other] : [other, one]
+  return more.gas <= less.gas * GAS_APART_MAX ? { agreed: more } : undefined
 }
 
 const SELECTOR_BYTES = 4

@@ -235,6 +235,18 @@ describe("where two have to agree", () => {
     }
   })
 
+  test("no gas is believed that would be too little or too much, and no rejection that only one has seen", async () => {
+    const several = await agreeing(3)
+    const results = await world.open(ResultContract, resultContractLayer(several.rpc, world.contracts, [world.wallet(LANE)], { type: "latest" }))
+    const ask = results.estimate(world.address(LANE), staged.batch)
+    const honest = await Effect.runPromise(ask)
+    for (const lie of ["0x5208", "0xffffffffffff"]) {
+      proxies[0]!.misbehave({ type: "lies", about: { eth_estimateGas: () => lie } })
+      expect(await Effect.runPromise(ask)).toBe(honest)
+    }
+    expect(disagreements).toEqual(["gas: 1", "gas: 1"])
+  })
+
   test("one endpoint alone is not enough, and says so", async () => {
     const log = await logOf(await agreeing(2))
     proxies[1]!.misbehave(DEAD)
