@@ -3,6 +3,7 @@
 import { Duration, Effect, Queue, Result } from "effect"
 import { nextQuorum, openQuorum, type QuorumEvent, type QuorumStep } from "../../machines/share-quorum.machine.ts"
 import type { Committee, NodeId } from "../../src/domain/committee.ts"
+import { WORK_TIMEOUT_MS } from "../../src/domain/limits.ts"
 import type { RefusalReason } from "../../src/domain/outcome.ts"
 import type { RequestId } from "../../src/domain/request.ts"
 import type { ShareAnswer } from "../../src/domain/share.ts"
@@ -37,6 +38,10 @@ export const holdings = Effect.fnUntraced(function* (ids: ReadonlyArray<RequestI
     return { held: (shares.get(id) ?? []).filter(({ nodeId }) => !liars.includes(nodeId)), rejected: liars }
   }
 })
+
+/** By then the request's work is given out anew. Nodes that are silent could keep a round going for as long as there are hedges to pay for, and a
+ * node that drains waits for its rounds. */
+const ROUND_MS_MAX = WORK_TIMEOUT_MS
 
 type Heard = { readonly node: NodeId; readonly answer: Result.Result<ShareAnswer, NodeError> } | "hedge-due"
 
@@ -81,7 +86,7 @@ export const gatherShares = Effect.fnUntraced(function* (
         yield* ask(step.ask, request, committee, beliefs, inbox)
       }
     })
-  )
+  ).pipe(Effect.timeoutOption(Duration.millis(ROUND_MS_MAX)))
   yield* ShareLedger.use((ledger) => ledger.keep([...answers.values()].filter((answer) => !held.includes(answer))))
   return gathered(step, answers, failures)
 })

@@ -1,12 +1,13 @@
 /** Exactly k nodes are asked at first; another one only for one that fails or is slow, never more than the ledger grants;
  * what came is kept. */
-import { Effect, Fiber, Layer } from "effect"
+import { Clock, Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { nodeBeliefs, type NodeBeliefs } from "../../../actors/kms-node.actor.ts"
 import { sharesCollectedActor, tooFew } from "../../../actors/4-shares-collected.actor.ts"
 import { gatherShares, holdings } from "../../../actors/runtime/gather-shares.ts"
 import { workSubject } from "../../../src/domain/journey.ts"
+import { WORK_TIMEOUT_MS } from "../../../src/domain/limits.ts"
 import { NodeRefused, NodeUnavailable } from "../../../src/journey/4-shares-collected/share-node.port.ts"
 import { ShareLedger } from "../../../src/ledger/share-ledger.port.ts"
 import type { StoredRequest } from "../../../src/ledger/stored-request.ts"
@@ -106,6 +107,24 @@ describe("gathering shares", () => {
         yield* TestClock.adjust(1)
         expect((yield* Fiber.join(gathering)).answers.map(({ nodeId }) => nodeId)).toEqual([2, 4])
         expect(telemetry.counted("hedged_asks")).toBe(2)
+      }).pipe(Effect.provide(Layer.merge(shares.layer, TestClock.layer())))
+    )
+  })
+
+  test("ends a round with silent nodes before the work is given out anew, however many hedges could be paid for", () => {
+    const shares = new ShareWorld(2, 3)
+    for (const node of [2, 3]) shares.shares[node] = "times out"
+    return inActorWorld(world, () =>
+      Effect.gen(function* () {
+        const request = yield* aRequest
+        const gathering = yield* Effect.forkChild(gather(shares, request))
+        yield* until("the first two are asked", Effect.sync(() => shares.askedOf(request.id).length === 2))
+        const isOver = Effect.map(TestClock.adjust(HEDGE_MS), () => gathering.pollUnsafe() !== undefined)
+        yield* until("the round is over", isOver)
+        const gathered = yield* Fiber.join(gathering)
+        expect(gathered).toMatchObject({ isReached: false, answers: [{ nodeId: 1 }] })
+        expect(yield* Clock.currentTimeMillis).toBeLessThanOrEqual(WORK_TIMEOUT_MS + HEDGE_MS)
+        expect(yield* heldFor(request)).toEqual([1])
       }).pipe(Effect.provide(Layer.merge(shares.layer, TestClock.layer())))
     )
   })

@@ -21,9 +21,11 @@ import { aCommitteeRecord } from "../../journey/a-request.ts"
 import { aChainId, randomAddress } from "../../support/ledger-world.ts"
 import { SubmissionChain } from "./submission-chain.ts"
 
-export type ShareBehaviour = "answers" | "lies" | "is away" | "is silent" | "dies" | { readonly refuses: string }
+export type ShareBehaviour = "answers" | "lies" | "is away" | "is silent" | "times out" | "dies" | { readonly refuses: string }
 export type AttestBehaviour = "attests" | "is away" | "refuses" | { readonly disagreesWith: ReadonlyArray<RequestId>; readonly because?: string }
 
+/** Of a call to a node. */
+const TIMEOUT_MS = 4_000
 const GOOD = 1
 const WRONG = 0
 
@@ -68,6 +70,8 @@ export class ShareWorld {
         return Effect.fail(new NodeUnavailable({ nodeId: node, reason: "timeout", retryAfterMs: 0 }))
       case "is silent":
         return Effect.never
+      case "times out":
+        return Effect.delay(Effect.fail(new NodeUnavailable({ nodeId: node, reason: "timeout", retryAfterMs: 0 })), TIMEOUT_MS)
       case "dies":
         return Effect.die(new RangeError("0xsecret"))
     }
