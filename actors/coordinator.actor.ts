@@ -3,7 +3,6 @@
 import { Clock, Deferred, Effect, Queue, type Scope } from "effect"
 import { decide, knowsMachineVersion, MACHINE_VERSION, type Decision } from "../machines/decide.ts"
 import { outcomeSubject } from "../src/domain/journey.ts"
-import { RETRY_FIRST_MS } from "../src/domain/limits.ts"
 import type { Postponed, RequestEvent } from "../src/domain/outcome.ts"
 import type { RequestId } from "../src/domain/request.ts"
 import type { LedgerUnavailable } from "../src/ledger/ledger-unavailable.ts"
@@ -12,6 +11,7 @@ import type { Change, Saved, StoredRequest } from "../src/ledger/stored-request.
 import { Bus, type BusUnavailable, type Delivery, type Verdict } from "../src/messaging/bus.port.ts"
 import { decodeOutcomes } from "../src/messaging/envelope.ts"
 import { Telemetry } from "../src/telemetry/telemetry.port.ts"
+import { comeAgain } from "./runtime/come-again.ts"
 import { dispatch, type OwedWork } from "./runtime/dispatch.ts"
 import { type OwnedPartitions, PartitionNotOurs } from "./runtime/partitions.ts"
 import { RecentRequests } from "./runtime/recent-requests.ts"
@@ -72,7 +72,7 @@ const hear = (tell: Coordinator["tell"], delivery: Delivery): Effect.Effect<Verd
     Effect.map((): Verdict => ({ type: "ack" })),
     Effect.catchTag("EnvelopeMalformed", ({ reason }) => Effect.succeed<Verdict>({ type: "park", reason })),
     // Not written, or not ours to decide: whoever owns the partition by then hears it again.
-    Effect.catch(() => Effect.succeed<Verdict>({ type: "nak", delayMs: RETRY_FIRST_MS }))
+    Effect.catch(() => Effect.succeed(comeAgain(delivery)))
   )
 
 /** A save takes one change for each request; what is told twice waits for the next round. */

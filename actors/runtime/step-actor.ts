@@ -4,13 +4,13 @@ import { Clock, Effect } from "effect"
 import type { Milestone } from "../../src/domain/journey.ts"
 import { workSubject } from "../../src/domain/journey.ts"
 import type { StepOutcome, WorkItem } from "../../src/domain/outcome.ts"
-import { RETRY_FIRST_MS } from "../../src/domain/limits.ts"
 import { RequestLedger } from "../../src/ledger/request-ledger.port.ts"
 import type { StoredRequest } from "../../src/ledger/stored-request.ts"
 import { Bus, type Delivery, type Verdict } from "../../src/messaging/bus.port.ts"
 import { decodeWork } from "../../src/messaging/envelope.ts"
 import { monotonicMs } from "../../src/resilience/monotonic.ts"
 import { Telemetry } from "../../src/telemetry/telemetry.port.ts"
+import { comeAgain } from "./come-again.ts"
 import { FailedTries, rememberTries } from "./failed-tries.ts"
 import { publishOutcomes } from "./publish-outcomes.ts"
 
@@ -53,7 +53,7 @@ const handle = <R>(reached: Milestone, perform: Perform<R>, delivery: Delivery, 
     Effect.scoped,
     Effect.catchTag("EnvelopeMalformed", (malformed) => Effect.succeed<Verdict>({ type: "park", reason: malformed.reason })),
     // Ledger or bus: nothing was decided, so the hint may simply come again.
-    Effect.catch(() => Effect.succeed<Verdict>({ type: "nak", delayMs: RETRY_FIRST_MS }))
+    Effect.catch(() => Effect.succeed(comeAgain(delivery)))
   )
 
 /** Before anything is verified, work after the deadline helps nobody: the sweeper ends the request. Later the chain has to be asked. */

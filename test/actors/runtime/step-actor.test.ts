@@ -10,7 +10,8 @@ import type { StepOutcome, WorkItem } from "../../../src/domain/outcome.ts"
 import { LedgerUnavailable } from "../../../src/ledger/ledger-unavailable.ts"
 import { RequestLedger } from "../../../src/ledger/request-ledger.port.ts"
 import type { StoredRequest } from "../../../src/ledger/stored-request.ts"
-import { Bus } from "../../../src/messaging/bus.port.ts"
+import { DELIVERIES_MAX } from "../../../src/messaging/bus-limits.ts"
+import { Bus, type Delivery, type Verdict } from "../../../src/messaging/bus.port.ts"
 import { encodeEnvelope } from "../../../src/messaging/envelope.ts"
 import { packWork } from "../../../src/messaging/pack.ts"
 import { ParkedMessages } from "../../../src/messaging/parked-messages.port.ts"
@@ -133,6 +134,23 @@ describe("a step actor", () => {
         expect(failures).toBeLessThan(0)
       })
     }))
+
+  test("calls no hint poison because the ledger is away for long: it lets it go, and the sweeper gives the work out again", () =>
+    inActorWorld(world, () =>
+      Effect.gen(function* () {
+        const [request] = yield* bornRequests(1)
+        let handle: (delivery: Delivery) => Effect.Effect<Verdict> = () => Effect.die("nobody consumes")
+        const consume: Bus["Service"]["consume"] = (_subject, _options, handler) => Effect.sync(() => void (handle = handler))
+        yield* stepActor("detected", 1, noting().perform).pipe(
+          withOver(Bus, () => ({ consume })),
+          withOver(RequestLedger, () => ({ load: () => Effect.fail(later) }))
+        )
+        const subject = workSubject("detected")
+        const [packed] = packWork(itemsOf([request!]))
+        const verdicts = yield* Effect.forEach([1, 2, DELIVERIES_MAX], (deliveries) => handle({ subject, body: packed!.body, deliveries }))
+        expect(verdicts).toEqual([{ type: "nak", delayMs: 200 }, { type: "nak", delayMs: 400 }, { type: "ack" }])
+      })
+    ))
 
   test("takes a hint that is late only where a result may already be on its way", () =>
     inActorWorld(world, () =>

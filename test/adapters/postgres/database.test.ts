@@ -1,8 +1,9 @@
 /** The database as an operator meets it: migrations, plans with many finished requests, lost connections, hung statements. */
-import { Effect, Layer, ManagedRuntime } from "effect"
+import { Effect, Layer, Logger, ManagedRuntime } from "effect"
 import { sql } from "kysely"
 import assert from "node:assert/strict"
 import { afterAll, beforeAll, describe, test } from "vitest"
+import { awaitServer } from "../../../src/adapters/postgres/await-server.ts"
 import { migrate } from "../../../src/adapters/postgres/migrate.ts"
 import { Database, databaseLayer, type Prepared, sqlState } from "../../../src/adapters/postgres/pool.ts"
 import * as statements from "../../../src/adapters/postgres/request-statements.ts"
@@ -124,6 +125,23 @@ for (const version of postgresVersions) {
       assert.deepEqual([failure._tag, failure.fate, failure.doing], ["LedgerUnavailable", "retry", "ask"])
       await Effect.runPromise(world.server.start)
       assert.deepEqual(await database.run(one), [{ one: 1 }])
+    })
+
+    test("is waited for when it is not there yet, and that is said; what waiting cannot change fails at once", async () => {
+      await using database = open()
+      const said: Array<string> = []
+      const heard = Logger.layer([Logger.make(({ message }) => void said.push(String(Array.isArray(message) ? message[0] : message)))])
+      await Effect.runPromise(world.server.stop("immediate"))
+      const waiting = database.run(Effect.flatMap(Database, ({ kysely }) => awaitServer(kysely)).pipe(Effect.provide(heard)))
+      await eventually("it waits", () => said.length > 0)
+      await Effect.runPromise(world.server.start)
+      await waiting
+      assert.deepEqual(said, ["the database cannot be reached yet; waiting for it"])
+      const absent = databaseLayer({ connection: { ...world.server.address, database: "absent" }, applicationName: "lost" })
+      const failure = await Effect.runPromise(
+        Effect.flatMap(Database, ({ kysely }) => Effect.flip(awaitServer(kysely))).pipe(Effect.provide(absent))
+      )
+      assert.equal(sqlState(failure), "3D000")
     })
 
     test("forgets beats in a crash, and hears them again; what operators have paused stays paused", async () => {
