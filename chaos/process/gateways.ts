@@ -131,7 +131,7 @@ export class Gateway {
     return this.child.isRunning
   }
 
-  /** Again and again, as a service manager would: one that finds no database when it starts ends and says so. */
+  /** Again and again, as a service manager would: one that finds no database for a minute ends and says so. */
   start = async (): Promise<void> => {
     for (let tries = 1; !this.hasEnded; tries++) {
       try {

@@ -13,6 +13,7 @@ import type { Sealer } from "../../ledger/sealer.port.ts"
 import type { ShareLedger } from "../../ledger/share-ledger.port.ts"
 import type { Timeline } from "../../ledger/timeline.port.ts"
 import { auditLedgerLayer } from "./audit-ledger.layer.ts"
+import { awaitServer } from "./await-server.ts"
 import { clusterLayer } from "./cluster.layer.ts"
 import { detectionLedgerLayer } from "./detection-ledger.layer.ts"
 import { laneLedgerLayer } from "./lane-ledger.layer.ts"
@@ -27,9 +28,10 @@ import { timelineLayer } from "./timeline.layer.ts"
 
 export type Ledger = RequestLedger | DetectionLedger | Leases | ShareLedger | ResultLedger | LaneLedger | AuditLedger | Cluster | Timeline
 
-const migrated = Layer.effectDiscard(Effect.flatMap(Database, (database) => migrate(database.kysely)))
+const migrated = Layer.effectDiscard(Effect.flatMap(Database, ({ kysely }) => Effect.andThen(awaitServer(kysely), migrate(kysely))))
 
-/** Under any sealer, e.g. one that still knows former key-encryption keys. Fails only when the database cannot be migrated. */
+/** Under any sealer, e.g. one that still knows former key-encryption keys. Waits for a server that is not there
+ * yet, within a bound; fails when the database cannot be migrated. */
 export const ledgerSealedBy = <E, R>(
   sealer: Layer.Layer<Sealer, E, R>
 ): Layer.Layer<Ledger, LedgerUnavailable | E, Database | R> =>

@@ -83,7 +83,7 @@ const isConflict = (error: LedgerUnavailable): boolean => ["40001", "40P01"].inc
 export const isRefusal = (error: LedgerUnavailable): boolean => /^(?:22|23|54)/.test(sqlState(error) ?? "")
 
 /** What the server says about itself: resources, operator intervention, system (53, 57P, 58); or no answer at all. */
-const isOutage = (error: LedgerUnavailable): boolean => {
+export const isOutage = (error: LedgerUnavailable): boolean => {
   const state = sqlState(error)
   return state === undefined || /^(?:53|57P|58)/.test(state)
 }
