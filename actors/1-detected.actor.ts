@@ -13,6 +13,7 @@ import { DetectionLedger, type SeenBlock, type SeenRequest } from "../src/ledger
 import type { HeldLease } from "../src/ledger/lease-keeper.port.ts"
 import { leaseLost } from "../src/ledger/lease.port.ts"
 import { Telemetry } from "../src/telemetry/telemetry.port.ts"
+import { untilThereIsRoom } from "./runtime/backpressure.ts"
 import { dispatch, type OwedWork } from "./runtime/dispatch.ts"
 import { elected } from "./runtime/elected.ts"
 import { supervise } from "./runtime/supervise.ts"
@@ -33,6 +34,8 @@ const BATCH_BLOCKS_MAX = 50
 /** A leader whose chain has answered nothing but failures for this long resigns: another node's endpoint may be better. Long enough for a node
  * that restarts; together with the look of those who watch it bounds what one dead endpoint costs. */
 const CHAIN_SILENT_MS_MAX = 15_000
+/** Of what was born together, so much is given out at once; coordinators, who know how much is under way, give out the rest (docs/adr/0022). */
+const GIVEN_OUT_AT_ONCE_MAX = 128
 /** A chain that took back final blocks needs a human; until one comes, it is said again this often. */
 const STOPPED_REMINDER_MS = 60_000
 
@@ -89,11 +92,13 @@ const follow = Effect.fnUntraced(function* (options: Reading) {
   let step = openCursor({ cursor: refOf(cursor), startBlock: options.startBlock, batchBlocksMax: BATCH_BLOCKS_MAX })
   let read: ReadonlyArray<ReadBlock> = []
   let isFirstLook = true
+  let isBehind = false
   for (;;) {
     const { instruction } = step
     if (instruction.type === "watch" && !isFirstLook) yield* Effect.raceFirst(Effect.sleep(Duration.millis(options.pollMs)), log.nextHead)
     isFirstLook = false
-    const seen = yield* carryOut(instruction, read, options)
+    if (instruction.type === "read") isBehind = yield* untilThereIsRoom
+    const seen = yield* carryOut(instruction, read, options, isBehind)
     if (seen.event.type === "advanced" && takesBack(step)) yield* Telemetry.use((telemetry) => Effect.sync(() => telemetry.count("reorgs")))
     read = seen.read
     step = nextCursor(step.snapshot, seen.event)
@@ -109,7 +114,12 @@ const refOf = (block: SeenBlock | undefined): BlockRef | null =>
   block === undefined ? null : { blockNumber: block.number, blockHash: block.hash }
 
 /** Carries out one instruction and says what was seen. */
-const carryOut = Effect.fnUntraced(function* (instruction: CursorInstruction, read: ReadonlyArray<ReadBlock>, options: Reading) {
+const carryOut = Effect.fnUntraced(function* (
+  instruction: CursorInstruction,
+  read: ReadonlyArray<ReadBlock>,
+  options: Reading,
+  isBehind: boolean
+) {
   const log = yield* RequestLog
   const ledger = yield* DetectionLedger
   const telemetry = yield* Telemetry
@@ -129,7 +139,7 @@ const carryOut = Effect.fnUntraced(function* (instruction: CursorInstruction, re
       return told({ type: "looked", ours: ours?.hash ?? null, theirs: theirs?.hash ?? null })
     }
     case "advance":
-      return told(yield* advance(instruction, read.slice(0, instruction.count), options))
+      return told(yield* advance(instruction, read.slice(0, instruction.count), options, isBehind))
     case "stop": {
       telemetry.error("the chain took back final blocks", { height: instruction.height, runbook: "docs/runbooks/detected.md" })
       return yield* Effect.never.pipe(Effect.timeout(Duration.millis(STOPPED_REMINDER_MS)))
@@ -142,7 +152,8 @@ const told = (event: CursorEvent, read: ReadonlyArray<ReadBlock> = []) => ({ eve
 const advance = Effect.fnUntraced(function* (
   { expected, ancestor, keepFrom }: Extract<CursorInstruction, { type: "advance" }>,
   blocks: ReadonlyArray<ReadBlock>,
-  { worker, leadership }: Reading
+  { worker, leadership }: Reading,
+  isBehind: boolean
 ) {
   if (leadership !== null && !leadership.isTrusted()) return yield* leaseLost(leadership.lease)
   const { chainId } = yield* RequestLog
@@ -158,7 +169,7 @@ const advance = Effect.fnUntraced(function* (
   }
   const last = blocks.at(-1)
   if (last !== undefined) yield* Telemetry.use((telemetry) => Effect.sync(() => telemetry.gauge("cursor_block", last.number)))
-  yield* announceBorn(stored.born, blocks)
+  yield* announceBorn(stored.born, blocks, isBehind)
   return { type: "advanced" } satisfies CursorEvent as CursorEvent
 })
 
@@ -176,7 +187,8 @@ export const requestsIn = (block: ReadBlock): ReadonlyArray<SeenRequest> =>
 /** Says what was born and gives out its first piece of work. */
 export const announceBorn = Effect.fnUntraced(function* (
   born: ReadonlyArray<{ readonly requestId: Hex; readonly outboxId: bigint }>,
-  blocks: ReadonlyArray<ReadBlock>
+  blocks: ReadonlyArray<ReadBlock>,
+  isBehind = false
 ) {
   const telemetry = yield* Telemetry
   const seen = new Map(blocks.flatMap(({ requests }) => requests.map((request) => [request.id, request] as const)))
@@ -188,5 +200,19 @@ export const announceBorn = Effect.fnUntraced(function* (
     const event = { type: "detected", blockNumber: request.anchor.blockNumber } as const
     telemetry.reached({ requestId, kind: request.facts.kind, from: null, to: "detected", event, version: 1, sinceDetectedMs: 0 })
   }
-  yield* Effect.forkDetach(dispatch(owed))
+  // Nobody overtakes those who wait.
+  if (isBehind) return
+  yield* Effect.forkDetach(dispatch(inTurn(owed, seen).slice(0, GIVEN_OUT_AT_ONCE_MAX)))
 })
+
+/** One of each requester, then a second of each, and so on. */
+const inTurn = (owed: ReadonlyArray<OwedWork>, seen: ReadonlyMap<Hex, { readonly facts: { readonly requester: Hex } }>) => {
+  const turns = new Map<Hex | undefined, number>()
+  const numbered = owed.map((work) => {
+    const requester = seen.get(work.requestId)?.facts.requester
+    const turn = (turns.get(requester) ?? 0) + 1
+    turns.set(requester, turn)
+    return { work, turn }
+  })
+  return numbered.toSorted((a, b) => a.turn - b.turn).map(({ work }) => work)
+}

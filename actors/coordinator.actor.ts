@@ -12,10 +12,11 @@ import { Bus, type BusUnavailable, type Delivery, type Verdict } from "../src/me
 import { decodeOutcomes } from "../src/messaging/envelope.ts"
 import { Telemetry } from "../src/telemetry/telemetry.port.ts"
 import { comeAgain } from "./runtime/come-again.ts"
-import { dispatch, type OwedWork } from "./runtime/dispatch.ts"
+import type { OwedWork } from "./runtime/dispatch.ts"
 import { type OwnedPartitions, PartitionNotOurs } from "./runtime/partitions.ts"
 import { RecentRequests } from "./runtime/recent-requests.ts"
 import { supervise } from "./runtime/supervise.ts"
+import { openWorkGate, type WorkGate } from "./runtime/work-gate.ts"
 
 /** Something told about one request. `version` is missing when it holds whatever the version (signals). */
 export interface Told {
@@ -32,6 +33,8 @@ interface Pending extends Told {
 
 export interface Coordinator {
   readonly partitions: OwnedPartitions
+  /** Through which all work of these partitions is given out. */
+  readonly gate: WorkGate
   /** Resolves once everything that was decided on these has been committed; fails if some of it was for another to decide. */
   readonly tell: (told: ReadonlyArray<Told>) => Effect.Effect<void, LedgerUnavailable | PartitionNotOurs>
 }
@@ -44,11 +47,12 @@ const DELIVERIES_IN_FLIGHT = 32
 export const coordinator = Effect.fnUntraced(function* (worker: string, partitions: OwnedPartitions) {
   const inbox = yield* Queue.unbounded<Pending>() // bounded by DELIVERIES_IN_FLIGHT and the sweeper's page
   const recent = new RecentRequests()
+  const gate = yield* openWorkGate(partitions)
   const work = Effect.gen(function* () {
     const batch = yield* Queue.takeBetween(inbox, 1, DECISIONS_PER_SAVE_MAX)
     const { first, again } = onePerRequest(batch)
     yield* Queue.offerAll(inbox, again)
-    yield* decideAndSave(first, worker, partitions, recent)
+    yield* decideAndSave(first, worker, partitions, recent, gate)
   })
   yield* supervise("coordinator", work)
 
@@ -57,11 +61,11 @@ export const coordinator = Effect.fnUntraced(function* (worker: string, partitio
     yield* Queue.offerAll(inbox, pending)
     yield* Effect.forEach(pending, ({ done }) => Deferred.await(done), { discard: true })
   })
-  return { partitions, tell } satisfies Coordinator
+  return { partitions, gate, tell } satisfies Coordinator
 })
 
 /** Hears outcomes for one partition until the scope closes. What cannot be heard now is for a supervisor to try again. */
-export const hearOutcomes = ({ tell }: Coordinator, partition: number): Effect.Effect<void, BusUnavailable, Bus | Scope.Scope> =>
+export const hearOutcomes = ({ tell }: Pick<Coordinator, "tell">, partition: number): Effect.Effect<void, BusUnavailable, Bus | Scope.Scope> =>
   Bus.use((bus) => bus.consume(outcomeSubject(partition), { concurrency: DELIVERIES_IN_FLIGHT }, (delivery) => hear(tell, delivery)))
 
 const hear = (tell: Coordinator["tell"], delivery: Delivery): Effect.Effect<Verdict> =>
@@ -86,7 +90,7 @@ const onePerRequest = (batch: ReadonlyArray<Pending>) => {
   return { first: [...first.values()], again }
 }
 
-const decideAndSave = (batch: ReadonlyArray<Pending>, worker: string, partitions: OwnedPartitions, recent: RecentRequests) =>
+const decideAndSave = (batch: ReadonlyArray<Pending>, worker: string, partitions: OwnedPartitions, recent: RecentRequests, gate: WorkGate) =>
   Effect.gen(function* () {
     const ledger = yield* RequestLedger
     const telemetry = yield* Telemetry
@@ -134,7 +138,9 @@ const decideAndSave = (batch: ReadonlyArray<Pending>, worker: string, partitions
       const refused = notOurs.get(requestId)
       Deferred.doneUnsafe(done, refused === undefined ? Effect.void : Effect.fail(refused))
     }
-    yield* Effect.forkDetach(dispatch(yield* afterSave(saved, changes, decided, recent)))
+    const owed = yield* afterSave(saved, changes, decided, recent)
+    yield* gate.answered(batch)
+    yield* Effect.forkDetach(gate.giveOut(owed))
   }).pipe(
     Effect.tapCause((cause) =>
       Effect.sync(() => {

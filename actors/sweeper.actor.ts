@@ -9,33 +9,37 @@ import { RequestLedger, type Overdue } from "../src/ledger/request-ledger.port.t
 import { Bus } from "../src/messaging/bus.port.ts"
 import { Telemetry } from "../src/telemetry/telemetry.port.ts"
 import type { Coordinator, Told } from "./coordinator.actor.ts"
-import { dispatch } from "./runtime/dispatch.ts"
 import { Pauses } from "./runtime/pauses.ts"
 import { supervise } from "./runtime/supervise.ts"
 
 /** Rows in one sweep: a backlog is worked off in pages, not in one gulp. */
 const PAGE = 200
-/** Younger outbox rows are still on their way from the dispatcher that wrote them. */
-const OWED_AFTER_MS = 2_000
-
+/** A page that was full is followed by the next as soon as its work is being answered; of steps that have room, so that what comes back after a
+ * rest does not crowd out what is new. */
+const NEXT_PAGE_MS = 50
+/** What waits for its turn is put off for so long at a time: few writes, and should anything forget it, the wake-up does not. */
+const OWED_PUT_OFF_MS = 6 * WORK_TIMEOUT_MS
 /** Requests of newer builds are counted this often. */
 const UNREADABLE_PERIOD_MS = 10_000
 
 export const sweeper = Effect.fnUntraced(function* (coordinator: Coordinator) {
   const telemetry = yield* Telemetry
   const look = lookForUnreadable(coordinator)
+  let isMoreDue = false
   const sweep = Effect.gen(function* () {
     const owned = coordinator.partitions.owned()
-    if (owned.length === 0) return
+    if (owned.length === 0) return SWEEP_PERIOD_MS / 2
     yield* deliverSignals(coordinator, owned)
     // A claim counts against its request, so nothing is claimed that could not be given out.
     if (yield* Effect.isSuccess(Bus.use((bus) => bus.ping))) {
-      yield* resend(coordinator, owned)
-      yield* payOutbox(owned)
+      yield* RequestLedger.use((ledger) => ledger.putOffOwed(owned, OWED_PUT_OFF_MS))
+      isMoreDue = yield* resend(coordinator, owned, isMoreDue)
+      yield* coordinator.gate.look(owned)
     }
     telemetry.gauge("oldest_overdue_seconds", yield* RequestLedger.use((ledger) => ledger.oldestOverdueSeconds))
+    return isMoreDue ? NEXT_PAGE_MS : SWEEP_PERIOD_MS / 2
   })
-  yield* supervise("sweeper", Effect.andThen(sweep, Effect.sleep(Duration.millis(SWEEP_PERIOD_MS / 2))))
+  yield* supervise("sweeper", Effect.flatMap(sweep, (pauseMs) => Effect.sleep(Duration.millis(pauseMs))))
   yield* supervise("unreadable", Effect.andThen(look, Effect.sleep(Duration.millis(UNREADABLE_PERIOD_MS))))
 })
 
@@ -64,12 +68,15 @@ const deliverSignals = Effect.fnUntraced(function* (coordinator: Coordinator, ow
   }
 })
 
-const resend = Effect.fnUntraced(function* (coordinator: Coordinator, owned: ReadonlyArray<number>) {
+/** Answers whether more is due than there was room for, and room is being made. */
+const resend = Effect.fnUntraced(function* (coordinator: Coordinator, owned: ReadonlyArray<number>, isNextPage: boolean) {
   const ledger = yield* RequestLedger
   const telemetry = yield* Telemetry
   const pauses = yield* Pauses
   const paused: ReadonlyArray<RequestState> = JOURNEY.filter((reached) => pauses.isPaused(`step:${stepFrom(reached)}`))
-  const overdue = yield* ledger.claimOverdue(owned, PAGE, WORK_TIMEOUT_MS, KNOWN_MACHINE_VERSIONS, paused as ReadonlyArray<Milestone>)
+  const full: ReadonlyArray<RequestState> = yield* coordinator.gate.full
+  const leftAlone = isNextPage ? [...new Set([...paused, ...full])] : paused
+  const overdue = yield* ledger.claimOverdue(owned, PAGE, WORK_TIMEOUT_MS, KNOWN_MACHINE_VERSIONS, leftAlone as ReadonlyArray<Milestone>)
   const late = overdue.filter(isLate)
   const poisoned = overdue.filter(
     (row) => !late.includes(row) && row.claims > CLAIMS_MAX && !WAITS_FOR_THE_CHAIN.has(row.state) && !paused.includes(row.state)
@@ -86,7 +93,7 @@ const resend = Effect.fnUntraced(function* (coordinator: Coordinator, owned: Rea
     ])
   }
   if (work.length > 0) telemetry.count("work_resent", work.length)
-  yield* dispatch(
+  yield* coordinator.gate.giveAgain(
     work.map(({ requestId, version, state, claims, deadline }) => ({
       requestId,
       version,
@@ -96,6 +103,7 @@ const resend = Effect.fnUntraced(function* (coordinator: Coordinator, owned: Rea
       claim: claims
     }))
   )
+  return overdue.length === PAGE
 })
 
 /** A verified result may be on chain, or on its way there, and that may take as long as the chain likes: only the step that
@@ -109,9 +117,3 @@ const expired = ({ state, lastReason }: Overdue): RequestEvent => ({
 
 /** By the database's clock, never by ours: an end cannot be taken back. */
 const isLate = ({ isPastDeadline, state }: Overdue): boolean => isPastDeadline && !WAITS_FOR_THE_CHAIN.has(state)
-
-const payOutbox = Effect.fnUntraced(function* (owned: ReadonlyArray<number>) {
-  const ledger = yield* RequestLedger
-  const owed = yield* ledger.owed(owned, OWED_AFTER_MS, PAGE)
-  yield* dispatch(owed.map(({ id, requestId, version, reached, deadline }) => ({ requestId, version, reached, outboxId: id, deadline, claim: 0 })))
-})

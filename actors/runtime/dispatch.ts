@@ -29,8 +29,10 @@ const traceOf = ([only, ...others]: ReadonlyArray<OwedWork>): { readonly tracepa
 
 const keyOf = ({ requestId, version }: WorkItem): string => `${requestId}.${version}`
 
+/** Answers what could not be published. */
 export const dispatch = Effect.fnUntraced(function* (owed: ReadonlyArray<OwedWork>) {
-  if (owed.length === 0) return
+  const unsent: Array<OwedWork> = []
+  if (owed.length === 0) return unsent
   const bus = yield* Bus
   const ledger = yield* RequestLedger
   const settled: Array<bigint> = []
@@ -51,10 +53,11 @@ export const dispatch = Effect.fnUntraced(function* (owed: ReadonlyArray<OwedWor
         Effect.map(() => {
           for (const work of works) if (work !== undefined && work.outboxId !== null) settled.push(work.outboxId)
         }),
-        Effect.ignore
+        Effect.catch(() => Effect.sync(() => works.forEach((work) => work !== undefined && unsent.push(work))))
       )
     },
     { concurrency: "unbounded", discard: true }
   )
   if (settled.length > 0) yield* Effect.ignore(ledger.settle(settled))
+  return unsent
 })

@@ -6,7 +6,7 @@ import { supervise } from "./supervise.ts"
 
 const LOOK_MS = 250
 
-export const followPartitions = Effect.fnUntraced(function* (coordinator: Coordinator) {
+export const followPartitions = Effect.fnUntraced(function* (coordinator: Pick<Coordinator, "partitions" | "tell">) {
   const { partitions } = coordinator
   const hearing = yield* FiberMap.make<number>()
   const hear = (partition: number) => {

@@ -1,5 +1,6 @@
 /** The durable request: what the coordinator and the sweeper need. Postgres is the truth; everything else is a hint. */
 import { Context, type Effect } from "effect"
+import type { Hex } from "../domain/hex.ts"
 import type { Milestone, RequestState } from "../domain/journey.ts"
 import type { SignalEvent, TransitionView } from "../domain/outcome.ts"
 import type { RequestId } from "../domain/request.ts"
@@ -16,9 +17,24 @@ export interface OutboxRow {
   readonly deadline: number
 }
 
+/** A message that waits for its turn. */
+export interface WaitingWork extends OutboxRow {
+  readonly partition: number
+  /** Whose turn it takes. */
+  readonly requester: Hex
+}
+
+/** Messages owed about requests in one state. */
+export interface Backlog {
+  readonly reached: Milestone
+  readonly count: number
+  readonly oldestMs: number
+}
+
 /** A request whose wake-up time has passed. `claims` counts how often it was claimed without any answer since (P15). */
 export interface Overdue {
   readonly requestId: RequestId
+  readonly partition: number
   readonly version: number
   readonly state: RequestState
   readonly claims: number
@@ -28,6 +44,15 @@ export interface Overdue {
   readonly isPastDeadline: boolean
   /** Why it was postponed last in this state, if it was. */
   readonly lastReason: string | null
+}
+
+/** How much there is to do, wherever it is done. */
+export interface Workload {
+  /** Requests that have not ended; not counted beyond the given bound. */
+  readonly underWay: number
+  /** Messages that wait to be given out. */
+  readonly owed: number
+  readonly oldestOwedMs: number
 }
 
 export interface PendingSignal {
@@ -83,7 +108,26 @@ export class RequestLedger extends Context.Service<
       olderThanMs: number,
       limit: number
     ) => Effect.Effect<ReadonlyArray<OutboxRow>, LedgerUnavailable>
-    /** Deletes outbox rows whose messages the bus has confirmed. */
+    /**
+     * Owed messages of one state, one of each requester in turn, beginning with the first requester above `after`; each requester's oldest first.
+     * Fewer than `limit` does not mean that there are no more. Leaves out what has been decided about since.
+     */
+    readonly owedInTurn: (wanted: {
+      readonly partitions: ReadonlyArray<number>
+      readonly reached: Milestone
+      readonly after: Hex
+      readonly olderThanMs: number
+      readonly limit: number
+    }) => Effect.Effect<ReadonlyArray<WaitingWork>, LedgerUnavailable>
+    readonly workload: (underWayAtMost: number) => Effect.Effect<Workload, LedgerUnavailable>
+    /** What is owed in these partitions. */
+    readonly backlog: (partitions: ReadonlyArray<number>) => Effect.Effect<ReadonlyArray<Backlog>, LedgerUnavailable>
+    /**
+     * Work that has not been given out cannot be overdue: moves the wake-ups of what has been owed for some seconds `byMs` ahead (deadlines
+     * stay), and forgets what is owed about requests that have been decided about since.
+     */
+    readonly putOffOwed: (partitions: ReadonlyArray<number>, byMs: number) => Effect.Effect<void, LedgerUnavailable>
+    /** Deletes outbox rows whose messages the bus has confirmed. Where that took seconds, the time for an answer begins only now. */
     readonly settle: (outboxIds: ReadonlyArray<bigint>) => Effect.Effect<void, LedgerUnavailable>
     /** Signals wait in the ledger until a decision answers them. */
     readonly signal: (requestId: RequestId, event: SignalEvent) => Effect.Effect<void, LedgerUnavailable>

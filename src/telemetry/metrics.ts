@@ -44,7 +44,8 @@ const LABEL_RULES: Readonly<Record<(typeof LABELS)[keyof typeof LABELS], LabelRu
   about: DISAGREEMENTS,
   endpoint: ENDPOINTS,
   dependency: { form: /^[a-z][a-z0-9-]{0,19}$/, differentMax: 16 },
-  role: ALL_ROLES
+  role: ALL_ROLES,
+  state: JOURNEY
 }
 
 const labelsOf = (name: CounterName | GaugeName): Metric["labels"] => {
@@ -147,10 +148,13 @@ const BECAUSE: Readonly<Record<CounterName | GaugeName, string>> = {
   retries_denied: "An outage: repeating would only add to it. The work itself comes back by the sweeper.",
   telemetry_dropped: "Should be zero: something is said that must not be written, or the log's disk or reader is stuck.",
   oldest_overdue_seconds: "Says that requests are not moving while every process looks well; page beyond 30.",
+  work_owed: "More is asked than is answered: it is given out in turn, one for each requester. Rising for minutes: more workers (GET /autoscale).",
+  work_given_out: "What a newcomer finds ahead of it; at its bound while work_owed is above 0.",
   owned_partitions: "Summed over all coordinators it is the number of partitions; less means that requests wait for an owner.",
   unreadable_requests: "They wait until a newer coordinator runs: finish the upgrade, or undo the rollback.",
   is_listener_leader: "Summed over all nodes it is one for each chain; less for longer than a lease means that nobody reads the chain.",
   cursor_block: "chain_head_block minus this is how far behind the listener is.",
+  listener_held: "Requests wait on chain, and their deadlines go on: more workers, or find out what they wait for.",
   chain_head_block: "Standing still: the chain or the RPC endpoint has stopped.",
   heads_announced: "0 where PORTCULLIS_RPC_WS_URL is set: detection is later by up to the poll interval, and nothing else.",
   rescanned_block: "Standing still for longer than a pass takes: nothing is read a second time, and what was missed stays missed.",

@@ -53,10 +53,13 @@ export type CounterName = keyof typeof COUNTERS
 
 export const GAUGES = {
   oldest_overdue_seconds: "Seconds since the most overdue wake-up was due; page on this one",
+  work_owed: "Messages that wait to be given out, in the partitions of this coordinator, by the state of their requests",
+  work_given_out: "Requests given out and not answered yet, by this coordinator, by their state",
   owned_partitions: "Partitions this coordinator owns",
   unreadable_requests: "Overdue requests that only a newer build can read",
   is_listener_leader: "1 where this node's listener leads its chain, else 0",
   cursor_block: "Newest block read by the listener",
+  listener_held: "1 while the listener reads no blocks, because too much is under way or has waited for too long",
   chain_head_block: "Newest block the chain has announced",
   heads_announced: "1 while a WebSocket announces new blocks, 0 while the listener only looks by itself",
   rescanned_block: "Newest final block that was read a second time",
@@ -94,7 +97,9 @@ export const LABELS = {
   breakers_not_closed: "dependency",
   rpc_disagreements: "about",
   rpc_endpoint_state: "endpoint",
-  cluster_nodes: "role"
+  cluster_nodes: "role",
+  work_owed: "state",
+  work_given_out: "state"
 } as const satisfies Partial<Record<CounterName | GaugeName, string>>
 
 export class Telemetry extends Context.Service<

@@ -108,11 +108,15 @@ describe("a coordinator", () => {
         const [request] = yield* bornRequests(1)
         yield* settleAll
         const dead = new BusUnavailable({ doing: "publish", cause: "the process died here" })
-        const decides = yield* owning("a").pipe(withOver(Bus, () => ({ publish: () => Effect.fail(dead) })))
+        let isDead = true
+        const decides = yield* owning("a").pipe(
+          withOver(Bus, (real) => ({ publish: (...message) => (isDead ? Effect.fail(dead) : real.publish(...message)) }))
+        )
         yield* decides.tell([about(request!, facts["acl-checked"]())])
         expect(yield* owedAbout(request!.id)).toEqual(["acl-checked"])
         yield* ask("UPDATE outbox SET written_at = now() - interval '3 seconds'")
         const work = yield* hearWork("acl-checked")
+        isDead = false
         yield* sweeper(decides)
         yield* until("the sweeper pays", Effect.sync(() => work.items().length === 1))
         yield* until("nothing is owed any more", Effect.map(owedAbout(request!.id), ({ length }) => length === 0))

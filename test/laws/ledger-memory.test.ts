@@ -10,6 +10,7 @@ import { modelTracesLaws } from "./model-traces.laws.ts"
 import { detectionLedgerLaws } from "./detection-ledger.laws.ts"
 import { laneLedgerLaws } from "./lane-ledger.laws.ts"
 import { leasesLaws } from "./leases.laws.ts"
+import { owedWorkLaws } from "./owed-work.laws.ts"
 import { requestLedgerModelLaws } from "./request-ledger-model.laws.ts"
 import { requestLedgerLaws } from "./request-ledger.laws.ts"
 import { resultLedgerLaws } from "./result-ledger.laws.ts"
@@ -27,6 +28,7 @@ describe("the ledger in memory", () => {
   afterAll(() => world?.close())
 
   describe("RequestLedger", () => requestLedgerLaws(() => world))
+  describe("RequestLedger: messages owed", () => owedWorkLaws(() => world))
   describe("RequestLedger against its model", () => requestLedgerModelLaws(() => world))
   describe("Leases", () => leasesLaws(() => world))
   describe("DetectionLedger", () => detectionLedgerLaws(() => world))

@@ -8,6 +8,7 @@ import { detectionLedgerLaws } from "./detection-ledger.laws.ts"
 import { laneLedgerLaws } from "./lane-ledger.laws.ts"
 import { leasesLaws } from "./leases.laws.ts"
 import { modelTracesLaws } from "./model-traces.laws.ts"
+import { owedWorkLaws } from "./owed-work.laws.ts"
 import { requestLedgerLaws } from "./request-ledger.laws.ts"
 import { resultLedgerLaws } from "./result-ledger.laws.ts"
 import { shareLedgerLaws } from "./share-ledger.laws.ts"
@@ -30,6 +31,7 @@ for (const version of postgresVersions) {
     afterAll(() => world?.close())
 
     describe("RequestLedger", () => requestLedgerLaws(() => world))
+    describe("RequestLedger: messages owed", () => owedWorkLaws(() => world))
     describe("Leases", () => leasesLaws(() => world))
     describe("DetectionLedger", () => detectionLedgerLaws(() => world))
     describe("ShareLedger", () => shareLedgerLaws(() => world))

@@ -173,7 +173,8 @@ export const requestLedgerLaws = (world: () => LedgerRig): void => {
       const { lease, request, ledger, partition } = yield* given()
       assert.deepEqual(yield* ledger.claimOverdue([partition], 10, 60_000, [1]), [])
       yield* ledger.save([aChange(request, lease, { wakeAfterMs: 0 })], "worker-1")
-      const expected = { requestId: request.id, version: 2, state: "acl-checked", deadline: request.facts.deadline, isPastDeadline: false, lastReason: null }
+      const { deadline } = request.facts
+      const expected = { requestId: request.id, partition, version: 2, state: "acl-checked", deadline, isPastDeadline: false, lastReason: null }
       assert.deepEqual(yield* ledger.claimOverdue([partition], 10, 0, [1]), [{ ...expected, claims: 1 }])
       assert.deepEqual(yield* ledger.claimOverdue([partition], 10, 60_000, [1]), [{ ...expected, claims: 2 }])
       assert.deepEqual(yield* ledger.claimOverdue([partition], 10, 60_000, [1]), [])
@@ -255,22 +256,6 @@ export const requestLedgerLaws = (world: () => LedgerRig): void => {
       assert((yield* ledger.oldestOverdueSeconds) >= 90)
       yield* ledger.claimOverdue([partition], 10, 60_000, [1])
       assert((yield* ledger.oldestOverdueSeconds) < 90)
-    }))
-  })
-
-  describe("messages owed", () => {
-    law("stay until they are settled, and young ones are left to their dispatcher", Effect.gen(function*() {
-      const { request, ledger, partition } = yield* given()
-      const owed = oneOf(yield* ledger.owed([partition], 0, 10))
-      assert.deepEqual({ requestId: owed.requestId, version: owed.version, reached: owed.reached }, {
-        requestId: request.id,
-        version: 1,
-        reached: "detected"
-      })
-      assert.deepEqual(yield* ledger.owed([partition], 60_000, 10), [])
-      yield* ledger.settle([owed.id])
-      yield* ledger.settle([owed.id])
-      assert.deepEqual(yield* ledger.owed([partition], 0, 10), [])
     }))
   })
 

@@ -2,15 +2,17 @@
 import { Effect, Layer } from "effect"
 import assert from "node:assert/strict"
 import { isEnd, type RequestState } from "../../../src/domain/journey.ts"
+import { WORK_TIMEOUT_MS } from "../../../src/domain/limits.ts"
 import type { TransitionView } from "../../../src/domain/outcome.ts"
 import type { RequestId } from "../../../src/domain/request.ts"
-import { RequestLedger, type RequestSummary } from "../../../src/ledger/request-ledger.port.ts"
+import { type OutboxRow, RequestLedger, type RequestSummary } from "../../../src/ledger/request-ledger.port.ts"
 import type { Change, Saved, StoredRequest } from "../../../src/ledger/stored-request.ts"
 import type { Connection } from "./connection.ts"
 import { isFenced } from "./leases.ts"
 import type { Transaction } from "./memory-table.ts"
 import {
   outboxTable,
+  type OutboxTableRow,
   type RequestRow,
   requestTable,
   signalTable,
@@ -106,6 +108,14 @@ const overdueOf = ({ table, nowMs }: Transaction, partitions: ReadonlyArray<numb
     return request === undefined ? [] : [{ row, version: request.machineVersion, state: request.state }]
   })
 
+/** How long a message may be owed before its request is put off instead of claimed. */
+const OWED_LATE_MS = 2_000
+
+const isUndecided = ({ table }: Transaction, { requestId, version }: OutboxTableRow): boolean =>
+  table(wakeTable).get(requestId)?.version === version
+
+const owedRow = ({ id, requestId, version, reached, deadline }: OutboxTableRow): OutboxRow => ({ id, requestId, version, reached, deadline })
+
 const byId = (a: { readonly id: bigint }, b: { readonly id: bigint }): number => (a.id < b.id ? -1 : 1)
 
 export const requestLedgerOn = (connection: Connection): Layer.Layer<RequestLedger> =>
@@ -153,9 +163,9 @@ export const requestLedgerOn = (connection: Connection): Layer.Layer<RequestLedg
           })
           const request = table(requestTable).get(requestId)
           if (request === undefined) return []
-          const { version, claims, deadline, reason } = claimed
+          const { partition, version, claims, deadline, reason } = claimed
           const isPastDeadline = (deadline + 1) * 1_000 < nowMs
-          return [{ requestId, version, state: request.state, claims, deadline, isPastDeadline, lastReason: reason }]
+          return [{ requestId, partition, version, state: request.state, claims, deadline, isPastDeadline, lastReason: reason }]
         })
       }),
 
@@ -171,14 +181,66 @@ export const requestLedgerOn = (connection: Connection): Layer.Layer<RequestLedg
           .filter((row) => row.writtenAtMs <= nowMs - olderThanMs)
           .toSorted(byId)
           .slice(0, limit)
-          .map(({ id, requestId, version, reached, deadline }) => ({ id, requestId, version, reached, deadline }))
+          .map(owedRow)
       ),
+
+    owedInTurn: ({ partitions, reached, after, olderThanMs, limit }) =>
+      connection.statement("owed-in-turn", (transaction) => {
+        const { table, nowMs } = transaction
+        const waiting = of(partitions)(table(outboxTable))
+          .filter((row) => row.reached === reached && row.writtenAtMs <= nowMs - olderThanMs && isUndecided(transaction, row))
+          .toSorted(byId)
+          .flatMap((row) => {
+            const requester = table(requestTable).get(row.requestId)?.facts.requester ?? "0x"
+            return requester > after ? [{ ...owedRow(row), partition: row.partition, requester }] : []
+          })
+        const requesters = [...Map.groupBy(waiting, ({ requester }) => requester)].toSorted(([a], [b]) => (a < b ? -1 : 1)).slice(0, limit)
+        const turns = Math.ceil(limit / Math.max(1, requesters.length))
+        return Array.from({ length: turns }, (_, turn) => requesters.flatMap(([, rows]) => rows.slice(turn, turn + 1))).flat().slice(0, limit)
+      }),
+
+    backlog: (partitions) =>
+      connection.statement("backlog", ({ table, nowMs }) => {
+        return [...Map.groupBy(of(partitions)(table(outboxTable)), ({ reached }) => reached)].map(([reached, owed]) => ({
+          ...{ reached, count: owed.length, oldestMs: owed.reduce((oldest, { writtenAtMs }) => Math.max(oldest, nowMs - writtenAtMs), 0) }
+        }))
+      }),
+
+    workload: (underWayAtMost) =>
+      connection.statement("workload", ({ table, nowMs }) => {
+        const owed = table(outboxTable).all()
+        return {
+          underWay: Math.min(underWayAtMost, table(wakeTable).all().length),
+          owed: owed.length,
+          oldestOwedMs: owed.reduce((oldest, { writtenAtMs }) => Math.max(oldest, nowMs - writtenAtMs), 0)
+        }
+      }),
+
+    putOffOwed: (partitions, byMs) =>
+      connection.statement("put-off-owed", (transaction) => {
+        const { table, nowMs } = transaction
+        for (const row of of(partitions)(table(outboxTable)).filter(({ writtenAtMs }) => writtenAtMs <= nowMs - OWED_LATE_MS)) {
+          if (!isUndecided(transaction, row)) table(outboxTable).delete(String(row.id))
+          else if (row.deadline * 1_000 > nowMs) {
+            table(wakeTable).update(row.requestId, (wake) =>
+              wake.dueMs <= nowMs + 5_000 ? { ...wake, dueMs: nextDueMs(nowMs, byMs, wake.deadline) } : wake
+            )
+          }
+        }
+      }),
 
     settle: (outboxIds) =>
       outboxIds.length === 0
         ? Effect.void
-        : connection.statement("settle", ({ table }) => {
-            for (const id of outboxIds) table(outboxTable).delete(String(id))
+        : connection.statement("settle", (transaction) => {
+            const { table, nowMs } = transaction
+            for (const id of outboxIds) {
+              const row = table(outboxTable).get(String(id))
+              if (row === undefined) continue
+              table(outboxTable).delete(String(id))
+              if (row.writtenAtMs > nowMs - OWED_LATE_MS || !isUndecided(transaction, row)) continue
+              table(wakeTable).update(row.requestId, (wake) => ({ ...wake, dueMs: nextDueMs(nowMs, WORK_TIMEOUT_MS, wake.deadline) }))
+            }
           }),
 
     signal: (requestId, event) => connection.statement("signal", (transaction) => raiseSignal(transaction, requestId, event)),

@@ -28,7 +28,7 @@ born AS (
     AS c(request_id, chain_id, gateway, kind, requester, account, epoch, deadline, callback_gas, salt, handles, transport_key,
          partition, machine_version, snapshot, digest, anchor_number, anchor_hash, anchor_index)
   ON CONFLICT (request_id) DO NOTHING
-  RETURNING request_id, partition, deadline, chain_tail
+  RETURNING request_id, requester, partition, deadline, chain_tail
 ),
 written AS (
   INSERT INTO transition (request_id, seq, from_state, to_state, event, at, worker, lease_epoch, hash)
@@ -39,8 +39,8 @@ woken AS (
   INSERT INTO wake (request_id, partition, version, deadline, due)
   SELECT request_id, partition, 1, deadline, next_due($23, deadline) FROM born
 )
-INSERT INTO outbox (request_id, partition, version, reached, deadline, written_at)
-SELECT request_id, partition, 1, 'detected', deadline, now() FROM born
+INSERT INTO outbox (request_id, requester, partition, version, reached, deadline, written_at)
+SELECT request_id, requester, partition, 1, 'detected', deadline, now() FROM born
 RETURNING outbox_id, request_id`
 
 /** Answers those that were unknown. */

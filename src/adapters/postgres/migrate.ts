@@ -9,6 +9,7 @@ import { LedgerUnavailable } from "../../ledger/ledger-unavailable.ts"
 import * as theLedger from "./migrations/0001-the-ledger.ts"
 import * as cluster from "./migrations/0002-cluster.ts"
 import * as lanes from "./migrations/0005-lanes.ts"
+import * as work from "./migrations/0006-work.ts"
 import * as timeline from "./migrations/0007-timeline.ts"
 
 /** In order, for ever: names are what the database remembers. */
@@ -16,6 +17,7 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
   "0001-the-ledger": theLedger,
   "0002-cluster": cluster,
   "0005-lanes": lanes,
+  "0006-work": work,
   "0007-timeline": timeline
 }
 

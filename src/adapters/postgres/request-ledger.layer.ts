@@ -13,6 +13,8 @@ import type { Saved, StoredRequest } from "../../ledger/stored-request.ts"
 import { Database, isRefusal } from "./pool.ts"
 import { countByState, listRequests } from "./request-overview.ts"
 import {
+  BACKLOG,
+  type BacklogRow,
   CLAIM_OVERDUE,
   DROP_SIGNALS,
   LOAD,
@@ -21,9 +23,11 @@ import {
   overdue,
   type OverdueRow,
   OWED,
+  OWED_IN_TURN,
   type OwedRow,
   pendingSignal,
   POSTPONE,
+  PUT_OFF_OWED,
   type RequestRow,
   SETTLE,
   SIGNAL,
@@ -31,7 +35,11 @@ import {
   type SignalRow,
   storedRequest,
   subjectOf,
-  UNREADABLE
+  UNREADABLE,
+  type WaitingRow,
+  waitingWork,
+  WORKLOAD,
+  type WorkloadRow
 } from "./request-statements.ts"
 import { type Decided, SAVE, saveValues } from "./save-statement.ts"
 import { byteaOfHex } from "./wire-types.ts"
@@ -163,6 +171,23 @@ export const requestLedgerLayer: Layer.Layer<RequestLedger, never, Database> = L
         database
           .run<OwedRow>("read the outbox", OWED, [partitions, olderThanMs, limit])
           .pipe(Effect.map((rows) => rows.map(outboxRow))),
+
+      owedInTurn: ({ partitions, reached, after, olderThanMs, limit }) =>
+        database
+          .run<WaitingRow>("read the outbox in turn", OWED_IN_TURN, [partitions, reached, byteaOfHex(after), limit, olderThanMs])
+          .pipe(Effect.map((rows) => rows.map(waitingWork))),
+
+      backlog: (partitions) =>
+        database
+          .run<BacklogRow>("count what is owed", BACKLOG, [partitions])
+          .pipe(Effect.map((rows) => rows.map(({ reached, count, oldest_ms }) => ({ reached, count, oldestMs: oldest_ms })))),
+
+      workload: (underWayAtMost) =>
+        database
+          .run<WorkloadRow>("measure the workload", WORKLOAD, [underWayAtMost])
+          .pipe(Effect.map(([row]) => ({ underWay: row?.under_way ?? 0, owed: row?.owed ?? 0, oldestOwedMs: row?.oldest_ms ?? 0 }))),
+
+      putOffOwed: (partitions, byMs) => Effect.asVoid(database.run("put off what is owed", PUT_OFF_OWED, [partitions, byMs])),
 
       settle: (outboxIds) => Effect.asVoid(settle(outboxIds)),
 

@@ -1,9 +1,10 @@
 /** The other statements on requests that are asked all the time, and what their rows mean. */
 import type { Hex } from "../../domain/hex.ts"
 import type { Milestone, RequestState } from "../../domain/journey.ts"
+import { WORK_TIMEOUT_MS } from "../../domain/limits.ts"
 import type { SignalEvent } from "../../domain/outcome.ts"
 import type { RequestKind } from "../../domain/request.ts"
-import type { Overdue, OutboxRow, PendingSignal } from "../../ledger/request-ledger.port.ts"
+import type { Overdue, OutboxRow, PendingSignal, WaitingWork } from "../../ledger/request-ledger.port.ts"
 import type { StoredRequest } from "../../ledger/stored-request.ts"
 import type { Prepared } from "./pool.ts"
 
@@ -96,9 +97,9 @@ WITH overdue AS MATERIALIZED (
 ),
 claimed AS (
   UPDATE wake w SET claims = w.claims + 1, due = next_due($3 * (1 << least(w.claims, 3)), w.deadline) FROM overdue o WHERE w.request_id = o.request_id
-  RETURNING w.request_id, w.version, w.claims, w.deadline, w.reason
+  RETURNING w.request_id, w.partition, w.version, w.claims, w.deadline, w.reason
 )
-SELECT c.request_id, c.version, c.claims, c.deadline, c.deadline + 1 < extract(epoch FROM now()) AS is_past_deadline, c.reason, r.state
+SELECT c.request_id, c.partition, c.version, c.claims, c.deadline, c.deadline + 1 < extract(epoch FROM now()) AS is_past_deadline, c.reason, r.state
 FROM claimed c JOIN request r USING (request_id)`
 }
 
@@ -111,6 +112,7 @@ WHERE due <= now() AND partition = ANY ($1::smallint[]) AND ${VERSION_OF_WAKE} <
 
 export interface OverdueRow {
   readonly request_id: Hex
+  readonly partition: number
   readonly version: number
   readonly claims: number
   readonly deadline: bigint
@@ -121,6 +123,7 @@ export interface OverdueRow {
 
 export const overdue = (row: OverdueRow): Overdue => ({
   requestId: row.request_id,
+  partition: row.partition,
   version: row.version,
   state: row.state,
   claims: row.claims,
@@ -153,7 +156,90 @@ export const outboxRow = (row: OwedRow): OutboxRow => ({
   deadline: Number(row.deadline)
 })
 
-export const SETTLE: Prepared = { name: "settle", text: `DELETE FROM outbox WHERE outbox_id = ANY ($1::bigint[])` }
+/** How long a message may be owed before its request is put off instead of claimed, and before settling it begins the wait for an answer anew. */
+const OWED_LATE = "interval '2 seconds'"
+
+export const SETTLE: Prepared = {
+  name: "settle",
+  text: `
+WITH paid AS (DELETE FROM outbox WHERE outbox_id = ANY ($1::bigint[]) RETURNING request_id, version, written_at)
+UPDATE wake w SET due = next_due(${WORK_TIMEOUT_MS}, w.deadline) FROM paid p
+WHERE p.written_at <= now() - ${OWED_LATE} AND w.request_id = p.request_id AND w.version = p.version`
+}
+
+const OURS = "reached = $2 AND partition = ANY ($1::smallint[])"
+
+/** From requester to requester by looks into the index, however many messages each of them waits for. */
+export const OWED_IN_TURN: Prepared = {
+  name: "owed-in-turn",
+  text: `
+WITH RECURSIVE requesters AS (
+  (SELECT requester FROM outbox WHERE ${OURS} AND requester > $3::bytea ORDER BY requester LIMIT 1)
+  UNION ALL
+  SELECT (SELECT requester FROM outbox WHERE ${OURS} AND requester > r.requester ORDER BY requester LIMIT 1)
+  FROM requesters r WHERE r.requester IS NOT NULL
+),
+chosen AS MATERIALIZED (SELECT requester FROM requesters WHERE requester IS NOT NULL LIMIT $4)
+SELECT w.* FROM chosen c CROSS JOIN LATERAL (
+  SELECT f.*, row_number() OVER (ORDER BY f.outbox_id) AS turn FROM (
+    SELECT outbox_id, request_id, partition, version, reached, deadline, requester FROM outbox o
+    WHERE ${OURS} AND requester = c.requester
+      AND o.written_at <= now() - $5 * interval '1 millisecond'
+      AND EXISTS (SELECT 1 FROM wake w WHERE w.request_id = o.request_id AND w.version = o.version)
+    ORDER BY o.outbox_id LIMIT ($4 + (SELECT count(*) FROM chosen) - 1) / (SELECT count(*) FROM chosen)
+  ) f
+) w ORDER BY w.turn, w.requester LIMIT $4`
+}
+
+export interface WaitingRow extends OwedRow {
+  readonly partition: number
+  readonly requester: Hex
+}
+
+export const waitingWork = (row: WaitingRow): WaitingWork => ({ ...outboxRow(row), partition: row.partition, requester: row.requester })
+
+export const BACKLOG: Prepared = {
+  name: "backlog",
+  text: `
+SELECT reached, count(*)::integer AS count, (extract(epoch FROM now() - min(written_at)) * 1000)::float8 AS oldest_ms
+FROM outbox WHERE partition = ANY ($1::smallint[]) GROUP BY reached`
+}
+
+export const WORKLOAD: Prepared = {
+  name: "workload",
+  text: `
+SELECT (SELECT count(*)::integer FROM (SELECT 1 FROM wake LIMIT $1) AS unended) AS under_way, count(*)::integer AS owed,
+       (extract(epoch FROM now() - coalesce(min(written_at), now())) * 1000)::float8 AS oldest_ms
+FROM outbox`
+}
+
+export interface WorkloadRow {
+  readonly under_way: number
+  readonly owed: number
+  readonly oldest_ms: number
+}
+
+export interface BacklogRow {
+  readonly reached: Milestone
+  readonly count: number
+  readonly oldest_ms: number
+}
+
+/** What is due within the next seconds as well: between this and the claim that follows nothing more becomes overdue. */
+export const PUT_OFF_OWED: Prepared = {
+  name: "put-off-owed",
+  text: `
+WITH late AS MATERIALIZED (
+  SELECT outbox_id, request_id, version FROM outbox WHERE partition = ANY ($1::smallint[]) AND written_at <= now() - ${OWED_LATE}
+),
+decided AS (
+  DELETE FROM outbox o USING late l WHERE o.outbox_id = l.outbox_id
+    AND NOT EXISTS (SELECT 1 FROM wake w WHERE w.request_id = l.request_id AND w.version = l.version)
+)
+UPDATE wake w SET due = next_due($2, w.deadline) FROM late l
+WHERE w.request_id = l.request_id AND w.version = l.version AND w.due <= now() + interval '5 seconds'
+  AND w.deadline > extract(epoch FROM now())`
+}
 
 /** A newer signal about the same subject gets a new id: whoever answers the older one does not answer this. */
 export const SIGNAL_UPSERT = `

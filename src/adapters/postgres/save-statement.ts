@@ -47,7 +47,7 @@ decided AS (
     anchor_log_index = coalesce(c.anchor_index, r.anchor_log_index)
   FROM input c JOIN fence f ON f.name = 'partition/' || c.partition AND f.epoch = c.lease_epoch
   WHERE r.request_id = c.request_id AND r.version = c.version AND r.state = c.from_state AND r.partition = c.partition
-  RETURNING r.request_id, r.partition, r.version, r.chain_tail, r.deadline, c.lease_epoch, c.from_state, c.to_state, c.event,
+  RETURNING r.request_id, r.requester, r.partition, r.version, r.chain_tail, r.deadline, c.lease_epoch, c.from_state, c.to_state, c.event,
             c.dispatch, c.wake_after, c.worker, CASE WHEN c.dispatch IS NOT NULL THEN nextval('outbox_ids') END AS outbox_id
 ),
 written AS (
@@ -64,8 +64,8 @@ asleep AS (
   DELETE FROM wake w USING decided d WHERE w.request_id = d.request_id AND d.wake_after IS NULL
 ),
 owed AS (
-  INSERT INTO outbox (outbox_id, request_id, partition, version, reached, deadline, written_at)
-  SELECT outbox_id, request_id, partition, version, dispatch, deadline, now() FROM decided WHERE dispatch IS NOT NULL
+  INSERT INTO outbox (outbox_id, request_id, requester, partition, version, reached, deadline, written_at)
+  SELECT outbox_id, request_id, requester, partition, version, dispatch, deadline, now() FROM decided WHERE dispatch IS NOT NULL
 ),
 answered AS (
   DELETE FROM signal s USING unnest($18::bigint[], $19::bytea[]) AS a(signal_id, request_id), decided d
