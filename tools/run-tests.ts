@@ -99,14 +99,17 @@ const readReport = (file: string): Tally | undefined => {
 }
 
 const main = async (): Promise<void> => {
-  const environment = {
-    ...process.env,
-    NATS_SERVER_BIN: requireNatsServer(),
-    PATH: [dirname(bin("node")), process.env["PATH"] ?? ""].join(delimiter)
-  }
+  const natsServer = requireNatsServer()
   await requirePostgres()
 
   const folder = mkdtempSync(join(tmpdir(), "portcullis-tests-"))
+  const environment = {
+    ...process.env,
+    NATS_SERVER_BIN: natsServer,
+    PATH: [dirname(bin("node")), process.env["PATH"] ?? ""].join(delimiter),
+    // Tests start hundreds of processes from the same sources: compiled once, a process costs half as much to start.
+    NODE_COMPILE_CACHE: join(folder, "compiled")
+  }
   const tallies: Array<Tally> = []
   try {
     tallies.push(await check("tsc", ["-p", "."], environment))

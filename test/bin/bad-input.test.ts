@@ -122,7 +122,7 @@ const filled = (text: string): string => text.replaceAll(/\bF(?=\/|$| )/g, folde
 describe("bad input", () => {
   for (const { words, says, code = 2, settings = {} } of CASES) {
     const given = Object.entries(settings).map(([name, value]) => `${name}=${value} `).join("")
-    test(`${given}portcullis ${words.length > 100 ? `${words.slice(0, 100)}…` : words}`, async () => {
+    test.concurrent(`${given}portcullis ${words.length > 100 ? `${words.slice(0, 100)}…` : words}`, async () => {
       const environment = Object.fromEntries(Object.entries(settings).map(([name, value]) => [name, filled(value)]))
       const said = await portcullis(filled(words).trim().split(" "), { settings: environment })
       assert.match(said.errors, says)
@@ -178,7 +178,7 @@ describe("secrets", () => {
     ["request", "show", "0x12", PRIVATE_KEY],
     [PRIVATE_KEY]
   ]) {
-    test(`a secret where none belongs is not repeated: ${words.map((word) => word.replace(PRIVATE_KEY, "<key>")).join(" ")}`, async () => {
+    test.concurrent(`a secret where none belongs is not repeated: ${words.map((word) => word.replace(PRIVATE_KEY, "<key>")).join(" ")}`, async () => {
       const { code, output, errors } = await portcullis(words)
       assert.equal(code, 2)
       assert.doesNotMatch(output + errors, /7e7e7e7e|hunter2/)

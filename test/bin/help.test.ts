@@ -43,7 +43,7 @@ const commandsIn = (help: string): ReadonlyArray<string> =>
 
 describe("portcullis --help", () => {
   for (const [name, mentioned] of Object.entries(COMMANDS)) {
-    test(`${name} says what it does and what can be said to it`, async () => {
+    test.concurrent(`${name} says what it does and what can be said to it`, async () => {
       const { code, output, errors } = await portcullis([...name.split(" "), "--help"])
       assert.equal(code, 0)
       assert.equal(errors, "")

@@ -1,15 +1,24 @@
 import { Effect, Layer } from "effect"
 import { readFileSync } from "node:fs"
 import { describe, expect, test } from "vitest"
-import { CRASH_POINTS } from "../../chaos/crash-points.ts"
+import { CRASH_POINTS, type CrashWith } from "../../chaos/crash-points.ts"
 import { ALWAYS, crashAt, listCrashSites, nameOf, sitesOf, type CrashSite } from "../../chaos/simulator/crash-sites.ts"
 import type { Mutation } from "../../chaos/simulator/surroundings.ts"
 import { DetectionLedger } from "../../src/ledger/detection-ledger.port.ts"
 
 const [alone, withAnother] = [await listCrashSites("killed"), await listCrashSites("frozen")]
 
-const survives = async (site: CrashSite, how?: Parameters<typeof crashAt>[1]): Promise<void> => {
-  const { hasCrashed, wrong, trace } = await crashAt(site, how)
+/** A site that is also one of the fifteen points has one history, which is looked at twice. */
+const runs = new Map<string, ReturnType<typeof crashAt>>()
+const runAt = (site: CrashSite, how: CrashWith): ReturnType<typeof crashAt> => {
+  const key = `${how} ${nameOf(site)}`
+  const known = runs.get(key) ?? crashAt(site, how)
+  runs.set(key, known)
+  return known
+}
+
+const survives = async (site: CrashSite, how: CrashWith = "killed"): Promise<void> => {
+  const { hasCrashed, wrong, trace } = await runAt(site, how)
   expect(hasCrashed).toBe(true)
   expect(wrong, trace.join("\n")).toEqual([])
 }

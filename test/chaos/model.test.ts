@@ -26,7 +26,7 @@ test("under every unkindness nothing that must hold falls, and everything that m
   for (const witness of WITNESSES) expect(said, witness).toMatch(new RegExp(`^${witness} was witnessed in [1-9]\\d* trace`, "m"))
 })
 
-describe("without", () => {
+describe.concurrent("without", () => {
   test.each([
     ["the fencing epoch, somebody who was replaced decides", "unfenced", "no_zombie"],
     ["the row version, one request is decided twice", "unversioned", "one_history|rows_as_decided"],

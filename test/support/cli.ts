@@ -4,6 +4,10 @@ import { fileURLToPath } from "node:url"
 
 const CLI = fileURLToPath(new URL("../../bin/portcullis.js", import.meta.url))
 
+/** `npm test` lets processes share what Node has compiled (tools/run-tests.ts). It changes nothing that they say. */
+export const COMPILED: Readonly<Record<string, string>> =
+  process.env["NODE_COMPILE_CACHE"] === undefined ? {} : { NODE_COMPILE_CACHE: process.env["NODE_COMPILE_CACHE"] }
+
 export interface Said {
   readonly code: number | null
   readonly output: string
@@ -19,7 +23,7 @@ export interface CliOptions {
 export const portcullis = (words: ReadonlyArray<string>, { settings = {}, stdin, cwd }: CliOptions = {}): Promise<Said> =>
   new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [CLI, ...words], {
-      env: { PATH: process.env["PATH"], HOME: process.env["HOME"], ...settings },
+      env: { PATH: process.env["PATH"], HOME: process.env["HOME"], ...COMPILED, ...settings },
       stdio: ["pipe", "pipe", "pipe"],
       ...(cwd === undefined ? {} : { cwd })
     })
