@@ -138,7 +138,7 @@ export const laneActor = Effect.fnUntraced(function* (lane: LaneId, { owner, bel
       Effect.ignore
     )
   )
-  yield* supervise(`lane ${lane.address}`, round)
+  yield* supervise(`lane-${lane.address.slice(0, 12)}`, round) // short enough to stand in a metric
 })
 
 /** Watches lanes that nobody drives, because their key is lost or their nodes are down: what is open there is looked for on chain and sent again as it

@@ -61,7 +61,10 @@ const answer = Effect.fnUntraced(function* (flags: DeployFlags): Effect.fn.Retur
   )
   const { blsVerifier: _, quorumVerifier: __, ...addresses } = deployed.addresses
   const deployment = { chainId: rpc.chainId.toString(), startBlock: deployed.blockNumber, addresses }
-  yield* attempt(() => writeFile(flags.out, `${JSON.stringify(deployment, undefined, 2)}\n`, { mode: 0o600 }))
+  yield* attempt(() => writeFile(flags.out, `${JSON.stringify(deployment, undefined, 2)}\n`, { mode: 0o600 })).pipe(
+    // It has been paid for: what could not be kept is at least said.
+    Effect.mapError(() => failed("the contracts are deployed, and the file could not be written", `Write this to it: ${JSON.stringify(deployment)}`))
+  )
   return {
     json: { ...deployment, epoch: deployed.epoch, owner: wallet.address, deploymentFile: flags.out },
     lines: [
