@@ -39,8 +39,8 @@ export const holdings = Effect.fnUntraced(function* (ids: ReadonlyArray<RequestI
   }
 })
 
-/** By then the request's work is given out anew. Nodes that are silent could keep a round going for as long as there are hedges to pay for, and a
- * node that drains waits for its rounds. */
+/** By then the request's work is given out anew. Nodes that were slow and fell silent could keep a round going for as long as there are hedges to
+ * pay for, and a gateway that drains waits for its rounds. */
 const ROUND_MS_MAX = WORK_TIMEOUT_MS
 
 type Heard = { readonly node: NodeId; readonly answer: Result.Result<ShareAnswer, NodeError> } | "hedge-due"
