@@ -101,6 +101,8 @@ export interface Levers {
   readonly wipeNats: (target: Target) => Promise<void>
   /** Like a crash; the undo starts it, and it recovers from its log. */
   readonly stopPostgresAtOnce: (target: Target) => Promise<Undo>
+  /** The primary dies, and a standby takes over that has heard nothing for `lostMs`. */
+  readonly promoteStandby: (lostMs: number) => Promise<Undo>
   readonly fillDisk: (target: Target) => Promise<Undo>
   readonly skewClock: (target: Target, ms: number) => Promise<Undo>
   /** The newest blocks are replaced by others; `lostShare` of the requests in them do not come back. */

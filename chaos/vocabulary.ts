@@ -21,6 +21,7 @@ import { nonceTooLow } from "./verbs/nonce-too-low.ts"
 import { oversizedReply } from "./verbs/oversized-reply.ts"
 import { partition } from "./verbs/partition.ts"
 import { poison } from "./verbs/poison.ts"
+import { promoteStandby } from "./verbs/promote-standby.ts"
 import { rateLimit } from "./verbs/rate-limit.ts"
 import { reorder } from "./verbs/reorder.ts"
 import { reorg } from "./verbs/reorg.ts"
@@ -54,6 +55,7 @@ export const VERBS: ReadonlyArray<Verb> = [
   wipe,
   poison,
   stopImmediate,
+  promoteStandby,
   fillDisk,
   skewClock,
   reorg,

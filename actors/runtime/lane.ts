@@ -38,7 +38,10 @@ export const laneRound = Effect.fnUntraced(function* <E, R>(driver: Driver, hera
   const ledger = yield* LaneLedger
   const telemetry = yield* Telemetry
   // After a failover nothing is broadcast, not even what is stored, until the chain has been asked what was lost.
-  if ((yield* Freeze).isFrozen()) return { isWaiting: false, hasMoved: false }
+  if ((yield* Freeze).isFrozen()) {
+    health.lookedAtMs = Number.NEGATIVE_INFINITY // what looked strange before may be in order then
+    return { isWaiting: false, hasMoved: false }
+  }
   const { nextNonce, slots } = yield* ledger.open(lane)
   telemetry.gauge("lane_open_slots", slots.length, lane.address)
   const { mined = [], unmined = [] } = Object.groupBy(slots, ({ snapshot }) =>

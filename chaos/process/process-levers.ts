@@ -9,6 +9,7 @@ import { workSubject } from "../../src/domain/journey.ts"
 import type { NodeFault } from "../../src/kms-node/fault.ts"
 import { CannotInject, kindOf, nothingToUndo, type KmsFault, type Levers, type LinkFault, type Target, type Undo } from "../rig.ts"
 import type { Chain } from "./chain.ts"
+import type { Databases } from "./databases.ts"
 import type { Gateway, Link } from "./gateways.ts"
 import type { NatsCluster } from "./nats-cluster.ts"
 import type { ObjectStoreServer } from "./object-store.ts"
@@ -17,6 +18,7 @@ import type { SmallDisk } from "./small-disk.ts"
 
 export interface Parts {
   readonly world: World
+  readonly databases: Databases
   readonly chain: Chain
   readonly nats: NatsCluster
   readonly store: ObjectStoreServer
@@ -45,7 +47,7 @@ const flipped = (fault: LinkFault): LinkFault =>
   fault.type !== "cut" || fault.direction === "both" ? fault : { type: "cut", direction: fault.direction === "in" ? "out" : "in" }
 
 export const processLevers = (parts: Parts): Levers => {
-  const { world, chain, nats, store } = parts
+  const { world, databases, chain, nats, store } = parts
   const gateway = (target: Target): Gateway => {
     const found = parts.gateways.get(target)
     if (found === undefined) throw new CannotInject(target, "is no gateway")
@@ -90,7 +92,7 @@ export const processLevers = (parts: Parts): Levers => {
           gateway: () => gateway(target).kill(),
           kms: () => world.kms.stop(nodeId(target), "SIGKILL"),
           "nats-server": () => nats.server(target).kill(),
-          postgres: () => run(world.postgres.kill)
+          postgres: () => run(databases.primary.kill)
         })
       ),
     start: (target) =>
@@ -99,7 +101,7 @@ export const processLevers = (parts: Parts): Levers => {
           gateway: () => gateway(target).start(),
           kms: () => startKms(nodeId(target)),
           "nats-server": async () => (nats.server(target).isRunning ? undefined : nats.server(target).start()),
-          postgres: () => run(world.postgres.start)
+          postgres: () => run(databases.primary.start)
         })
       ),
     stop: (target) =>
@@ -138,9 +140,15 @@ export const processLevers = (parts: Parts): Levers => {
     wipeNats: (target) => inTurn("nats", () => nats.wipe(target === "nats" ? [...nats.servers.keys()] : [target])),
     stopPostgresAtOnce: async (target) => {
       if (target !== "postgres") throw new CannotInject(target, "this rig has no standby")
-      await inTurn(target, () => run(world.postgres.stop("immediate")))
-      return () => inTurn(target, () => run(world.postgres.start))
+      await inTurn(target, () => run(databases.primary.stop("immediate")))
+      return () => inTurn(target, () => run(databases.primary.start))
     },
+    promoteStandby: (lostMs) =>
+      inTurn("postgres", async () => {
+        const { address } = await databases.promote(lostMs)
+        for (const { to, proxy } of parts.links) if (to === "postgres") proxy.retarget(address)
+        return nothingToUndo
+      }),
     fillDisk: async (target) => {
       const disk = parts.disks.get(target)
       if (disk === undefined) throw new CannotInject(`the disk of ${target}`, "the scenario did not ask for small disks in its shape")
@@ -148,7 +156,7 @@ export const processLevers = (parts: Parts): Levers => {
       return async () => {
         await empty()
         // A server that could not write has ended; whoever looks after it starts it again when there is room.
-        if (target === "postgres" && !world.postgres.isRunning()) await run(world.postgres.start)
+        if (target === "postgres" && !databases.primary.isRunning()) await run(databases.primary.start)
         if (kindOf(target) === "nats-server" && !nats.server(target).isRunning) await nats.server(target).start()
       }
     },

@@ -13,6 +13,7 @@ import { freePort } from "../../test/support/nats-server.ts"
 import { targetsOf, targetsOfKind, type Rig, type RigEvent, type Settled, type StartRig, type Target } from "../rig.ts"
 import { seededRandom } from "../seeded-random.ts"
 import { Chain } from "./chain.ts"
+import { Databases, POSTGRES_SETTINGS } from "./databases.ts"
 import { Gateway, skewable, type Link } from "./gateways.ts"
 import { LinkProxy } from "./link-proxy.ts"
 import { NatsCluster } from "./nats-cluster.ts"
@@ -69,7 +70,7 @@ export const startProcessRig: StartRig<Records> = async ({ shape, seed, requests
     disks.set(target, await SmallDisk.over(folder, mebibytes))
   }
   try {
-    const postgresFolder = shape.hasSmallDisks ? await mkdtemp(join(tmpdir(), "portcullis-chaos-pg-")) : undefined
+    const postgresFolder = shape.hasSmallDisks || shape.hasStandby ? await mkdtemp(join(tmpdir(), "portcullis-chaos-pg-")) : undefined
     if (postgresFolder !== undefined) {
       await smallDisk("postgres", postgresFolder, POSTGRES_DISK_MIB)
       closing.unshift(() => rm(postgresFolder, { recursive: true, force: true }))
@@ -86,7 +87,7 @@ export const startProcessRig: StartRig<Records> = async ({ shape, seed, requests
           anvil: { slotsInAnEpoch: SLOTS_IN_AN_EPOCH },
           postgres: {
             listen: { tcpPort: await freePort() },
-            settings: { shared_buffers: "64MB", max_connections: "120", max_wal_size: "96MB" },
+            settings: POSTGRES_SETTINGS,
             ...(postgresFolder === undefined ? {} : { directory: postgresFolder })
           },
           kmsDoor: async (id, port) => {
@@ -100,6 +101,9 @@ export const startProcessRig: StartRig<Records> = async ({ shape, seed, requests
         scope
       )
     )
+    const databases = new Databases(world.postgres, postgresFolder, scope)
+    closing.unshift(() => databases.removeFolders())
+    if (shape.hasStandby) await databases.prepareStandby()
     clocks = join(world.directory, "clocks")
     await mkdir(clocks)
     const nats = await NatsCluster.start(targetsOfKind(shape, "nats-server"), (name, folder) => smallDisk(name, folder, NATS_DISK_MIB))
@@ -152,7 +156,7 @@ export const startProcessRig: StartRig<Records> = async ({ shape, seed, requests
     // Not counted: the cluster has to work before it is hurt.
     const first = await raise(1)
     const isThrough = async () => {
-      const [state] = (await statesOf(world.postgres.address, first).catch(() => new Map())).values()
+      const [state] = (await statesOf(databases.primary.address, first).catch(() => new Map())).values()
       return state === "submitted" || state === "finalized"
     }
     await untilTrue(isThrough, WARM_UP_MS_MAX, LOOK_EVERY_MS)
@@ -164,6 +168,7 @@ export const startProcessRig: StartRig<Records> = async ({ shape, seed, requests
       targets: targetsOf(shape),
       levers: processLevers({
         world,
+        databases,
         chain,
         nats,
         store,
@@ -183,7 +188,7 @@ export const startProcessRig: StartRig<Records> = async ({ shape, seed, requests
       settle: async (boundMs) => {
         await untilTrue(
           async () => {
-            const states = await statesOf(world.postgres.address, raised).catch(() => undefined)
+            const states = await statesOf(databases.primary.address, raised).catch(() => undefined)
             if (states !== undefined) settled = settledOf(raised, states)
             return states !== undefined && settled.open.length === 0
           },
@@ -197,7 +202,7 @@ export const startProcessRig: StartRig<Records> = async ({ shape, seed, requests
         const nodeLogs = await Promise.all(
           nodes.map(async (_, index) => (await logsOf(world.kms.answerLog(index + 1))).map((path) => ({ node: index + 1, path })))
         )
-        return recordsOf(world, nodeLogs.flat())
+        return recordsOf(world, databases.primary.address, nodeLogs.flat())
       },
       events: () => events,
       note,

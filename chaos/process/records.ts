@@ -19,14 +19,18 @@ const ANSWER_MS_MAX = 5_000
 const ALL = 1_000_000
 
 /** Past every proxy, and with the nodes' own logs. */
-export const recordsOf = (world: World, nodeLogs: ReadonlyArray<{ readonly node: NodeId; readonly path: string }>): Promise<Records> =>
+export const recordsOf = (
+  world: World,
+  database: PostgresAddress,
+  nodeLogs: ReadonlyArray<{ readonly node: NodeId; readonly path: string }>
+): Promise<Records> =>
   Effect.gen(function* () {
     const rpc = yield* makeRpc(world.anvil.url, world.contracts.chainId)
     return yield* readRecords({ rpc, contracts: world.contracts, finality: { type: "latest" }, blocks: ALL, newest: ALL, nodeLogs })
   }).pipe(
     Effect.provide(
       Layer.mergeAll(auditLedgerLayer, detectionLedgerLayer).pipe(
-        Layer.provide(databaseLayer({ connection: world.postgres.address, applicationName: "chaos", connectionsMax: 1 }))
+        Layer.provide(databaseLayer({ connection: database, applicationName: "chaos", connectionsMax: 1 }))
       )
     ),
     Effect.scoped,

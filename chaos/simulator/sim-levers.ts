@@ -178,6 +178,13 @@ export const simLevers = (world: SimWorld): Levers => {
       if (kindOf(target) === "nats" || world.shape.natsServers === 1) world.broker.wipe()
     },
     stopPostgresAtOnce: async () => stopDatabase(),
+    promoteStandby: async (lostMs) => {
+      const seen = world.database.copy()
+      world.pass(lostMs, () => false)
+      world.database.promote(seen)
+      history.tell("standby", `promoted without the last ${lostMs} ms`)
+      return nothingToUndo
+    },
     fillDisk: async (target) => {
       if (kindOf(target) === "postgres") return stopDatabase()
       if (kindOf(target) !== "nats-server" && kindOf(target) !== "nats") return nothingToUndo
