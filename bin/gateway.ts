@@ -6,6 +6,7 @@ import { ciphertextFetchedActor } from "../actors/3-ciphertext-fetched.actor.ts"
 import { sharesCollectedActor } from "../actors/4-shares-collected.actor.ts"
 import { thresholdVerifiedActor } from "../actors/5-threshold-verified.actor.ts"
 import { finalityActor, laneActor, makeBell, strayLanesActor, submitActor } from "../actors/6-submitted.actor.ts"
+import { autoscaleActor } from "../actors/autoscale.actor.ts"
 import { coordinator } from "../actors/coordinator.actor.ts"
 import { reconcileActor, watchTimeline } from "../actors/failover.actor.ts"
 import { nodeBeliefs } from "../actors/kms-node.actor.ts"
@@ -22,7 +23,7 @@ import { ciphertextRegistryLayer } from "../src/adapters/ethereum/ciphertext-reg
 import { committeesLayer } from "../src/adapters/ethereum/committees.layer.ts"
 import { requestLogLayer } from "../src/adapters/ethereum/request-log.layer.ts"
 import { resultContractLayer } from "../src/adapters/ethereum/result-contract.layer.ts"
-import { serveGatewayHttp } from "../src/adapters/http/gateway-http.ts"
+import { json, serveGatewayHttp } from "../src/adapters/http/gateway-http.ts"
 import { inProcessBus } from "../src/adapters/embedded/in-process-bus.layer.ts"
 import { shareNodesLayer } from "../src/adapters/kms-node/share-nodes.layer.ts"
 import { guardedKeyEncryptionKeyLayer } from "../src/adapters/key-providers/guarded-key-encryption-key.layer.ts"
@@ -98,7 +99,9 @@ export const startGateway = Effect.fnUntraced(function* (options: GatewayOptions
           checks: yield* healthChecks,
           resilience: (yield* guardsHere).states,
           isTakingWork: Effect.sync(() => membership.state() === "working"),
-          routes: roles.has("api") ? { "/cluster": yield* clusterRoute } : {}
+          routes: roles.has("api")
+            ? { "/cluster": yield* clusterRoute, "/autoscale": Effect.map(yield* autoscaleActor, (steps) => json(200, { steps })) }
+            : {}
         })
   const freeze = yield* watchTimeline
   yield* startActors(options, freeze).pipe(Effect.provideService(Pauses, membership.pauses), Effect.provideService(Freeze, freeze))

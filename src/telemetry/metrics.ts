@@ -4,7 +4,7 @@
  * once.
  */
 import { ALL_ROLES } from "../domain/cluster.ts"
-import { ENDS, JOURNEY } from "../domain/journey.ts"
+import { ENDS, JOURNEY, STEPS } from "../domain/journey.ts"
 import { COMMITTEE_NODES_MAX, RPC_ENDPOINTS_MAX, WORK_TIMEOUT_MS } from "../domain/limits.ts"
 import { DISAGREEMENTS } from "./chain-endpoints.port.ts"
 import { type CounterName, COUNTERS, type GaugeName, GAUGES, LABELS } from "./telemetry.port.ts"
@@ -45,7 +45,9 @@ const LABEL_RULES: Readonly<Record<(typeof LABELS)[keyof typeof LABELS], LabelRu
   endpoint: ENDPOINTS,
   dependency: { form: /^[a-z][a-z0-9-]{0,19}$/, differentMax: 16 },
   role: ALL_ROLES,
-  state: JOURNEY
+  state: JOURNEY,
+  // As roles name it: by the fact that it establishes.
+  step: STEPS
 }
 
 const labelsOf = (name: CounterName | GaugeName): Metric["labels"] => {
@@ -154,6 +156,8 @@ const BECAUSE: Readonly<Record<CounterName | GaugeName, string>> = {
   unreadable_requests: "They wait until a newer coordinator runs: finish the upgrade, or undo the rollback.",
   is_listener_leader: "Summed over all nodes it is one for each chain; less for longer than a lease means that nobody reads the chain.",
   cursor_block: "chain_head_block minus this is how far behind the listener is.",
+  desired_workers: "What an autoscaler follows; every node with the role api says it, so take the maximum.",
+  backlog_seconds: "Above 5 there are too few workers for this step, or what they work with is slow.",
   listener_held: "Requests wait on chain, and their deadlines go on: more workers, or find out what they wait for.",
   chain_head_block: "Standing still: the chain or the RPC endpoint has stopped.",
   heads_announced: "0 where PORTCULLIS_RPC_WS_URL is set: detection is later by up to the poll interval, and nothing else.",

@@ -59,6 +59,8 @@ export const GAUGES = {
   unreadable_requests: "Overdue requests that only a newer build can read",
   is_listener_leader: "1 where this node's listener leads its chain, else 0",
   cursor_block: "Newest block read by the listener",
+  desired_workers: "Workers that a step should have, as GET /autoscale says",
+  backlog_seconds: "How long the oldest work for a step has waited to be given out, in the whole cluster",
   listener_held: "1 while the listener reads no blocks, because too much is under way or has waited for too long",
   chain_head_block: "Newest block the chain has announced",
   heads_announced: "1 while a WebSocket announces new blocks, 0 while the listener only looks by itself",
@@ -98,6 +100,8 @@ export const LABELS = {
   rpc_disagreements: "about",
   rpc_endpoint_state: "endpoint",
   cluster_nodes: "role",
+  desired_workers: "step",
+  backlog_seconds: "step",
   work_owed: "state",
   work_given_out: "state"
 } as const satisfies Partial<Record<CounterName | GaugeName, string>>
