@@ -1,6 +1,7 @@
 /** What the checks C1..C7 cannot know: which end each request deserved, and which bytes were the right result. The simulator knows, because it
  * asked the question and holds the key. */
 import { toHex } from "../../src/domain/hex.ts"
+import { DELIVERIES_MAX } from "../../src/messaging/bus-limits.ts"
 import type { Check } from "../campaign.ts"
 import { txAttemptTable } from "./ledger/tables.ts"
 import type { Expected, SimWorld } from "./sim-world.ts"
@@ -28,6 +29,13 @@ export const nobodyDied = (world: SimWorld): Check => ({
   name: "no defects",
   examined: world.gateways.size,
   violations: world.died.map(({ node, what }) => `${node}: ${what}`)
+})
+
+/** Only what nobody can read is parked. A message that came back too often was called poison, and somebody looks at it, for an outage of ours. */
+export const onlyPoisonParked = ({ broker }: SimWorld): Check => ({
+  name: "only poison parked",
+  examined: broker.deliveredCount,
+  violations: broker.parked.filter(({ deliveries }) => deliveries >= DELIVERIES_MAX).map(({ subject, reason }) => `${subject}: ${reason}`)
 })
 
 /** Nothing was ever broadcast whose bytes the ledger had not stored before (I3, I6): looked at whenever something is. */

@@ -5,7 +5,7 @@ import type { ClusterShape } from "../rig.ts"
 import type { Scenario } from "../scenario.ts"
 import { drawScenario } from "./draw-scenario.ts"
 import type { History, SometimesName } from "./history.ts"
-import { nobodyDied, rightEnds, watchIntents } from "./right-ends.ts"
+import { nobodyDied, onlyPoisonParked, rightEnds, watchIntents } from "./right-ends.ts"
 import { startSimRig, type SimRig } from "./sim-rig.ts"
 import { beginMischief, drawMischief, type MischiefOptions } from "./sim-mischief.ts"
 import type { Mutation } from "./surroundings.ts"
@@ -38,7 +38,8 @@ export const checksOf = (rig: SimRig, records: Parameters<typeof checkRecords>[0
     })),
     rightEnds(rig.world),
     ...others,
-    nobodyDied(rig.world)
+    nobodyDied(rig.world),
+    onlyPoisonParked(rig.world)
   ]
 }
 

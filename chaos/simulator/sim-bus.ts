@@ -55,6 +55,7 @@ export class Broker {
   private readonly outstanding = new Set<Message>()
   readonly parked: Array<ParkedMessage> = []
   parkedCount = 0
+  deliveredCount = 0
   /** Grows with every store that was lost: whatever is still under way belongs to another life. */
   private life = 0
 
@@ -131,6 +132,7 @@ export class Broker {
     }
     const life = this.life
     message.deliveries++
+    this.deliveredCount++
     consumer.inFlight++
     this.outstanding.add(message)
     let isSettled = false

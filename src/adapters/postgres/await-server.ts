@@ -3,9 +3,10 @@
  * us. A node that ended instead would be started again by whatever supervises it, ever less often, and would be away for longer than the
  * database was. What waiting cannot change (a wrong password, no such database) fails at once.
  */
-import { Clock, Duration, Effect } from "effect"
+import { Duration, Effect } from "effect"
 import { type Kysely, sql } from "kysely"
 import { LedgerUnavailable } from "../../ledger/ledger-unavailable.ts"
+import { monotonicMs } from "../../resilience/monotonic.ts"
 import { isOutage } from "./pool.ts"
 
 /** Recovery takes seconds and a failover up to half a minute; a longer absence is for whoever operates it to see. */
@@ -15,15 +16,14 @@ const ASK_AGAIN_MS = 500
 const SAY_AGAIN_MS = 10_000
 
 export const awaitServer = Effect.fnUntraced(function*<Tables>(database: Kysely<Tables>) {
-  const now = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos / 1_000_000n))
-  const startedMs = yield* now
+  const startedMs = yield* monotonicMs
   let saidMs = Number.NEGATIVE_INFINITY
   const ask = Effect.tryPromise({
     try: () => sql`SELECT 1`.execute(database),
     catch: (cause) => new LedgerUnavailable({ doing: "reach the database", cause })
   })
   const waits = Effect.fnUntraced(function*(error: LedgerUnavailable) {
-    const nowMs = yield* now
+    const nowMs = yield* monotonicMs
     if (!isOutage(error) || nowMs - startedMs >= WAIT_MS_MAX) return false
     if (nowMs - saidMs >= SAY_AGAIN_MS) {
       saidMs = nowMs
