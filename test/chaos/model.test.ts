@@ -3,6 +3,9 @@
 import { describe, expect, test } from "vitest"
 import { quint } from "../../chaos/model/quint.ts"
 
+/** Each takes seconds of work, and shares its core with the others and with whatever else the machine does. */
+const TIME = { timeout: 180_000 }
+
 const SEED = "0x706f7274"
 const INVARIANTS = [
   "one_owner",
@@ -20,13 +23,13 @@ const WITNESSES = ["some_finalized", "stale_write_refused", "taken_over", "recon
 const run = (main: string, samples: number, ...more: ReadonlyArray<string>): Promise<string> =>
   quint({ main, samples, seed: SEED }, ["--invariants", ...INVARIANTS, ...more])
 
-test("under every unkindness nothing that must hold falls, and everything that must be able to happen happens", async () => {
+test("under every unkindness nothing that must hold falls, and everything that must be able to happen happens", TIME, async () => {
   const said = await run("portcullis", 120, "--witnesses", ...WITNESSES)
   expect(said).toContain("[ok] No violation found")
   for (const witness of WITNESSES) expect(said, witness).toMatch(new RegExp(`^${witness} was witnessed in [1-9]\\d* trace`, "m"))
 })
 
-describe.concurrent("without", () => {
+describe.concurrent("without", TIME, () => {
   test.each([
     ["the fencing epoch, somebody who was replaced decides", "unfenced", "no_zombie"],
     ["the row version, one request is decided twice", "unversioned", "one_history|rows_as_decided"],

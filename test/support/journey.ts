@@ -21,6 +21,7 @@ import type { RequestState } from "../../src/domain/journey.ts"
 import type { TransitionView } from "../../src/domain/outcome.ts"
 import { RequestLedger, type RequestSummary } from "../../src/ledger/request-ledger.port.ts"
 import type { FactReached } from "../../src/telemetry/telemetry.port.ts"
+import { COMPILED } from "./cli.ts"
 import { eventually } from "./eventually.ts"
 
 const CLI = fileURLToPath(new URL("../../bin/portcullis.js", import.meta.url))
@@ -58,7 +59,7 @@ export class JourneyWorld {
   static async start(options: Partial<WorldOptions> = {}): Promise<JourneyWorld> {
     const scope = await Effect.runPromise(Scope.make())
     const world = await Effect.runPromise(
-      Scope.provide(startWorld({ nodes: 3, threshold: 2, lanes: 1, anvil: { blockTimeSeconds: 0.25 }, ...options }), scope)
+      Scope.provide(startWorld({ nodes: 3, threshold: 2, lanes: 1, anvil: { blockTimeSeconds: 0.25 }, kmsEnvironment: () => COMPILED, ...options }), scope)
     )
     const client = await connect({ gateway: world.contracts.decryptionGateway, signer: world.requester })
     return new JourneyWorld(world, client, scope)

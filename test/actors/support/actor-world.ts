@@ -21,6 +21,7 @@ import { Bus, type Verdict } from "../../../src/messaging/bus.port.ts"
 import { decodeOutcomes, decodeWork, type WorkEnvelope } from "../../../src/messaging/envelope.ts"
 import type { ParkedMessages } from "../../../src/messaging/parked-messages.port.ts"
 import type { Telemetry } from "../../../src/telemetry/telemetry.port.ts"
+import { DEADLINE_MS } from "../../support/eventually.ts"
 import { aBlock, aChainId, aSeenRequest, type LedgerWorld, random32 } from "../../support/ledger-world.ts"
 import { type HeardTelemetry, heardTelemetry } from "./heard-telemetry.ts"
 
@@ -36,7 +37,7 @@ export const inActorWorld = <A, E>(
 }
 
 /** Waits until `look` says yes, by looking. */
-export const until = Effect.fnUntraced(function* <E, R>(what: string, look: Effect.Effect<boolean, E, R>, deadlineMs = 10_000) {
+export const until = Effect.fnUntraced(function* <E, R>(what: string, look: Effect.Effect<boolean, E, R>, deadlineMs = DEADLINE_MS) {
   const end = performance.now() + deadlineMs
   while (!(yield* look)) {
     assert(performance.now() < end, `not within ${deadlineMs} ms: ${what}`)
