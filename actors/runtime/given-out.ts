@@ -1,6 +1,6 @@
 /** How much work of one step may be given out at once, and what is: as much as is answered within twice the time that an answer takes when nobody
- * waits (bandwidth times delay, as BBR does it for packets). More would only lie on the bus, in front of whoever asks next. Pure bookkeeping; times
- * are handed in. */
+ * waits (bandwidth times delay, as BBR does it for packets), and within half a second at least. More would only lie on the bus, in front of whoever
+ * asks next. Pure bookkeeping; times are handed in. */
 import { WORK_TIMEOUT_MS } from "../../src/domain/limits.ts"
 import type { RequestId } from "../../src/domain/request.ts"
 
@@ -8,6 +8,8 @@ import type { RequestId } from "../../src/domain/request.ts"
 export const GIVEN_OUT_LEAST = 64
 /** And at most: 1 MiB of memory for each step. */
 export const GIVEN_OUT_MOST = 4_096
+/** Steps do many requests at once for little more than one: a window for single answers would keep them from it. Nobody notices so much. */
+export const AHEAD_MS_LEAST = 500
 /** Work given out lies ahead of a newcomer for about so long at most, where `GIVEN_OUT_LEAST` allows it. */
 export const AHEAD_MS_MAX = 2_000
 /** What has not been answered for so long no longer counts: it is lost, and the sweeper gives it out again. */
@@ -61,7 +63,7 @@ export class GivenOut {
     const perSecond = Math.max(this.#rate.now, this.#rate.before)
     const quickestMs = Math.min(this.#quickest.now, this.#quickest.before)
     if (perSecond === 0) return GIVEN_OUT_LEAST
-    const wanted = Math.ceil((perSecond * Math.min(2 * quickestMs, AHEAD_MS_MAX)) / 1_000)
+    const wanted = Math.ceil((perSecond * Math.min(Math.max(2 * quickestMs, AHEAD_MS_LEAST), AHEAD_MS_MAX)) / 1_000)
     return Math.max(GIVEN_OUT_LEAST, Math.min(GIVEN_OUT_MOST, wanted))
   }
 

@@ -4,7 +4,9 @@ import { type Kysely, sql } from "kysely"
 const PARTS = [
   `
 ALTER TABLE outbox ADD COLUMN requester bytea NOT NULL DEFAULT '\\x00';
-CREATE INDEX outbox_turn ON outbox (reached, requester, partition, outbox_id);
+-- Without the partition: a requester's messages then stand in their order, and as few are read as are wanted, whatever the planner has been told of
+-- a table that is emptied and filled all the time.
+CREATE INDEX outbox_turn ON outbox (reached, requester, outbox_id);
 COMMENT ON COLUMN outbox.requester IS 'Whose turn the message takes when more is owed than may be given out at once.';
 `,
   `
