@@ -7,7 +7,6 @@
  *
  * The last line is one JSON object; with --json it is the only one on stdout. What was not asked for is null in it.
  */
-import { loadavg } from "node:os"
 import { measureFinished } from "./cluster/finished.ts"
 import { measureNativeNodes, measureStubNodes } from "./cluster/nodes.ts"
 import { readOptions, type Part } from "./cluster/options.ts"
@@ -15,6 +14,7 @@ import { measureRecovery } from "./cluster/recovery.ts"
 import { clusterTables, type ClusterReport } from "./cluster/report.ts"
 import { measureSoak } from "./cluster/soak.ts"
 import { describeMachine } from "./support/machine.ts"
+import { partsOf } from "./support/parts.ts"
 
 const read = readOptions(process.argv.slice(2))
 if ("rejected" in read) {
@@ -23,18 +23,7 @@ if ("rejected" in read) {
 }
 const { only, seconds, nodes: counts, kills, repetitions, finished: finishedCount, soakMinutes, pile, json } = read.options
 
-const loadAverages: Record<string, number> = {}
-/** One after the other: they would measure each other. */
-const part = async <A>(name: Part, measure: () => Promise<A>): Promise<A | null> => {
-  if (!only.includes(name)) return null
-  loadAverages[name] = Math.round((loadavg()[0] ?? 0) * 100) / 100
-  process.stderr.write(`${new Date().toISOString()} ${name}, load average ${loadAverages[name]}\n`)
-  const measured = await measure()
-  // Said at once as well: what comes later may fail, and some of this took minutes.
-  process.stderr.write(`${JSON.stringify(measured)}\n`)
-  return measured
-}
-
+const { part, loadAverages } = partsOf<Part>(only)
 const machine = await describeMachine()
 const nodesStub = await part("nodes-stub", () => measureStubNodes({ counts, seconds, pile }))
 const nodesNative = await part("nodes-native", () => measureNativeNodes({ counts, seconds, pile }))

@@ -5,7 +5,6 @@
  *
  * With --json the last line is one JSON object. What was not asked for is null in it.
  */
-import { loadavg } from "node:os"
 import { parseArgs } from "node:util"
 import { measureCrypto } from "./crypto.ts"
 import { measureEngine } from "./engine.ts"
@@ -14,6 +13,7 @@ import { measureGas } from "./gas.ts"
 import { measureIdle } from "./idle.ts"
 import { measureMemory } from "./memory.ts"
 import { describeMachine } from "./support/machine.ts"
+import { partsOf } from "./support/parts.ts"
 import { tables, type Report } from "./support/report.ts"
 
 const PARTS = ["full-path", "idle", "engine", "memory", "gas", "crypto"] as const
@@ -49,18 +49,7 @@ if (unknown.length > 0) refuse(`--only takes any of ${PARTS.join(", ")}; not ${u
 const seconds = Number(options.seconds)
 if (!Number.isFinite(seconds) || seconds < SECONDS_MIN) refuse(`--seconds is a number, at least ${SECONDS_MIN}`)
 
-const loadAverages: Record<string, number> = {}
-/** One after the other: they would measure each other. */
-const part = async <A>(name: Part, measure: () => Promise<A>): Promise<A | null> => {
-  if (!wanted.includes(name)) return null
-  loadAverages[name] = Math.round((loadavg()[0] ?? 0) * 100) / 100
-  process.stderr.write(`${new Date().toISOString()} ${name}, load average ${loadAverages[name]}\n`)
-  const measured = await measure()
-  // Said at once as well: what comes later may fail, and some of this took minutes.
-  process.stderr.write(`${JSON.stringify(measured)}\n`)
-  return measured
-}
-
+const { part, loadAverages } = partsOf<Part>(wanted)
 const machine = await describeMachine()
 const fullPath = await part("full-path", () => measureFullPath(seconds))
 const idleAddedMs = await part("idle", () => measureIdle(IDLE_REQUESTS))

@@ -1,5 +1,6 @@
 /** All figures of a cluster's run, and the same as tables for people, each beside its aim. */
 import type { Machine } from "../support/machine.ts"
+import { machineLines } from "../support/parts.ts"
 import type { RecoveryFigures } from "../support/recovery-time.ts"
 import { heading, line, type Row } from "../support/report.ts"
 import { FINISHED_RATIO_AIM, type FinishedReport } from "./finished.ts"
@@ -74,9 +75,7 @@ export const clusterTables = (report: ClusterReport): string => {
   const of = <A>(name: string, measured: A | null, rows: (measured: A) => ReadonlyArray<Row>): ReadonlyArray<string> =>
     measured === null ? [] : [heading(name), ...rows(measured).map(line)]
   return [
-    `${machine.date}  ${machine.cores} cores, ${machine.cpu}, ${machine.memoryMiB} MiB; ${machine.os}`,
-    `Node ${machine.node}, PostgreSQL ${machine.postgres}, nats-server ${machine.nats}`,
-    `load average at start ${machine.loadAverageAtStart.join(" ")}; before each part ${JSON.stringify(machine.loadAverages)}`,
+    ...machineLines(machine),
     ...of("Nodes as processes over NATS, stub steps", report.nodesStub, nodesRows),
     ...of("Nodes as processes over NATS, whole native path, 2 of 3", report.nodesNative, nodesRows),
     ...of("From a kill to the end of the last delayed request", report.recovery, recoveryRows),

@@ -6,6 +6,7 @@ import { gasTable, type GasReport } from "../gas.ts"
 import type { IdleReport } from "../idle.ts"
 import type { MemoryReport } from "../memory.ts"
 import type { Machine } from "./machine.ts"
+import { machineLines } from "./parts.ts"
 import type { Quantiles } from "./statistics.ts"
 
 /** The names are an interface: others read them. Null: not measured this time. */
@@ -74,9 +75,7 @@ export const tables = (report: Report): string => {
   const of = <A>(name: string, measured: A | null, rows: (measured: A) => ReadonlyArray<Row>): ReadonlyArray<string> =>
     measured === null ? [] : [heading(name), ...rows(measured).map(line)]
   return [
-    `${machine.date}  ${machine.cores} cores, ${machine.cpu}, ${machine.memoryMiB} MiB; ${machine.os}`,
-    `Node ${machine.node}, PostgreSQL ${machine.postgres}, nats-server ${machine.nats}`,
-    `load average at start ${machine.loadAverageAtStart.join(" ")}; before each part ${JSON.stringify(machine.loadAverages)}`,
+    ...machineLines(machine),
     ...of("Full path, public 2 of 3, everything on this machine", report.fullPath, fullPathRows),
     ...of("Engine alone, six transitions for each request", report.engine, engineRows),
     ...of("Added by the gateway to one request on an idle system", report.idleAddedMs, idleRows),

@@ -6,24 +6,11 @@ import type { Ledger } from "../../src/adapters/postgres/ledger.layer.ts"
 import type { Hex } from "../../src/domain/hex.ts"
 import { RequestLedger } from "../../src/ledger/request-ledger.port.ts"
 import type { LedgerRig } from "../support/ledger-rig.ts"
-import { anEnd, born, inOneHour, ownPartition } from "../support/ledger-world.ts"
-import { aPartition } from "./request-ledger.laws.ts"
-
-const oneOf = <A>(items: ReadonlyArray<A>): A => {
-  assert.equal(items.length, 1)
-  return items[0]!
-}
+import { anEnd, born, inOneHour } from "../support/ledger-world.ts"
+import { aPartition, given, oneOf } from "./request-ledger.laws.ts"
 
 export const owedWorkLaws = (world: () => LedgerRig): void => {
   const law = (promise: string, program: Effect.Effect<void, unknown, Ledger>) => test(promise, () => world().run(program))
-
-  /** One newborn request and the lease of its partition. */
-  const given = Effect.fnUntraced(function*(deadline = inOneHour()) {
-    const partition = aPartition()
-    const lease = yield* ownPartition(partition, "coordinator-1")
-    const request = oneOf(yield* born(1, { partition, deadline }))
-    return { partition, lease, request, ledger: yield* RequestLedger }
-  })
 
   law("stay until they are settled, and young ones are left to their dispatcher", Effect.gen(function*() {
     const { request, ledger, partition } = yield* given()

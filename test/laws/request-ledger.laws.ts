@@ -14,21 +14,21 @@ let lastPartition = 1_000
 /** Partitions are cheap: each law takes its own, so that it sees only its own requests. */
 export const aPartition = (): number => (lastPartition += 1)
 
-const oneOf = <A>(items: ReadonlyArray<A>): A => {
+export const oneOf = <A>(items: ReadonlyArray<A>): A => {
   assert.equal(items.length, 1)
   return items[0]!
 }
 
+/** One newborn request and the lease of its partition. */
+export const given = Effect.fnUntraced(function*(deadline = inOneHour()) {
+  const partition = aPartition()
+  const lease = yield* ownPartition(partition, "coordinator-1")
+  const request = oneOf(yield* born(1, { partition, deadline }))
+  return { partition, lease, request, ledger: yield* RequestLedger }
+})
+
 export const requestLedgerLaws = (world: () => LedgerRig): void => {
   const law = (promise: string, program: Effect.Effect<void, unknown, Ledger>) => test(promise, () => world().run(program))
-
-  /** One newborn request and the lease of its partition. */
-  const given = Effect.fnUntraced(function*(deadline = inOneHour()) {
-    const partition = aPartition()
-    const lease = yield* ownPartition(partition, "coordinator-1")
-    const request = oneOf(yield* born(1, { partition, deadline }))
-    return { partition, lease, request, ledger: yield* RequestLedger }
-  })
 
   /** What happens next has a later time than what happened before. */
   const aMoment = Effect.fnUntraced(function*() {

@@ -11,6 +11,7 @@ import {
   type SeenBlock,
   type SeenRequest
 } from "../../../src/ledger/detection-ledger.port.ts"
+import { checkFound, checkStep } from "../../../src/ledger/detection-preconditions.ts"
 import { GENESIS } from "../../../src/ledger/hash-chain.ts"
 import { type LeaseLost, leaseLost } from "../../../src/ledger/lease.port.ts"
 import type { Connection } from "./connection.ts"
@@ -154,27 +155,6 @@ const birthMissed = (transaction: Transaction, { chainId, on, requests, worker }
   )
   for (const { id, anchor } of moved) raiseSignal(transaction, id, { type: "moved", anchor })
   return { born, signalled: moved.map(({ id }) => id) }
-}
-
-const checkFound = ({ chainId, on, requests }: Found): void => {
-  assert(
-    requests.every(({ anchor, facts }) => anchor.blockNumber <= on.number && facts.chainId === chainId),
-    "requests stand in the block that is named, or below it"
-  )
-  assert(new Set(requests.map(({ id }) => id)).size === requests.length, "a request is found once")
-}
-
-const checkStep = ({ blocks, ancestor, requests, chainId }: Step): void => {
-  assert(
-    blocks.every((block, index) => block.number > (blocks[index - 1]?.number ?? ancestor)),
-    "blocks ascend from the ancestor"
-  )
-  const hashes = new Set(blocks.map((block) => block.hash))
-  assert(
-    requests.every((request) => hashes.has(request.anchor.blockHash) && request.facts.chainId === chainId),
-    "requests stand in the blocks of their step"
-  )
-  assert(new Set(requests.map((request) => request.id)).size === requests.length, "a request is seen once in a step")
 }
 
 export const detectionLedgerOn = (connection: Connection): Layer.Layer<DetectionLedger> =>

@@ -17,6 +17,7 @@ import {
   type SeenBlock,
   type SeenRequest
 } from "../../ledger/detection-ledger.port.ts"
+import { checkFound, checkStep } from "../../ledger/detection-preconditions.ts"
 import { type Lease, type LeaseLost, leaseLost } from "../../ledger/lease.port.ts"
 import { bear, type BornRow } from "./birth-statement.ts"
 import { Database } from "./pool.ts"
@@ -224,27 +225,6 @@ const birthMissed = async (client: pg.PoolClient, found: Found): Promise<Advance
     born: born.map((row) => ({ requestId: row.request_id, outboxId: row.outbox_id })),
     signalled: moved.map(({ id }) => id)
   }
-}
-
-const checkFound = ({ chainId, on, requests }: Found): void => {
-  assert(
-    requests.every(({ anchor, facts }) => anchor.blockNumber <= on.number && facts.chainId === chainId),
-    "requests stand in the block that is named, or below it"
-  )
-  assert(new Set(requests.map((request) => request.id)).size === requests.length, "a request is found once")
-}
-
-const checkStep = ({ blocks, ancestor, requests, chainId }: Step): void => {
-  assert(
-    blocks.every((block, index) => block.number > (blocks[index - 1]?.number ?? ancestor)),
-    "blocks ascend from the ancestor"
-  )
-  const hashes = new Set(blocks.map((block) => block.hash))
-  assert(
-    requests.every((request) => hashes.has(request.anchor.blockHash) && request.facts.chainId === chainId),
-    "requests stand in the blocks of their step"
-  )
-  assert(new Set(requests.map((request) => request.id)).size === requests.length, "a request is seen once in a step")
 }
 
 export const detectionLedgerLayer: Layer.Layer<DetectionLedger, never, Database> = Layer.effect(
