@@ -48,7 +48,7 @@ export const stubPorts = Layer.mergeAll(
     records: (handles) =>
       Effect.succeed(handles.map((handle) => ({ handle, ...RECORD })))
   }),
-  Layer.succeed(CiphertextCache, { get: () => Effect.succeed(CIPHERTEXT), put: () => Effect.void }),
+  Layer.succeed(CiphertextCache, { shared: (_what, look) => look, get: () => Effect.succeed(CIPHERTEXT), put: () => Effect.void }),
   Layer.succeed(CiphertextStore, { read: () => Stream.make(CIPHERTEXT), write: () => Effect.succeed("store://stub/0") }),
   Layer.succeed(Committees, { committee: () => Effect.succeed(committee), current: Effect.succeed(committee) }),
   Layer.succeed(ShareNodes, {

@@ -45,6 +45,7 @@ export const storePorts = (link: Link, store: SimObjectStore) => {
       write: (_store, digest) => Effect.fail(new LocationRefused({ location: digest, reason: "a gateway only reads" }))
     }),
     Layer.succeed(CiphertextCache, {
+      shared: (_what, look) => look,
       get: (digest) => Effect.sync(() => cached.get(digest)),
       put: (digest, bytes) => Effect.sync(() => void cached.set(digest, bytes))
     })

@@ -6,6 +6,7 @@
 import { ALL_ROLES } from "../domain/cluster.ts"
 import { ENDS, JOURNEY, STEPS } from "../domain/journey.ts"
 import { COMMITTEE_NODES_MAX, RPC_ENDPOINTS_MAX, WORK_TIMEOUT_MS } from "../domain/limits.ts"
+import { CACHES } from "./caches.ts"
 import { DISAGREEMENTS } from "./chain-endpoints.port.ts"
 import { type CounterName, COUNTERS, type GaugeName, GAUGES, LABELS } from "./telemetry.port.ts"
 
@@ -45,6 +46,8 @@ const LABEL_RULES: Readonly<Record<(typeof LABELS)[keyof typeof LABELS], LabelRu
   endpoint: ENDPOINTS,
   dependency: { form: /^[a-z][a-z0-9-]{0,19}$/, differentMax: 16 },
   role: ALL_ROLES,
+  cache: CACHES,
+  subject: { form: /^[a-z]+(\.[a-z0-9-]{1,40}){1,3}$/, differentMax: 32 },
   state: JOURNEY,
   // As roles name it: by the fact that it establishes.
   step: STEPS
@@ -148,6 +151,11 @@ const BECAUSE: Readonly<Record<CounterName | GaugeName, string>> = {
   calls_refused: "Calls that were spared a target that could not have answered; rising for minutes: see breakers_not_closed.",
   retries_spent: "Stays below a tenth of the successes by construction; near it something fails now and then, all the time.",
   retries_denied: "An outage: repeating would only add to it. The work itself comes back by the sweeper.",
+  consumers_remade:
+    "One now and then after the bus elects a leader: work was late by seconds. A steady rate: look at the NATS servers; docs/cluster.md.",
+  cache_hits: "Divided by hits and misses together: how often nobody had to be asked. docs/resilience.md says what is usual.",
+  cache_misses: "What is asked of the chain or of a store because of it.",
+  cache_evictions: "Fast and steady while hits are few: the cache is too small for what is under way.",
   telemetry_dropped: "Should be zero: something is said that must not be written, or the log's disk or reader is stuck.",
   oldest_overdue_seconds: "Says that requests are not moving while every process looks well; page beyond 30.",
   work_owed: "More is asked than is answered: it is given out in turn, one for each requester. Rising for minutes: more workers (GET /autoscale).",
@@ -169,6 +177,8 @@ const BECAUSE: Readonly<Record<CounterName | GaugeName, string>> = {
   lane_queue_batches: "Rising while lanes work: too few lanes, or a chain that is full.",
   lane_queue_oldest_seconds: "What a result waits for a lane; above the chain's block time something is in the way.",
   breakers_not_closed: "Zero at rest. Above zero for more than a minute: that dependency is down; docs/resilience.md.",
+  cache_entries: "At its bound while evictions rise: full.",
+  cache_bytes: "Of ciphertexts only: in memory up to 64 MiB, in files up to PORTCULLIS_CACHE_BYTES_MAX.",
   cluster_nodes:
     "Every node says what it hears, so take the maximum. 0 for a role: nobody does that part of the work. A node with the role worker counts " +
     "for each worker:<step> as well.",

@@ -47,6 +47,10 @@ export const COUNTERS = {
   retries_denied: "Attempts not repeated, because the retry budget was empty",
   rescan_found: "Requests in final blocks that the listener had missed or misplaced and the re-scan found",
   rpc_disagreements: "Answers of RPC endpoints that contradicted another endpoint's, by what they were about",
+  consumers_remade: "Consumers of the bus that stood still with messages waiting and were made again",
+  cache_hits: "Answers that a cache gave, or that came with somebody else's question, by cache",
+  cache_misses: "Answers that had to be asked for",
+  cache_evictions: "Entries that had to go because of a cache's bounds of size and age",
   telemetry_dropped: "Values, labels and lines that were not written: a mistake of ours, or a log that cannot be written to"
 } as const
 export type CounterName = keyof typeof COUNTERS
@@ -73,6 +77,8 @@ export const GAUGES = {
   lane_queue_oldest_seconds: "How long the oldest of them has waited",
   breakers_not_closed: "Circuit breakers that rest or are probing",
   rpc_endpoint_state: "How an RPC endpoint is: 0 alive, 1 not looked at yet, 2 says nothing of finality, 3 behind, 4 silent, 5 another chain",
+  cache_entries: "What a cache holds",
+  cache_bytes: "Bytes that a cache of ciphertexts holds",
   cluster_nodes: "Nodes of the cluster that live and take work, by role, as this node hears",
   cluster_paused: "Switches that operators have set, as this node hears",
   reconciling: "1 while the database is in a history that has not been compared with the chain yet: lanes send nothing"
@@ -102,6 +108,12 @@ export const LABELS = {
   cluster_nodes: "role",
   desired_workers: "step",
   backlog_seconds: "step",
+  consumers_remade: "subject",
+  cache_hits: "cache",
+  cache_misses: "cache",
+  cache_evictions: "cache",
+  cache_entries: "cache",
+  cache_bytes: "cache",
   work_owed: "state",
   work_given_out: "state"
 } as const satisfies Partial<Record<CounterName | GaugeName, string>>

@@ -9,7 +9,7 @@ import { toHex, type Hex } from "../../src/domain/hex.ts"
 import { CIPHERTEXT_BYTES_MAX, PUBLIC_CIPHERTEXT_BYTES_MAX } from "../../src/domain/limits.ts"
 import type { RequestKind } from "../../src/domain/request.ts"
 import { ChainUnavailable } from "../../src/journey/1-detected/request-log.port.ts"
-import { CiphertextCache } from "../../src/journey/3-ciphertext-fetched/ciphertext-cache.port.ts"
+import { CiphertextCache, type Found } from "../../src/journey/3-ciphertext-fetched/ciphertext-cache.port.ts"
 import { CiphertextRegistry } from "../../src/journey/3-ciphertext-fetched/ciphertext-registry.port.ts"
 import {
   CiphertextStore,
@@ -18,6 +18,7 @@ import {
   StoreUnavailable
 } from "../../src/journey/3-ciphertext-fetched/ciphertext-store.port.ts"
 import { fetchCiphertext } from "../../src/journey/3-ciphertext-fetched/fetch-ciphertext.ts"
+import { SingleFlight } from "../../src/resilience/single-flight.ts"
 import { aRequest, someHex } from "./a-request.ts"
 
 const sha256 = (bytes: Uint8Array): Hex => toHex(createHash("sha256").update(bytes).digest())
@@ -26,7 +27,7 @@ const some = (length = 400): Uint8Array => new Uint8Array(randomBytes(length))
 type Behaviour = Uint8Array | "missing" | "unavailable" | "refused" | "breaks-off"
 
 /** Stores by location, a registry by handle, and a cache that is only a map; all of them note what they are asked. */
-const world = (records: ReadonlyArray<CiphertextRecord | undefined>, stores: Readonly<Record<string, Behaviour>> = {}) => {
+const world = (records: ReadonlyArray<CiphertextRecord | undefined>, stores: Readonly<Record<string, Behaviour>> = {}, looks = new SingleFlight<Found, never>()) => {
   const reads: Array<string> = []
   const cached = new Map<Hex, Uint8Array>()
   let deliveredBytes = 0
@@ -47,10 +48,12 @@ const world = (records: ReadonlyArray<CiphertextRecord | undefined>, stores: Rea
   const layer = Layer.mergeAll(
     Layer.succeed(CiphertextRegistry, { records: () => Effect.succeed(records) }),
     Layer.succeed(CiphertextStore, {
-      read: (location) => Stream.suspend(() => read(location)),
+      // A store takes its time: who asks at the same time meets those who asked before.
+      read: (location) => Stream.unwrap(Effect.andThen(Effect.yieldNow, Effect.sync(() => read(location)))),
       write: () => Effect.die("not asked to write")
     }),
     Layer.succeed(CiphertextCache, {
+      shared: (what, look) => looks.share(what, look),
       get: (digest) => Effect.sync(() => cached.get(digest)),
       put: (digest, bytes) => Effect.sync(() => void cached.set(digest, bytes))
     })
@@ -109,6 +112,36 @@ describe("success", () => {
     const { outcome, reads } = world([recordOf(bytes, "first", "second")], { first: bytes, second: bytes })
     await outcome()
     expect(reads).toEqual(["first"])
+  })
+})
+
+describe("many who want the same ciphertext at once", () => {
+  const [bytes, HERD] = [some(), 50]
+
+  test("read it from its store once", async () => {
+    const { outcome, reads } = world([recordOf(bytes, "a")], { a: bytes })
+    const outcomes = await Promise.all(Array.from({ length: HERD }, () => outcome()))
+    expect(outcomes).toEqual(outcomes.map(() => ({ type: "ciphertext-fetched", digests: [sha256(bytes)] })))
+    expect(reads).toEqual(["a"])
+  })
+
+  test("share a failure, which is not kept: whoever comes later finds what is there then", async () => {
+    const stores: Record<string, Behaviour> = { a: "unavailable" }
+    const { outcome, reads } = world([recordOf(bytes, "a")], stores)
+    const outcomes = await Promise.all(Array.from({ length: HERD }, () => outcome()))
+    expect(outcomes).toEqual(outcomes.map(() => expect.objectContaining({ type: "postponed" }) as unknown))
+    expect(reads).toEqual(["a"])
+    stores["a"] = bytes
+    expect(await outcome()).toMatchObject({ type: "ciphertext-fetched" })
+  })
+
+  test("are not held up by a stranger who registered the same digest at a bad location", async () => {
+    const [ours, strangers] = [recordOf(bytes, "a"), recordOf(bytes, "nowhere")]
+    const shared = new SingleFlight<Found, never>()
+    const stores: Record<string, Behaviour> = { a: bytes }
+    const [theirs, our] = [world([strangers], stores, shared), world([ours], stores, shared)]
+    const [first, second] = await Promise.all([theirs.outcome(), our.outcome()])
+    expect([first.type, second.type]).toEqual(["postponed", "ciphertext-fetched"])
   })
 })
 
@@ -171,7 +204,7 @@ describe("what is wrong with a store is not an answer to the request", () => {
     })
     const idle = Layer.merge(
       Layer.succeed(CiphertextStore, { read: () => Stream.empty, write: () => Effect.die("no") }),
-      Layer.succeed(CiphertextCache, { get: () => Effect.succeed(undefined), put: () => Effect.void })
+      Layer.succeed(CiphertextCache, { shared: (_what, look) => look, get: () => Effect.succeed(undefined), put: () => Effect.void })
     )
     const program = fetchCiphertext({ facts: aRequest(), detectedAtMs: 0 }).pipe(Effect.provide(Layer.merge(down, idle)))
     await expect(Effect.runPromise(program)).rejects.toMatchObject({ _tag: "ChainUnavailable", fate: "retry" })

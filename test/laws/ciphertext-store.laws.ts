@@ -43,7 +43,7 @@ const put = (layer: Layer.Layer<CiphertextStore>, bytes: Uint8Array, name = "mai
 /** Why a fetch that found only other bytes is put off. */
 export const WRONG_BYTES = expect.stringContaining("has bytes that do not match the digest") as string
 
-const noCache: CiphertextCache["Service"] = { get: () => Effect.succeed(undefined), put: () => Effect.void }
+const noCache: CiphertextCache["Service"] = { shared: (_what, look) => look, get: () => Effect.succeed(undefined), put: () => Effect.void }
 
 export const fetchFrom = (
   layer: Layer.Layer<CiphertextStore>,

@@ -1,5 +1,6 @@
 /** The access list, asked through `inspect` at a recorded block. */
 import { Effect, Layer } from "effect"
+import { type CacheMeter, meterHere } from "../../resilience/cache-meter.ts"
 import { AccessList, type FinalityPolicy, type Permission } from "../../journey/2-acl-checked/access-list.port.ts"
 import type { DecryptionRequest, RequestId } from "../../domain/request.ts"
 import { ChainUnavailable } from "../../journey/1-detected/request-log.port.ts"
@@ -9,8 +10,11 @@ import { findFulfilment } from "./fulfilment.ts"
 import { inspect } from "./inspection.ts"
 import { identical, type Rpc } from "./rpc.ts"
 
-export const accessListLayer = (rpc: Rpc, contracts: Contracts, policy: FinalityPolicy) => {
-  const finality = finalityOf(rpc, policy)
+export const accessListLayer = (rpc: Rpc, contracts: Contracts, policy: FinalityPolicy) =>
+  Layer.effect(AccessList, Effect.map(meterHere("access-list-blocks"), (blocks) => accessListOf(rpc, contracts, policy, blocks)))
+
+const accessListOf = (rpc: Rpc, contracts: Contracts, policy: FinalityPolicy, blocks: CacheMeter) => {
+  const finality = finalityOf(rpc, policy, blocks)
   const permission = Effect.fnUntraced(function* (id: RequestId, request: DecryptionRequest) {
     const head = yield* finality.newest
     const block = { blockNumber: head.number, blockHash: head.hash }
@@ -29,7 +33,7 @@ export const accessListLayer = (rpc: Rpc, contracts: Contracts, policy: Finality
       found.denial === undefined ? { type: "allowed", block } : { type: "denied", reason: found.denial, block }
     ) satisfies Permission as Permission
   })
-  return Layer.succeed(AccessList, {
+  return AccessList.of({
     finality: (anchor) => rpc.together(finality.of(anchor)),
     permission: (id, request) => rpc.together(permission(id, request))
   })

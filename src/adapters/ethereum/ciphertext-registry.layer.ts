@@ -10,17 +10,22 @@ import { ZERO_ADDRESS } from "../../domain/request.ts"
 import { ChainUnavailable } from "../../journey/1-detected/request-log.port.ts"
 import type { FinalityPolicy } from "../../journey/2-acl-checked/access-list.port.ts"
 import { CiphertextRegistry } from "../../journey/3-ciphertext-fetched/ciphertext-registry.port.ts"
+import { type CacheBounds, Cache } from "../../resilience/cache.ts"
+import { type CacheMeter, meterHere } from "../../resilience/cache-meter.ts"
 import type { Contracts } from "./addresses.ts"
 import { finalityOf } from "./finality.ts"
 import { abi } from "./generated/CiphertextRegistry.ts"
 import type { BlockTag, Rpc } from "./rpc.ts"
 
 const registryInterface = new Interface(abi)
-/** About 1 KiB each. */
-const REMEMBERED_MAX = 4_096
+/** About 1 KiB each. No age: what is final does not change. */
+const REMEMBERED: CacheBounds = { entriesMax: 4_096, ageMsMax: Number.POSITIVE_INFINITY }
 
-export const ciphertextRegistryLayer = (rpc: Rpc, contracts: Contracts, policy: FinalityPolicy = { type: "latest" }) => {
-  const remembered = new Map<Hex, CiphertextRecord>()
+export const ciphertextRegistryLayer = (rpc: Rpc, contracts: Contracts, policy: FinalityPolicy = { type: "latest" }) =>
+  Layer.effect(CiphertextRegistry, Effect.map(meterHere("registrations"), (meter) => registryOf(rpc, contracts, policy, meter)))
+
+const registryOf = (rpc: Rpc, contracts: Contracts, policy: FinalityPolicy, meter: CacheMeter) => {
+  const remembered = new Cache<Known, ChainUnavailable>(REMEMBERED, meter)
   const finality = finalityOf(rpc, policy)
   const ask = (method: "recordOf" | "locationsOf", handle: Hex, at: BlockTag) =>
     rpc.call(contracts.ciphertextRegistry, registryInterface.encodeFunctionData(method, [handle]), at)
@@ -34,18 +39,26 @@ export const ciphertextRegistryLayer = (rpc: Rpc, contracts: Contracts, policy: 
     if (Result.isFailure(locations)) return yield* unavailable(handle, locations.failure)
     return { handle, ...facts, locations: yield* decode(handle, () => locationsIn(locations.success)) } satisfies CiphertextRecord
   })
-  const record = Effect.fnUntraced(function* (handle: Hex) {
-    const known = remembered.get(handle)
-    if (known !== undefined) return known
-    const found = yield* recordAt(handle, policy.type === "latest" ? "latest" : { hash: (yield* finality.newest).hash })
-    if (found === undefined) return policy.type === "latest" ? undefined : yield* recordAt(handle, "latest")
-    remembered.set(handle, found)
-    if (remembered.size > REMEMBERED_MAX) remembered.delete(remembered.keys().next().value!)
-    return found
+  const look = Effect.fnUntraced(function* (handle: Hex) {
+    if (policy.type === "latest") return { record: yield* recordAt(handle, "latest"), isFinal: true } satisfies Known as Known
+    const final = yield* recordAt(handle, { hash: (yield* finality.newest).hash })
+    if (final !== undefined) return { record: final, isFinal: true } satisfies Known as Known
+    return { record: yield* recordAt(handle, "latest"), isFinal: false } satisfies Known as Known
   })
-  return Layer.succeed(CiphertextRegistry, {
+  const record = (handle: Hex) =>
+    Effect.map(
+      remembered.get(handle, look(handle), (found) => found.isFinal && found.record !== undefined),
+      (known) => known.record
+    )
+  return CiphertextRegistry.of({
     records: (handles) => rpc.together(Effect.forEach(handles, record, { concurrency: "unbounded" }))
   })
+}
+
+interface Known {
+  readonly record: CiphertextRecord | undefined
+  /** Read from a block that is final, so that no reorganisation changes it. */
+  readonly isFinal: boolean
 }
 
 const factsIn = (answer: Hex) => {

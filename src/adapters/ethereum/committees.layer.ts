@@ -1,4 +1,4 @@
-/** Committee records. A record never changes but for being retired, so it is remembered for a while. */
+/** Committee records. A record never changes but for being retired, so it is remembered for a while; an absence is not. */
 import { Effect, Layer } from "effect"
 import { Interface } from "ethers"
 import type { Committee } from "../../domain/committee.ts"
@@ -6,7 +6,8 @@ import { keccakText } from "../../domain/abi-words.ts"
 import { lower } from "../../domain/hex.ts"
 import { ChainUnavailable } from "../../journey/1-detected/request-log.port.ts"
 import { Committees, EpochUnusable } from "../../journey/4-shares-collected/committee.port.ts"
-import { monotonicMs } from "../../resilience/monotonic.ts"
+import { type CacheBounds, Cache } from "../../resilience/cache.ts"
+import { meterHere } from "../../resilience/cache-meter.ts"
 import type { Contracts } from "./addresses.ts"
 import { abi } from "./generated/CommitteeRegistry.ts"
 import { abi as verifierAbi } from "./generated/IVerifier.ts"
@@ -16,8 +17,9 @@ const registryInterface = new Interface(abi)
 const verifierInterface = new Interface(verifierAbi)
 export const SUITE = "portcullis/native/bls12-381/v1"
 const SUITE_ID = keccakText(SUITE)
-/** How long a retirement may go unnoticed here; the contract and every node notice it at once. */
-const REMEMBERED_MS = 30_000
+/** The age is how long a retirement may go unnoticed here; the contract and every node notice it at once. A record of 32 nodes has about 16 KiB,
+ * and only epochs with open requests are asked for. */
+const REMEMBERED: CacheBounds = { ageMsMax: 30_000, entriesMax: 64 }
 
 /** Record and verifier from one endpoint. */
 export const readCommittee = (rpc: Rpc, contracts: Contracts, epoch: number) => rpc.together(read(rpc, contracts, epoch))
@@ -53,18 +55,15 @@ const read = Effect.fnUntraced(function* (rpc: Rpc, contracts: Contracts, epoch:
   } satisfies Committee as Committee))
 })
 
-export const committeesLayer = (rpc: Rpc, contracts: Contracts) => {
-  const remembered = new Map<number, { readonly atMs: number; readonly committee: Committee }>()
-  const committee = Effect.fnUntraced(function* (epoch: number) {
-    const nowMs = yield* monotonicMs
-    const known = remembered.get(epoch)
-    if (known !== undefined && nowMs - known.atMs < REMEMBERED_MS) return known.committee
-    const found = yield* readCommittee(rpc, contracts, epoch)
-    remembered.set(epoch, { atMs: nowMs, committee: found })
-    return found
-  })
-  return Layer.succeed(Committees, { committee, current: Effect.flatMap(currentEpoch(rpc, contracts), committee) })
-}
+export const committeesLayer = (rpc: Rpc, contracts: Contracts) =>
+  Layer.effect(
+    Committees,
+    Effect.map(meterHere("committees"), (meter) => {
+      const remembered = new Cache<Committee, ChainUnavailable | EpochUnusable>(REMEMBERED, meter)
+      const committee = (epoch: number) => remembered.get(String(epoch), readCommittee(rpc, contracts, epoch))
+      return { committee, current: Effect.flatMap(currentEpoch(rpc, contracts), committee) }
+    })
+  )
 
 const currentEpoch = (rpc: Rpc, contracts: Contracts) =>
   rpc.call(contracts.committeeRegistry, registryInterface.encodeFunctionData("currentEpoch"), "latest").pipe(

@@ -6,10 +6,11 @@ import type { AttestedBatch } from "../../domain/response.ts"
 import { ChainUnavailable } from "../../journey/1-detected/request-log.port.ts"
 import type { FinalityPolicy } from "../../journey/2-acl-checked/access-list.port.ts"
 import { type Fees, ResultContract, SubmissionRejected } from "../../journey/6-submitted/result-contract.port.ts"
+import { meterHere } from "../../resilience/cache-meter.ts"
 import type { Contracts } from "./addresses.ts"
 import { Count, Quantity, Receipt } from "./answers.ts"
 import { hashOf } from "./broadcast.ts"
-import { finalityOf } from "./finality.ts"
+import { type Finality, finalityOf } from "./finality.ts"
 import { findFulfilment, fulfilledIn, statusOf } from "./fulfilment.ts"
 import { gatewayInterface } from "./inspection.ts"
 import { identical, requireBlock, type Rpc, type Settle } from "./rpc.ts"
@@ -27,7 +28,13 @@ export const resultContractLayer = (
   wallets: ReadonlyArray<Wallet>,
   policy: FinalityPolicy,
   feeMax: bigint = FEE_MAX
-) => {
+) =>
+  Layer.effect(
+    ResultContract,
+    Effect.map(meterHere("result-blocks"), (blocks) => contractOf(rpc, contracts, wallets, finalityOf(rpc, policy, blocks), feeMax))
+  )
+
+const contractOf = (rpc: Rpc, contracts: Contracts, wallets: ReadonlyArray<Wallet>, final: Finality, feeMax: bigint) => {
   const to = contracts.decryptionGateway
   const walletOf = new Map(wallets.map((wallet) => [lower(wallet.address), wallet]))
   const sender = (address: Hex): Wallet => {
@@ -35,13 +42,12 @@ export const resultContractLayer = (
     if (wallet === undefined) throw new TypeError(`no key for lane ${address}`)
     return wallet
   }
-  const final = finalityOf(rpc, policy)
   const signed = (address: Hex, tx: Pick<TransactionLike, "nonce" | "to" | "data" | "gasLimit">, fees: Fees) =>
     Effect.promise(async () => {
       const rawTx = lower(await sender(address).signTransaction({ type: 2, chainId: rpc.chainId, ...tx, ...fees }))
       return { rawTx, txHash: hashOf(rawTx) }
     })
-  return Layer.succeed(ResultContract, {
+  return ResultContract.of({
     chainId: rpc.chainId,
     addresses: [...walletOf.keys()],
     together: rpc.together,

@@ -18,7 +18,7 @@ import { openLink, type NatsLink, type NatsSession } from "./connection.ts"
 import { safely } from "./desk.ts"
 import type { NatsSettings } from "./nats-settings.ts"
 import { countParked, newestParked, park, parkExhausted, type NoteParked } from "./parking.ts"
-import { pullInto } from "./pull-consumer.ts"
+import { type NoteRemade, pullInto } from "./pull-consumer.ts"
 import { ensureStreams, streamOf } from "./streams.ts"
 
 /** A confirmation. Without a leader there is none for 4 to 12 s (stack.md section 4): say so soon, the outbox tries again. */
@@ -47,6 +47,7 @@ export const natsBus = (settings: NatsSettings): Layer.Layer<Bus | ParkedMessage
       telemetry?.count("messages_parked")
       return Effect.logWarning("a message was parked", { subject, reason })
     }
+    const noteRemade: NoteRemade = (subject) => telemetry?.count("consumers_remade", 1, subject)
     const link = yield* openLink(settings, (session) =>
       Effect.andThen(
         attempt("make the streams", () => streams(session)).pipe(
@@ -54,7 +55,7 @@ export const natsBus = (settings: NatsSettings): Layer.Layer<Bus | ParkedMessage
         ),
         parkExhausted(session, noteParked)
       ))
-    return Context.make(Bus, busOver(link, settings, streams, noteParked, yield* guardsHere)).pipe(Context.add(ParkedMessages, parkedOver(link)))
+    return Context.make(Bus, busOver(link, settings, streams, { noteParked, noteRemade }, yield* guardsHere)).pipe(Context.add(ParkedMessages, parkedOver(link)))
   }))
 
 /** Many publishers find a stream missing at once; one of them makes it and the others wait for that. */
@@ -70,7 +71,7 @@ const busOver = (
   link: NatsLink,
   settings: NatsSettings,
   streams: (session: NatsSession) => Promise<void>,
-  noteParked: NoteParked,
+  { noteParked, noteRemade }: { readonly noteParked: NoteParked; readonly noteRemade: NoteRemade },
   guards: Guards["Service"]
 ) => {
   const permits = Semaphore.makeUnsafe(settings.publishesInFlightMax)
@@ -110,7 +111,7 @@ const busOver = (
             verdictOf(handle, { subject: message.subject, body: message.data, deliveries: message.info.deliveryCount }),
             (verdict) => settle(link, message, verdict, noteParked)
           ))
-        yield* pullInto(link, settings, subject, concurrency, start)
+        yield* pullInto(link, settings, subject, concurrency, start, noteRemade)
       }),
 
     ping: Effect.flatMap(link.session, ({ manager }) =>

@@ -23,12 +23,16 @@ const WATCH_PERIOD_MS = 2_500
 const ROUND_PAUSE_FIRST_MS = 50
 const ROUND_PAUSE_LONGEST_MS = 2_000
 
+/** Told of a consumer that stood still and was deleted. */
+export type NoteRemade = (subject: string) => void
+
 export const pullInto = (
   link: NatsLink,
   settings: NatsSettings,
   subject: string,
   concurrency: number,
-  start: (message: JsMsg) => Fiber.Fiber<unknown>
+  start: (message: JsMsg) => Fiber.Fiber<unknown>,
+  noteRemade: NoteRemade
 ): Effect.Effect<void, never, Scope.Scope> =>
   Effect.gen(function*() {
     // Finalizers run from last to first: stop pulling, then finish what is in hand, and only then stop saying that we work.
@@ -38,7 +42,7 @@ export const pullInto = (
       Effect.sync(() => new Desk(concurrency, start)),
       (held) => Effect.andThen(held.close, flush(link))
     )
-    yield* Effect.forkScoped(watching(link, subject, desk))
+    yield* Effect.forkScoped(watching(link, subject, desk, noteRemade))
     yield* Effect.forkScoped(rounds(link, settings, subject, concurrency, desk))
   })
 
@@ -101,7 +105,7 @@ const receive = async (link: NatsLink, messages: ConsumerMessages, desk: Desk): 
 }
 
 /** Deletes a consumer that stands still; the next round makes it again. The messages are in the stream, so nothing is lost. */
-const watching = Effect.fnUntraced(function*(link: NatsLink, subject: string, desk: Desk): Effect.fn.Return<never> {
+const watching = Effect.fnUntraced(function*(link: NatsLink, subject: string, desk: Desk, noteRemade: NoteRemade): Effect.fn.Return<never> {
   const watch = new StallWatch()
   const [stream, durable] = [streamOf(subject), durableOf(subject)]
   for (;;) {
@@ -118,6 +122,7 @@ const watching = Effect.fnUntraced(function*(link: NatsLink, subject: string, de
       yield* Effect.logWarning("a NATS consumer stands still with messages waiting; making it again", { subject, ...view })
       watch.forget()
       yield* attempt("delete a consumer that stands still", () => manager.consumers.delete(stream, durable))
+      noteRemade(subject)
     }))
   }
 })

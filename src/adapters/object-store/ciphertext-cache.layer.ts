@@ -8,10 +8,13 @@ import { readFile, rm, utimes } from "node:fs/promises"
 import { join } from "node:path"
 import { Clock, Effect, Layer } from "effect"
 import { toHex, type Hex } from "../../domain/hex.ts"
-import { CiphertextCache } from "../../journey/3-ciphertext-fetched/ciphertext-cache.port.ts"
+import { CiphertextCache, type Found } from "../../journey/3-ciphertext-fetched/ciphertext-cache.port.ts"
+import { meterHere } from "../../resilience/cache-meter.ts"
+import { LruIndex } from "../../resilience/lru-index.ts"
+import { monotonicMs } from "../../resilience/monotonic.ts"
+import { SingleFlight } from "../../resilience/single-flight.ts"
 import { findEntries } from "./cache-directory.ts"
 import { isDigest, keyOf } from "./location.ts"
-import { LruIndex } from "./lru-index.ts"
 import { replaceFile } from "./replace-file.ts"
 
 export interface CacheOptions {
@@ -36,10 +39,30 @@ export const ciphertextCacheLayer = (options: CacheOptions): Layer.Layer<Ciphert
     Effect.gen(function* () {
       const { directory, bytesMax, unusedMsMax = UNUSED_MS_MAX, memoryBytesMax = MEMORY_BYTES_MAX } = options
       const pathOf = (digest: Hex): string => join(directory, keyOf(digest))
-      const onDisk = new LruIndex<undefined>(bytesMax, unusedMsMax)
-      const inMemory = new LruIndex<Uint8Array>(memoryBytesMax, unusedMsMax)
-      const drop = (digests: ReadonlyArray<Hex>) =>
-        quietly(() => Promise.all(digests.map((digest) => rm(pathOf(digest), { force: true }))))
+      // By the calendar, which is all that outlives the process: a clock that jumps costs downloads, and never gives wrong bytes.
+      const onDisk = new LruIndex<undefined, Hex>(bytesMax, unusedMsMax)
+      const inMemory = new LruIndex<Uint8Array, Hex>(memoryBytesMax, unusedMsMax)
+      const looks = new SingleFlight<Found, never>()
+      const [memoryMeter, diskMeter] = [yield* meterHere("ciphertexts"), yield* meterHere("ciphertext-files")]
+      const forget = (gone: ReadonlyArray<Hex>) =>
+        memoryMeter.holds({ entries: inMemory.entries, bytes: inMemory.size, evicted: gone.length })
+      const drop = (digests: ReadonlyArray<Hex>) => {
+        diskMeter.holds({ entries: onDisk.entries, bytes: onDisk.size, evicted: digests.length })
+        return digests.length === 0
+          ? Effect.void
+          : quietly(() => Promise.all(digests.map((digest) => rm(pathOf(digest), { force: true }))))
+      }
+
+      const fromMemory = Effect.fnUntraced(function* (digest: Hex) {
+        const nowMs = yield* monotonicMs
+        forget(inMemory.expire(nowMs))
+        const remembered = inMemory.touch(digest, nowMs)
+        // Somebody we gave these bytes to may have written into them.
+        const isIntact = remembered !== undefined && sha256(remembered) === digest
+        if (remembered !== undefined && !isIntact) inMemory.delete(digest)
+        ;(isIntact ? memoryMeter.hit : memoryMeter.miss)()
+        return isIntact ? remembered : undefined
+      })
 
       const fromDisk = Effect.fnUntraced(function* (digest: Hex, nowMs: number) {
         if (!onDisk.has(digest)) return undefined
@@ -59,27 +82,24 @@ export const ciphertextCacheLayer = (options: CacheOptions): Layer.Layer<Ciphert
       yield* drop(onDisk.expire(yield* Clock.currentTimeMillis))
 
       return CiphertextCache.of({
+        shared: (what, look) => looks.share(what, look),
         get: (digest) =>
           Effect.gen(function* () {
             const nowMs = yield* Clock.currentTimeMillis
-            inMemory.expire(nowMs)
+            const remembered = yield* fromMemory(digest)
             yield* drop(onDisk.expire(nowMs))
             onDisk.touch(digest, nowMs)
-            const remembered = inMemory.touch(digest, nowMs)
-            if (remembered !== undefined) {
-              // Somebody we gave these bytes to may have written into them.
-              if (sha256(remembered) === digest) return remembered
-              inMemory.delete(digest)
-            }
+            if (remembered !== undefined) return remembered
             const bytes = yield* fromDisk(digest, nowMs)
-            if (bytes !== undefined) inMemory.put(digest, bytes, bytes.length, nowMs)
+            ;(bytes === undefined ? diskMeter.miss : diskMeter.hit)()
+            if (bytes !== undefined) forget(inMemory.put(digest, bytes, bytes.length, yield* monotonicMs))
             return bytes
           }),
         put: (digest, bytes) =>
           Effect.gen(function* () {
             if (!isDigest(digest) || sha256(bytes) !== digest) return
             const nowMs = yield* Clock.currentTimeMillis
-            inMemory.put(digest, Uint8Array.from(bytes), bytes.length, nowMs)
+            forget(inMemory.put(digest, Uint8Array.from(bytes), bytes.length, yield* monotonicMs))
             if (bytes.length > bytesMax || onDisk.has(digest)) return
             const isWritten = yield* quietly(async () => {
               await replaceFile(pathOf(digest), bytes, { isDurable: false })

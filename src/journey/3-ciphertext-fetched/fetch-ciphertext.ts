@@ -7,7 +7,7 @@ import { toHex, type Hex } from "../../domain/hex.ts"
 import { CIPHERTEXT_BYTES_MAX, PUBLIC_CIPHERTEXT_BYTES_MAX, RESULT_BYTES_PER_ATTESTATION_MAX } from "../../domain/limits.ts"
 import type { StepOutcome } from "../../domain/outcome.ts"
 import type { DecryptionRequest } from "../../domain/request.ts"
-import { CiphertextCache } from "./ciphertext-cache.port.ts"
+import { CiphertextCache, type Found } from "./ciphertext-cache.port.ts"
 import { CiphertextRegistry } from "./ciphertext-registry.port.ts"
 import { CiphertextStore } from "./ciphertext-store.port.ts"
 
@@ -15,10 +15,7 @@ import { CiphertextStore } from "./ciphertext-store.port.ts"
 const RETRY_FIRST_MS = 1_000
 const RETRY_LONGEST_MS = 60_000
 
-type Fetched =
-  | { readonly type: "fetched"; readonly bytes: Uint8Array }
-  | { readonly type: "refused"; readonly reason: "ciphertext-too-large"; readonly detail: string }
-  | { readonly type: "later"; readonly reason: string }
+type Fetched = Found | { readonly type: "refused"; readonly reason: "ciphertext-too-large"; readonly detail: string }
 
 /** What is larger than this waits for one of few places, so that large ciphertexts fill neither the memory nor the way of small ones. */
 const LARGE_BYTES = 64 * 1024
@@ -52,26 +49,33 @@ const excessOf = (records: ReadonlyArray<CiphertextRecord | undefined>): StepOut
   return bytes <= RESULT_BYTES_PER_ATTESTATION_MAX ? undefined : { type: "refused", reason: "ciphertext-too-large", detail }
 }
 
-/** Bytes of one ciphertext: from the cache, or from the first location that has the right ones. */
+/** Bytes of one ciphertext: from the cache, or from the first location that has the right ones. However many want it at once, it is looked for
+ * once. Whoever registers the same digest at other locations looks by itself, so that bad locations cost only those who named them. */
 export const fetchOne = Effect.fnUntraced(function* (record: CiphertextRecord, bytesMax: number) {
   if (record.sizeBytes > bytesMax) {
     const detail = `${record.handle} has ${record.sizeBytes} bytes, at most ${bytesMax} are allowed`
     return { type: "refused", reason: "ciphertext-too-large", detail } satisfies Fetched as Fetched
   }
   const cache = yield* CiphertextCache
+  const what = JSON.stringify([record.handle, record.digest, record.sizeBytes, record.locations])
+  return (yield* cache.shared(what, look(record))) satisfies Fetched as Fetched
+})
+
+const look = Effect.fnUntraced(function* (record: CiphertextRecord) {
+  const cache = yield* CiphertextCache
   const cached = yield* cache.get(record.digest)
-  if (cached !== undefined) return { type: "fetched", bytes: cached } satisfies Fetched as Fetched
+  if (cached !== undefined) return { type: "fetched", bytes: cached } satisfies Found as Found
 
   const failures: Array<string> = []
   for (const [index, location] of [...new Set(record.locations)].entries()) {
     const answer = yield* Effect.result(download(location, record))
     if (Result.isSuccess(answer) && answer.success !== undefined) {
       yield* cache.put(record.digest, answer.success)
-      return { type: "fetched", bytes: answer.success } satisfies Fetched as Fetched
+      return { type: "fetched", bytes: answer.success } satisfies Found as Found
     }
     failures.push(`location ${index + 1} ${Result.isFailure(answer) ? WHAT_FAILED[answer.failure._tag] : "has bytes that do not match the digest"}`)
   }
-  return { type: "later", reason: `ciphertext of ${record.handle}: ${failures.join(", ") || "no location"}` } satisfies Fetched as Fetched
+  return { type: "later", reason: `ciphertext of ${record.handle}: ${failures.join(", ") || "no location"}` } satisfies Found as Found
 })
 
 const WHAT_FAILED = {

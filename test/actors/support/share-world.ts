@@ -118,7 +118,7 @@ export class ShareWorld {
         combineAttestation: unused
       }),
       Layer.succeed(CiphertextRegistry, { records: (handles) => Effect.succeed(handles.map(() => undefined)) }),
-      Layer.succeed(CiphertextCache, { get: () => Effect.succeed(undefined), put: () => Effect.void }),
+      Layer.succeed(CiphertextCache, { shared: (_what, look) => look, get: () => Effect.succeed(undefined), put: () => Effect.void }),
       Layer.succeed(CiphertextStore, { read: unused as never, write: unused })
     )
   }

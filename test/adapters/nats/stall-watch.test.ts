@@ -1,16 +1,17 @@
 /** When a consumer counts as standing still, and that it is then made again. */
 import { jetstreamManager } from "@nats-io/jetstream"
 import { connect } from "@nats-io/transport-node"
-import { Effect, References } from "effect"
+import { Effect, Layer, References } from "effect"
 import fc from "fast-check"
 import assert from "node:assert/strict"
-import { describe, test } from "vitest"
+import { describe, expect, test } from "vitest"
 import { natsBus } from "../../../src/adapters/nats/bus.layer.ts"
 import { NATS_DEFAULTS } from "../../../src/adapters/nats/nats-settings.ts"
 import { STALL_MS, StallWatch, type ConsumerView } from "../../../src/adapters/nats/stall-watch.ts"
 import { durableOf, WORK_STREAM } from "../../../src/adapters/nats/streams.ts"
 import { workSubject } from "../../../src/domain/journey.ts"
 import { Bus } from "../../../src/messaging/bus.port.ts"
+import { heardTelemetry } from "../../actors/support/heard-telemetry.ts"
 import { DeafProxy } from "../../support/deaf-proxy.ts"
 import { eventually } from "../../support/eventually.ts"
 import { NatsServer } from "../../support/nats-server.ts"
@@ -58,9 +59,10 @@ describe("a consumer stands still", () => {
     }))
   })
 
-  test("and is made again, so that delivery goes on", { timeout: 60_000 }, async () => {
+  test("and is made again, so that delivery goes on, and is counted", { timeout: 60_000 }, async () => {
     const server = await NatsServer.start()
     const proxy = await DeafProxy.before(server.port)
+    const heard = heardTelemetry()
     const subject = workSubject("detected")
     const operator = await connect({ servers: server.url })
     const consumers = (await jetstreamManager(operator)).consumers
@@ -83,11 +85,12 @@ describe("a consumer stands still", () => {
           }, 40_000))
         assert.equal(seen, 0)
         assert(proxy.swallowed > 0)
+        expect(heard.counted("consumers_remade")).toBeGreaterThan(0)
         proxy.deafTo = undefined
         yield* Effect.promise(() => eventually("all messages", () => seen === 5, 30_000))
       }).pipe(
         Effect.scoped,
-        Effect.provide(natsBus({ ...NATS_DEFAULTS, servers: [proxy.url] })),
+        Effect.provide(natsBus({ ...NATS_DEFAULTS, servers: [proxy.url] }).pipe(Layer.provide(heard.layer))),
         Effect.provideService(References.MinimumLogLevel, "None"),
         Effect.runPromise
       )

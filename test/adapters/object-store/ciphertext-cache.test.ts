@@ -9,9 +9,10 @@ import fc from "fast-check"
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
 import { type CacheOptions, ciphertextCacheLayer } from "../../../src/adapters/object-store/ciphertext-cache.layer.ts"
 import { keyOf } from "../../../src/adapters/object-store/location.ts"
-import { LruIndex } from "../../../src/adapters/object-store/lru-index.ts"
+import { LruIndex } from "../../../src/resilience/lru-index.ts"
 import { toHex, type Hex } from "../../../src/domain/hex.ts"
 import { CiphertextCache } from "../../../src/journey/3-ciphertext-fetched/ciphertext-cache.port.ts"
+import { heardTelemetry } from "../../actors/support/heard-telemetry.ts"
 
 let directory: string
 beforeEach(async () => void (directory = await mkdtemp(join(tmpdir(), "portcullis-cache-"))))
@@ -226,7 +227,7 @@ test("an index counts every byte once, whatever is put over what", () => {
   const digest = (index: number): Hex => `0x${index.toString(16).padStart(64, "0")}`
   fc.assert(
     fc.property(fc.array(fc.record({ which: fc.nat(5), size: fc.nat(60), isDelete: fc.boolean() })), (steps) => {
-      const index = new LruIndex<number>(100, 1_000)
+      const index = new LruIndex<number, Hex>(100, 1_000)
       const held = new Map<Hex, number>()
       for (const [at, { which, size, isDelete }] of steps.entries()) {
         if (isDelete) {
@@ -236,10 +237,30 @@ test("an index counts every byte once, whatever is put over what", () => {
         }
         held.set(digest(which), size)
         for (const removed of index.put(digest(which), size, size, at)) held.delete(removed)
-        expect(index.bytes).toBe([...held.values()].reduce((sum, one) => sum + one, 0))
-        expect(index.bytes).toBeLessThanOrEqual(100)
+        expect(index.size).toBe([...held.values()].reduce((sum, one) => sum + one, 0))
+        expect(index.size).toBeLessThanOrEqual(100)
       }
       for (const [key, size] of held) expect(index.touch(key, 0)).toBe(size)
     })
   )
+})
+
+test("what it gave, what it did not have, what it holds and what had to go is told", async () => {
+  const heard = heardTelemetry()
+  const cache = ciphertextCacheLayer({ directory, bytesMax: 1_000, memoryBytesMax: NOTHING_IN_MEMORY })
+  const story = CiphertextCache.use(
+    Effect.fnUntraced(function* (given) {
+      const [first, second] = [some(600), some(600)]
+      yield* given.put(first.digest, first.bytes)
+      yield* given.get(first.digest)
+      yield* given.put(second.digest, second.bytes)
+      yield* given.get(first.digest)
+    })
+  )
+  await Effect.runPromise(story.pipe(Effect.provide(cache.pipe(Layer.provide(heard.layer)))))
+  // In memory two misses, and on disk a hit and a miss; memory has no room for either, and the disk for one of them.
+  expect([heard.counted("cache_hits"), heard.counted("cache_misses")]).toEqual([1, 3])
+  expect(heard.gauged("cache_bytes").at(-1)).toBe(600)
+  expect(Math.max(...heard.gauged("cache_bytes"))).toBe(600)
+  expect(heard.counted("cache_evictions")).toBeGreaterThan(0)
 })
