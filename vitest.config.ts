@@ -6,7 +6,7 @@ import { defineConfig } from "vitest/config"
 const maxWorkers = availableParallelism()
 
 /** Laws that need no server: the ledger in memory is held to PostgreSQL's. */
-const LAWS_IN_MEMORY = ["test/laws/ledger-memory.test.ts"]
+const LAWS_IN_MEMORY = ["ledger-memory", "bus-simulated", "chain-simulated", "share-nodes-simulated", "ciphertext-store-simulated", "clock"].map((one) => `test/laws/${one}.test.ts`)
 const SERVERS = ["contracts", "laws", "adapters", "client", "actors"].map((folder) => `test/${folder}/**/*.test.ts`)
 
 export default defineConfig({

@@ -61,7 +61,7 @@ export class EventLoop {
 
   /** Runs until `isOver` says so (asked whenever time is about to move), or until the end; answers whether it was over. */
   run(untilMs: number, isOver: () => boolean): boolean {
-    const end = untilMs * MICROS_PER_MS
+    const end = Math.round(untilMs * MICROS_PER_MS)
     for (;;) {
       this.runReady()
       if (isOver()) return true

@@ -11,7 +11,7 @@ import { LedgerUnavailable } from "../../src/ledger/ledger-unavailable.ts"
 import { MetricsPage } from "../../src/telemetry/metrics-page.port.ts"
 import { chainPorts, type EndpointWay } from "./chain/chain-ports.ts"
 import { Process } from "./event-loop.ts"
-import { shareNodes } from "./kms/share-nodes.ts"
+import { shareNodes, type KmsWay } from "./kms/share-nodes.ts"
 import { simCombiner } from "./kms/sim-combiner.ts"
 import { Connection } from "./ledger/connection.ts"
 import { memoryLedger } from "./ledger/memory-ledger.ts"
@@ -34,6 +34,8 @@ const LINKS = {
 } satisfies Readonly<Record<string, LinkOptions>>
 
 const COMBINE_MS = 3
+/** Wei: 100 ether, more than any history spends. */
+const ENDOWMENT = 10n ** 20n
 /** Every few minutes in a real cluster; here nobody waits so long. */
 const RESCAN_MS = 20_000
 /** Another endpoint than usual answers, as a load balancer likes it. */
@@ -77,7 +79,7 @@ export class GatewayNode {
     const ways = world.endpoints.map((endpoint): EndpointWay => ({ endpoint, link: link(endpoint.name, "rpc") }))
     const usual = ways[(Number(name.slice(1)) - 1) % ways.length]!
     const choose = () => (chance.happens(OTHER_ENDPOINT_CHANCE) ? chance.pick(ways) : usual)
-    const kmsLinks = new Map(world.kmsNodes.map(({ id }) => [id, link(`k${id}`, "kms")]))
+    const kmsWays = new Map(world.kmsNodes.map((there): [string, KmsWay] => [`k${there.id}`, { there, link: link(`k${there.id}`, "kms") }]))
     const wallets = LANE_WALLETS.slice(0, world.shape.lanes).filter((_, index) => !lostKeys.has(index + 1))
     const ledger = memoryLedger(this.connection, sealerOf({ node: worker, key: "simulated" }))
     const layer = Layer.mergeAll(
@@ -100,9 +102,9 @@ export class GatewayNode {
           world.heads.add(listener)
           return () => void world.heads.delete(listener)
         },
-        isOutOfFunds: (address) => world.poor.has(address)
+        endowmentOf: () => ENDOWMENT
       }),
-      shareNodes((node) => kmsLinks.get(node)!, (node) => world.kmsNodes[node - 1]!),
+      shareNodes((endpoint) => kmsWays.get(endpoint)),
       simCombiner(world.committee, (job) => Effect.as(Effect.sleep(COMBINE_MS), undefined).pipe(Effect.map(job)), () =>
         world.history.sometimes("attestation liar found")
       ),

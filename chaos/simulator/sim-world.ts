@@ -3,12 +3,13 @@
 import { type Cause, Effect } from "effect"
 import type { CiphertextRecord } from "../../src/domain/ciphertext.ts"
 import type { Handle } from "../../src/domain/handle.ts"
-import { toHex, type Hex } from "../../src/domain/hex.ts"
+import { toHex } from "../../src/domain/hex.ts"
 import { isEnd, type RequestState } from "../../src/domain/journey.ts"
 import { type DecryptionRequest, requestIdOf, type RequestId, ZERO_ADDRESS } from "../../src/domain/request.ts"
 import type { ClusterShape } from "../rig.ts"
 import { Endpoint } from "./chain/endpoint.ts"
 import { SimChain } from "./chain/sim-chain.ts"
+import { delegated } from "./chain/sim-contract.ts"
 import { Chance } from "./chance.ts"
 import { EventLoop, Process } from "./event-loop.ts"
 import { GatewayNode } from "./gateway-node.ts"
@@ -33,6 +34,7 @@ const HANDLES = 8
 /** Nobody has a permission for these, or not for long: whoever asks for one deserves a no, sooner or later. */
 const CLOSED_HANDLES = 4
 const LIFETIME_SECONDS = 3_600
+const STORES = ["a", "b"]
 /** A node whose start failed is started again by whatever supervises it. */
 const RESTART_MS = 1_000
 
@@ -69,8 +71,6 @@ export class SimWorld implements Surroundings {
   readonly store: SimObjectStore
   readonly database: MemoryDatabase
   readonly gateways = new Map<string, GatewayNode>()
-  /** Accounts without money. */
-  readonly poor = new Set<Hex>()
   readonly died: Array<Alarm> = []
   readonly expected = new Map<RequestId, Expected>()
   readonly mutation: Mutation
@@ -92,7 +92,7 @@ export class SimWorld implements Surroundings {
     this.history = new History(this.loop)
     this.users = this.chance.stream("users")
     this.committee = new SimCommittee(shape.kmsNodes, shape.threshold)
-    this.store = new SimObjectStore(this.history, this.chance.stream("store"))
+    this.store = new SimObjectStore(STORES, this.history, this.chance.stream("store"))
     this.makeCiphertexts()
     this.records = new Map([...this.ciphertexts].map(([handle, { record }]) => [handle, record]))
     this.chain = new SimChain(
@@ -104,7 +104,10 @@ export class SimWorld implements Surroundings {
         },
         startSeconds: START_MS / 1_000,
         finalDepth: FINAL_DEPTH,
-        permissions: this.openHandles.flatMap((handle) => [`public ${handle}`, `${addressOf("account")} ${handle}`])
+        permissions: [
+          delegated(addressOf("account"), addressOf("requester")),
+          ...this.openHandles.flatMap((handle) => [`public ${handle}`, `${addressOf("account")} ${handle}`])
+        ]
       },
       this.history,
       this.chance.stream("chain")
@@ -129,7 +132,7 @@ export class SimWorld implements Surroundings {
     const chance = this.chance.stream("ciphertexts")
     for (let index = 0; index < HANDLES + CLOSED_HANDLES; index++) {
       const handle = toHex(chance.bytes(32))
-      const stores = chance.happens(0.5) ? ["a", "b"] : ["a"]
+      const stores = chance.happens(0.5) ? STORES : STORES.slice(0, 1)
       const made = this.committee.encrypt(handle, addressOf("owner"), stores, chance)
       this.ciphertexts.set(handle, made)
       for (const location of made.record.locations) this.store.objects.set(location, made.bytes)

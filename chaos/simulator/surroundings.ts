@@ -46,7 +46,6 @@ export interface Surroundings {
   readonly broker: Broker
   readonly store: SimObjectStore
   readonly database: MemoryDatabase
-  readonly poor: ReadonlySet<Hex>
   readonly died: Array<Alarm>
   readonly mutation: Mutation
   readonly onMoment: (node: Surrounded, moment: "before" | "after", service: string, what: string) => void

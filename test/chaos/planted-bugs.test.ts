@@ -3,9 +3,11 @@ import { expect, test } from "vitest"
 import { runSeed } from "../../chaos/simulator/run-seed.ts"
 import type { MischiefOptions } from "../../chaos/simulator/sim-mischief.ts"
 import type { Mutation } from "../../chaos/simulator/surroundings.ts"
+import type { Scenario } from "../../chaos/scenario.ts"
 import { ResultContract } from "../../src/journey/6-submitted/result-contract.port.ts"
 import { Leases } from "../../src/ledger/lease.port.ts"
 import { RequestLedger } from "../../src/ledger/request-ledger.port.ts"
+import { Bus } from "../../src/messaging/bus.port.ts"
 import { ShareLedger } from "../../src/ledger/share-ledger.port.ts"
 
 /** Seeds that are tried before a bug counts as not found. */
@@ -16,11 +18,39 @@ interface Planted {
   readonly mutation: Mutation
   /** What makes it show sooner than pure chance. */
   readonly mischief?: Partial<MischiefOptions>
+  /** Instead of what the seed draws. */
+  readonly scenario?: Scenario
   /** What a violation says that is its work. */
   readonly says: RegExp
 }
 
+/** For longer than a message may come again and again without a pause that grows; late messages find it gone. */
+const DATABASE_AWAY: Scenario = {
+  name: "database-away",
+  sentence: "The database is away for twelve seconds while messages are under way.",
+  load: { type: "steady", perSecond: 3 },
+  roundMs: 20_000,
+  round: [
+    { verb: "reorder", on: { each: "gateway" }, atMs: 500, with: { share: 1 }, forMs: 5_000 },
+    { verb: "stop-immediate", on: "postgres", atMs: 5_000, forMs: 12_000 }
+  ],
+  rigs: ["sim"]
+}
+
 const PLANTED: ReadonlyArray<Planted> = [
+  {
+    bug: "a message does not know how often it came, and comes again until it is parked",
+    scenario: DATABASE_AWAY,
+    says: /^only poison parked/,
+    mutation: (services) =>
+      Layer.effect(
+        Bus,
+        Effect.map(Bus, (bus) => ({
+          ...bus,
+          consume: (subject, options, handle) => bus.consume(subject, options, (delivery) => handle({ ...delivery, deliveries: 1 }))
+        }))
+      ).pipe(Layer.provideMerge(services))
+  },
   {
     bug: "nobody sweeps: what the bus loses is lost",
     mischief: { deathAtMoments: 0.0005, focus: "publish" },
@@ -99,10 +129,14 @@ const PLANTED: ReadonlyArray<Planted> = [
   }
 ]
 
-test.each(PLANTED)("the simulator finds that $bug", async ({ mutation, mischief, says }) => {
+test.each(PLANTED)("the simulator finds that $bug", async ({ mutation, mischief, scenario, says }) => {
   for (let seed = 1; seed <= SEEDS_MOST; seed++) {
-    const { violations } = await runSeed({ seed, mutation, ...(mischief === undefined ? {} : { mischief }) })
+    const { violations } = await runSeed({ seed, mutation, ...(mischief && { mischief }), ...(scenario && { scenario }) })
     if (violations.some((violation) => says.test(violation))) return
   }
   expect.unreachable(`${SEEDS_MOST} seeds, and nothing was found`)
+})
+
+test("without the bug, that outage of the database violates nothing", async () => {
+  expect((await runSeed({ seed: 1, scenario: DATABASE_AWAY })).violations).toEqual([])
 })

@@ -1,13 +1,27 @@
 /** The gateway contract on anvil, as a lane sees it. Lanes are accounts that nothing else uses; one has a key and no money. */
 import { Effect, Exit, Scope } from "effect"
-import { Wallet } from "ethers"
+import { Transaction, Wallet } from "ethers"
 import { resultContractLayer } from "../../src/adapters/ethereum/result-contract.layer.ts"
 import { makeRpc } from "../../src/adapters/ethereum/rpc.ts"
-import { lower } from "../../src/domain/hex.ts"
+import { lower, type Hex } from "../../src/domain/hex.ts"
 import { ResultContract } from "../../src/journey/6-submitted/result-contract.port.ts"
 import { EthereumWorld } from "../adapters/ethereum/ethereum-world.ts"
 import { randomHex } from "../contracts/world.ts"
-import { resultContractLaws } from "./result-contract.laws.ts"
+import { resultContractLaws, type Signed } from "./result-contract.laws.ts"
+
+const readTransaction = (rawTx: Hex): Signed => {
+  const { hash, from, to, nonce, chainId, gasLimit, maxFeePerGas, maxPriorityFeePerGas, value, data } = Transaction.from(rawTx)
+  return {
+    txHash: lower(hash!),
+    from: lower(from!),
+    to: lower(to!),
+    nonce,
+    chainId,
+    gasLimit,
+    fees: { maxFeePerGas: maxFeePerGas!, maxPriorityFeePerGas: maxPriorityFeePerGas! },
+    isEmpty: value === 0n && data === "0x"
+  }
+}
 
 resultContractLaws("the gateway contract on anvil", async () => {
   const world = await EthereumWorld.start("quorum")
@@ -26,6 +40,7 @@ resultContractLaws("the gateway contract on anvil", async () => {
     request: async () => (await world.requested([handle])).id,
     batchOf: (ids, change) => world.batchOf(ids, change),
     now: async () => (await world.head()).timestamp,
+    read: readTransaction,
     withoutMining: async (run) => {
       const { chain } = world.world
       await chain.rpc("evm_setAutomine", false)

@@ -6,7 +6,7 @@ import { OVERDUE_MS_MAX } from "../../bin/verify/c6-liveness.ts"
 import type { Records } from "../../bin/verify/records.ts"
 import type { AuditedRequest } from "../../src/ledger/audit-ledger.port.ts"
 import { anyEvent, FACTS, HOME } from "../machines/request-events.ts"
-import { aRequest, trueRecords, word } from "./true-records.ts"
+import { aRequest, retold, trueRecords, word } from "./true-records.ts"
 
 const REQUESTS = [aRequest(1), aRequest(2), aRequest(3, FACTS.slice(0, 3)), aRequest(4, [])]
 const TRUE = trueRecords(REQUESTS)
@@ -18,6 +18,10 @@ const withFirst = (change: (request: AuditedRequest) => Partial<AuditedRequest>)
 })
 
 const withStored = (change: Partial<AuditedRequest["stored"]>): Records => withFirst(({ stored }) => ({ stored: { ...stored, ...change } }))
+const withRetold = (rows: (history: AuditedRequest["history"]) => AuditedRequest["history"]): Records => ({
+  ...TRUE,
+  requests: [first, second, retold(third, rows(third.history)), fourth]
+})
 const lane = TRUE.lanes[0]!
 const slot = lane.slots[1]!
 
@@ -49,6 +53,14 @@ const SPOILED: ReadonlyArray<readonly [what: string, check: CheckName, records: 
       chain: { ...TRUE.chain, requested: [], fulfilled: [{ requestId: word(1), txHash: word(79), blockNumber: 120 }] }
     }
   ],
+  [
+    "a refused request that was fulfilled all the same",
+    "C2",
+    {
+      ...trueRecords([aRequest(1, [{ type: "refused", reason: "not-public", detail: "no" }])]),
+      chain: { ...TRUE.chain, requested: [], fulfilled: [{ requestId: word(1), txHash: word(79), blockNumber: 120 }] }
+    }
+  ],
   ["a transition that is missing", "C3", withStored({ version: first.stored.version + 1 })],
   ["a transition that was rewritten", "C3", withFirst(({ history }) => ({ history: history.map((row) => (row.seq === 3 ? { ...row, worker: "somebody else" } : row)) }))],
   ["a row that stands elsewhere than its history leads", "C3", withFirst(({ stored }) => ({ stored: { ...stored, state: "halted" } }))],
@@ -67,6 +79,8 @@ const SPOILED: ReadonlyArray<readonly [what: string, check: CheckName, records: 
   ["shares under an epoch that nobody knows", "C4", { ...TRUE, thresholds: new Map() }],
   ["a nonce that was left out", "C5", { ...TRUE, lanes: [{ ...lane, slots: [slot, { ...slot, nonce: 11 }], nextNonce: 12 }] }],
   ["a next nonce that skips one", "C5", { ...TRUE, lanes: [{ ...lane, nextNonce: 10 }] }],
+  ["a nonce that stands there twice", "C5", { ...TRUE, lanes: [{ ...lane, slots: [lane.slots[0]!, lane.slots[0]!, slot] }] }],
+  ["attempts of which one is missing", "C5", { ...TRUE, lanes: [{ ...lane, slots: [{ ...slot, attempts: slot.attempts.slice(1) }] }] }],
   ["a nonce without an attempt", "C5", { ...TRUE, lanes: [{ ...lane, slots: [{ ...slot, attempts: [] }] }] }],
   ["a nonce that was used for two batches", "C5", { ...TRUE, lanes: [{ ...lane, slots: [{ ...slot, attempts: slot.attempts.map((one, index) => ({ ...one, root: word(index) })) }] }] }],
   ["a request under way that nobody will look at again", "C6", { ...TRUE, requests: [first, second, { ...third, overdueMs: null }, fourth] }],
@@ -74,7 +88,11 @@ const SPOILED: ReadonlyArray<readonly [what: string, check: CheckName, records: 
   ["an ended request that is still waited for", "C6", withFirst(() => ({ overdueMs: -1 }))],
   ["a listener that has fallen behind", "C6", { ...TRUE, chain: { ...TRUE.chain, cursorBlock: 100 } }],
   ["a listener that has read nothing", "C6", { ...TRUE, chain: { ...TRUE.chain, cursorBlock: null } }],
-  ["a snapshot that the history does not lead to", "C7", withStored({ snapshot: { value: "finalized", context: { anchor: HOME, known: {} } } })]
+  ["a snapshot that the history does not lead to", "C7", withStored({ snapshot: { value: "finalized", context: { anchor: HOME, known: {} } } })],
+  ["a history that does not begin with its detection", "C7", withRetold((rows) => rows.map((row, index) => (index === 0 ? { ...row, event: rows[1]!.event } : row)))],
+  ["a second birth", "C7", withRetold((rows) => [...rows, { ...rows[0]!, from: rows.at(-1)!.to }])],
+  ["an event that the machine ignores where it stands", "C7", withRetold((rows) => [...rows, { ...rows[1]!, from: rows.at(-1)!.to, to: rows.at(-1)!.to }])],
+  ["a step that leads elsewhere than the machine would go", "C7", withRetold((rows) => rows.map((row, index) => (index === rows.length - 1 ? { ...row, to: "submitted" } : row)))]
 ]
 
 describe("is noticed, by the check that is for it:", () => {

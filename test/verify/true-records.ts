@@ -61,6 +61,18 @@ export const aRequest = (n: number, events: ReadonlyArray<RequestEvent> = FACTS)
   }
 }
 
+/** The same request with another history, under hashes that fit: as whoever can write to the database might leave it. */
+export const retold = (request: AuditedRequest, rows: ReadonlyArray<Omit<TransitionView, "seq" | "hash">>): AuditedRequest => {
+  const { id: requestId, state } = request.stored
+  let chainTail: Hex = GENESIS
+  const history = rows.map((row, index) => {
+    const one = { ...row, seq: index + 1 }
+    chainTail = transitionHash(chainTail, transitionDigest({ requestId, ...one }), row.atMs)
+    return { ...one, hash: chainTail }
+  })
+  return { ...request, history, stored: { ...request.stored, version: history.length, state: history.at(-1)?.to ?? state, chainTail } }
+}
+
 export const trueRecords = (requests: ReadonlyArray<AuditedRequest>): Records => {
   const fulfilled = requests.flatMap(({ stored: { id }, history }) => {
     const last = history.at(-1)?.event

@@ -18,8 +18,8 @@ import {
 import type { Link } from "../remote-call.ts"
 import { finalityOf, headOf, permissionOf, readBlockOf, settledBlock } from "./chain-questions.ts"
 import type { Endpoint } from "./endpoint.ts"
-import { ancestorAt, decodeLaneTx, encodeLaneTx, type Fulfilment } from "./sim-block.ts"
-import { revertOf, statusOf } from "./sim-contract.ts"
+import { ancestorAt, decodeLaneTx, encodeLaneTx, type Fulfilment, type SimBlock } from "./sim-block.ts"
+import { gasOf, revertOf, statusOf } from "./sim-contract.ts"
 
 export interface EndpointWay {
   readonly endpoint: Endpoint
@@ -39,15 +39,14 @@ export interface ChainPortsOptions {
   readonly elsewhere: () => EndpointWay
   /** Calls once when this node hears of a new block; answers how to listen no more. */
   readonly onNextHead: (heard: () => void) => () => void
-  readonly isOutOfFunds: (address: Hex) => boolean
+  /** Wei that an account was given before the first block. */
+  readonly endowmentOf: (address: Hex) => bigint
 }
 
 /** Set while questions are asked together. */
 const OneView = Context.Reference<EndpointWay | undefined>("portcullis/chaos/simulator/OneView", { defaultValue: () => undefined })
 
-const GAS = 200_000n
 const TIP = 10n
-const BALANCE = 10n ** 20n
 
 export const fulfilmentOf = ({ attested, attestation, responses }: AttestedBatch): Fulfilment => ({
   ...attested,
@@ -82,11 +81,12 @@ export const chainPorts = (options: ChainPortsOptions) => {
       )
     })
   const see = <A>(doing: string, look: (endpoint: Endpoint) => A) => ask<A>(doing, (endpoint) => Exit.succeed(look(endpoint)))
-  const { committee } = options
+  const { chainId, committee } = options
+  const balanceAt = ({ state }: SimBlock, address: Hex): bigint => options.endowmentOf(address) - (state.spent.get(address) ?? 0n)
 
   return Layer.mergeAll(
     Layer.succeed(RequestLog, {
-      chainId: options.chainId,
+      chainId,
       latest: see("read the newest block", ({ head }) => headOf(head)),
       finalizedNumber: see("read the final block", ({ finalizedNumber }) => finalizedNumber),
       headAt: (number) =>
@@ -110,7 +110,11 @@ export const chainPorts = (options: ChainPortsOptions) => {
     }),
     Layer.succeed(AccessList, {
       finality: (anchor) => see("ask for finality", (endpoint) => finalityOf(endpoint, options.aclFinality, anchor)),
-      permission: (id, request) => see("ask the access list", (endpoint) => permissionOf(endpoint, options.aclFinality, id, request))
+      permission: (id, request) =>
+        ask("ask the access list", (endpoint) => {
+          const permission = permissionOf(endpoint, options.aclFinality, id, request)
+          return permission === undefined ? unavailable("ask the access list", "these contents have another id") : Exit.succeed(permission)
+        })
     }),
     Layer.succeed(CiphertextRegistry, {
       records: (handles) => see("read registrations", () => handles.map((handle) => options.records.get(handle)))
@@ -123,7 +127,7 @@ export const chainPorts = (options: ChainPortsOptions) => {
       current: see("read the newest committee", () => committee)
     }),
     Layer.succeed(ResultContract, {
-      chainId: options.chainId,
+      chainId,
       addresses: options.lanes,
       together: (questions) => Effect.suspend(() => Effect.provideService(questions, OneView, options.choose())),
       latest: see("read the newest block", ({ head }) => headOf(head)),
@@ -132,21 +136,23 @@ export const chainPorts = (options: ChainPortsOptions) => {
         see("read a pending nonce", ({ head, chain }) => chain.pendingNonce(address, head.state.nonces.get(address) ?? 0)),
       finalNonceOf: (address) =>
         see("read a final nonce", (endpoint) => settledBlock(endpoint, options.resultFinality).state.nonces.get(address) ?? 0),
-      balanceOf: (address) => see("read a balance", () => (options.isOutOfFunds(address) ? 0n : BALANCE)),
+      balanceOf: (address) => see("read a balance", ({ head }) => balanceAt(head, address)),
       fees: see("read the market", ({ chain }) => ({ maxFeePerGas: chain.baseFee * 2n + TIP, maxPriorityFeePerGas: TIP })),
       estimate: (_address, batch) =>
         ask<bigint, SubmissionRejected>("estimate", ({ head, chain }) => {
-          const reason = revertOf(chain.options.rules, head.state, head.timestamp, fulfilmentOf(batch))
-          return reason === undefined ? Exit.succeed(GAS) : Exit.fail(new SubmissionRejected({ reason }))
+          const call = fulfilmentOf(batch)
+          const reason = revertOf(chain.options.rules, head.state, head.timestamp, call)
+          return reason === undefined ? Exit.succeed(gasOf(call)) : Exit.fail(new SubmissionRejected({ reason }))
         }),
-      sign: (address, batch, { nonce, fees }) =>
-        Effect.sync(() => encodeLaneTx({ from: address, nonce, fees, fulfilment: fulfilmentOf(batch) })),
-      signCancellation: (address, { nonce, fees }) =>
-        Effect.sync(() => encodeLaneTx({ from: address, nonce, fees, fulfilment: undefined })),
+      sign: (address, batch, tx) =>
+        Effect.sync(() => encodeLaneTx({ ...tx, chainId, from: address, to: batch.gateway, fulfilment: fulfilmentOf(batch) })),
+      signCancellation: (address, tx) =>
+        Effect.sync(() => encodeLaneTx({ ...tx, chainId, from: address, to: address, fulfilment: undefined })),
       broadcast: (rawTx) =>
         ask<Broadcast, LaneOutOfFunds>("broadcast", (endpoint) => {
           const tx = decodeLaneTx(rawTx)
-          if (options.isOutOfFunds(tx.from)) return Exit.fail(new LaneOutOfFunds({ address: tx.from }))
+          const isPayable = balanceAt(endpoint.head, tx.from) >= tx.gasLimit * tx.fees.maxFeePerGas
+          if (!isPayable) return Exit.fail(new LaneOutOfFunds({ address: tx.from }))
           const answer = endpoint.broadcast(tx)
           if (answer === undefined) return unavailable("broadcast", "no answer in time")
           return Exit.succeed(answer === "already-known" ? "accepted" : answer)

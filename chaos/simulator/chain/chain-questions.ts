@@ -2,7 +2,7 @@
  * permission as access-list.layer.ts, and so on. */
 import type { FinalityPolicy, Permission } from "../../../src/journey/2-acl-checked/access-list.port.ts"
 import type { BlockRef } from "../../../src/domain/outcome.ts"
-import type { DecryptionRequest, RequestId } from "../../../src/domain/request.ts"
+import { requestIdOf, type DecryptionRequest, type RequestId } from "../../../src/domain/request.ts"
 import type { BlockHead, ReadBlock } from "../../../src/journey/1-detected/request-log.port.ts"
 import { ancestorAt, refOf, type SimBlock } from "./sim-block.ts"
 import { denialOf, statusOf } from "./sim-contract.ts"
@@ -45,7 +45,9 @@ export const finalityOf = (view: View, policy: FinalityPolicy, { blockNumber, bl
   return final.number >= blockNumber ? "final" : "pending"
 }
 
-export const permissionOf = (view: View, policy: FinalityPolicy, id: RequestId, request: DecryptionRequest): Permission => {
+/** Undefined: the contract computes another id from these contents. */
+export const permissionOf = (view: View, policy: FinalityPolicy, id: RequestId, request: DecryptionRequest): Permission | undefined => {
+  if (requestIdOf(request) !== id) return undefined
   const at = settledBlock(view, policy)
   const block = refOf(at)
   const known = at.state.requests.get(id)

@@ -25,13 +25,16 @@ export interface PermitTx {
   readonly isAllowed: boolean
 }
 
-/** A fulfilment, or whatever else a sending account signed. */
+/** A fulfilment, or whatever else a sending account signed. Its bytes are JSON, and nobody checks a signature: who has them has sent them. */
 export interface LaneTx {
   readonly type: "lane"
   readonly hash: Hex
   readonly rawTx: Hex
+  readonly chainId: bigint
   readonly from: Hex
+  readonly to: Hex
   readonly nonce: number
+  readonly gasLimit: bigint
   readonly fees: Fees
   /** Undefined for a transfer: it only uses up the nonce. */
   readonly fulfilment: Fulfilment | undefined
@@ -53,6 +56,8 @@ export interface ChainState {
   readonly nonces: ReadonlyMap<Hex, number>
   readonly permissions: ReadonlySet<string>
   readonly mined: ReadonlyMap<Hex, Mined>
+  /** Wei that each account has paid for gas. */
+  readonly spent: ReadonlyMap<Hex, bigint>
 }
 
 export interface SimBlock {
@@ -85,20 +90,17 @@ export const ancestorAt = (head: SimBlock, number: number): SimBlock | undefined
 
 export const encodeLaneTx = (tx: Omit<LaneTx, "hash" | "rawTx" | "type">): { readonly rawTx: Hex; readonly txHash: Hex } => {
   const { maxFeePerGas, maxPriorityFeePerGas } = tx.fees
-  const text = JSON.stringify({ ...tx, fees: [String(maxFeePerGas), String(maxPriorityFeePerGas)] })
+  const text = JSON.stringify({ ...tx, numbers: [tx.chainId, tx.gasLimit, maxFeePerGas, maxPriorityFeePerGas].map(String) }, withoutBigints)
   const rawTx: Hex = `0x${Buffer.from(text).toString("hex")}`
   return { rawTx, txHash: sha256Hex(rawTx) }
 }
 
 export const decodeLaneTx = (rawTx: Hex): LaneTx => {
-  const { fees, ...tx } = JSON.parse(Buffer.from(rawTx.slice(2), "hex").toString()) as Omit<LaneTx, "fees"> & {
-    readonly fees: readonly [string, string]
+  const { numbers, ...tx } = JSON.parse(Buffer.from(rawTx.slice(2), "hex").toString()) as Omit<LaneTx, "fees" | "chainId" | "gasLimit"> & {
+    readonly numbers: readonly [string, string, string, string]
   }
-  return {
-    ...tx,
-    type: "lane",
-    hash: sha256Hex(rawTx),
-    rawTx,
-    fees: { maxFeePerGas: BigInt(fees[0]), maxPriorityFeePerGas: BigInt(fees[1]) }
-  }
+  const [chainId, gasLimit, maxFeePerGas, maxPriorityFeePerGas] = numbers.map(BigInt) as [bigint, bigint, bigint, bigint]
+  return { ...tx, type: "lane", hash: sha256Hex(rawTx), rawTx, chainId, gasLimit, fees: { maxFeePerGas, maxPriorityFeePerGas } }
 }
+
+const withoutBigints = (_key: string, value: unknown): unknown => (typeof value === "bigint" ? undefined : value)

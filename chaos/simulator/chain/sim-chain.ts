@@ -5,7 +5,7 @@ import type { Hex } from "../../../src/domain/hex.ts"
 import type { DecryptionRequest, RequestId } from "../../../src/domain/request.ts"
 import type { Mined } from "../../../src/journey/6-submitted/result-contract.port.ts"
 import { ancestorAt, sha256Hex, type LaneTx, type RequestTx, type SimBlock, type Tx } from "./sim-block.ts"
-import { fulfillable, revertOf, type ContractRules } from "./sim-contract.ts"
+import { fulfillable, gasOf, revertOf, type ContractRules } from "./sim-contract.ts"
 
 export interface ChainOptions {
   readonly rules: ContractRules
@@ -22,8 +22,6 @@ const REPLACEMENT_PERCENT = 110n
 
 /** Of the lanes' transactions in blocks that are taken back, so many are not put into the pool again. */
 const LOST_RESULTS = 0.5
-
-const GAS_USED = 150_000n
 
 export type PoolAnswer = "accepted" | "already-known" | "nonce-used" | "underpriced"
 
@@ -58,7 +56,7 @@ export class SimChain {
       txs: [],
       opened: [],
       effects: [],
-      state: { requests: new Map(), nonces: new Map(), permissions: new Set(options.permissions), mined: new Map() }
+      state: { requests: new Map(), nonces: new Map(), permissions: new Set(options.permissions), mined: new Map(), spent: new Map() }
     }
   }
 
@@ -89,10 +87,10 @@ export class SimChain {
     this.send({ type: "request", id, facts })
   }
 
-  /** What a node of the network does with a lane's transaction. */
+  /** What a node of the network does with a lane's transaction. What is mined is in no pool: also its own bytes find the nonce used. */
   submit(tx: LaneTx): PoolAnswer {
     this.onSent(tx)
-    if (tx.nonce < (this.head.state.nonces.get(tx.from) ?? 0)) return this.head.state.mined.has(tx.hash) ? "already-known" : "nonce-used"
+    if (tx.nonce < (this.head.state.nonces.get(tx.from) ?? 0)) return "nonce-used"
     const mine = this.pool.get(tx.from) ?? new Map<number, LaneTx>()
     this.pool.set(tx.from, mine)
     const standing = mine.get(tx.nonce)
@@ -138,7 +136,7 @@ export class SimChain {
   }
 
   /** The newest blocks are replaced by one more than they were. What stood in them waits again, moves, or is lost. */
-  reorganise(wantedDepth: number, lostShare: number): number {
+  reorganise(wantedDepth: number, lostShare: number, lostResults = LOST_RESULTS): number {
     const depth = Math.min(wantedDepth, this.head.number - this.finalNumber)
     if (depth <= 0) return 0
     const removed: Array<SimBlock> = []
@@ -153,13 +151,13 @@ export class SimChain {
     if (effects) this.history.sometimes("result reorganised away")
     this.history.tell("chain", `blocks ${removed.map(({ number }) => number).join(", ")} are gone`)
     this.head = base
-    for (const tx of txs) this.takeBack(tx, lostShare)
+    for (const tx of txs) this.takeBack(tx, tx.type === "lane" ? lostResults : lostShare)
     for (let count = 1; count <= depth + 1; count++) this.mine(base.timestamp + count)
     return depth
   }
 
   private takeBack(tx: Tx, lostShare: number): void {
-    const isLost = this.chance.happens(tx.type === "lane" ? LOST_RESULTS : lostShare)
+    const isLost = this.chance.happens(lostShare)
     if (tx.type !== "lane") {
       if (isLost && tx.type === "request") {
         this.lost.add(tx.id)
@@ -189,6 +187,12 @@ export class SimChain {
     return out
   }
 
+  /** Wei for each unit of gas: the block's fee and the tip, as far as the caps allow. */
+  private priceFor({ fees: { maxFeePerGas, maxPriorityFeePerGas } }: LaneTx): bigint {
+    const wanted = this.baseFee + maxPriorityFeePerGas
+    return wanted < maxFeePerGas ? wanted : maxFeePerGas
+  }
+
   private append(parent: SimBlock, timestamp: number, txs: ReadonlyArray<Tx>): void {
     const number = parent.number + 1
     const hash = sha256Hex(`block ${number} ${this.blocksMade++} on ${parent.hash}`)
@@ -196,7 +200,8 @@ export class SimChain {
     const nonces = new Map(parent.state.nonces)
     const permissions = new Set(parent.state.permissions)
     const mined = new Map(parent.state.mined)
-    const state = { requests, nonces, permissions, mined }
+    const spent = new Map(parent.state.spent)
+    const state = { requests, nonces, permissions, mined, spent }
     const opened: Array<RequestTx> = []
     const effects: Array<SimBlock["effects"][number]> = []
     const done: Array<{ readonly tx: LaneTx; readonly isSuccess: boolean }> = []
@@ -204,6 +209,7 @@ export class SimChain {
     for (const tx of txs) {
       if (tx.type === "request") {
         if (requests.has(tx.id) || timestamp >= tx.facts.deadline) continue // reverts, and is of no interest
+        if (tx.facts.gateway !== this.options.rules.gateway) continue // somebody else's contract
         requests.set(tx.id, { facts: tx.facts, fulfilled: undefined })
         opened.push(tx)
       } else if (tx.type === "permit") {
@@ -212,11 +218,13 @@ export class SimChain {
       } else {
         nonces.set(tx.from, tx.nonce + 1)
         const call = tx.fulfilment
-        const isSuccess = call === undefined || revertOf(this.options.rules, state, timestamp, call) === undefined
-        const block = { blockNumber: number, blockHash: hash }
-        const receipt: Mined = { txHash: tx.hash, block, isSuccess, cost: GAS_USED * this.baseFee }
+        const isEnough = tx.gasLimit >= gasOf(call)
+        const isSuccess = isEnough && (call === undefined || revertOf(this.options.rules, state, timestamp, call) === undefined)
+        const receipt: Mined = { txHash: tx.hash, block: { blockNumber: number, blockHash: hash }, isSuccess }
         const open = call !== undefined && isSuccess ? fulfillable(state, timestamp, call) : []
-        mined.set(tx.hash, { ...receipt, fulfilled: open.map(({ requestId }) => requestId) })
+        const cost = (isEnough ? gasOf(call) : tx.gasLimit) * this.priceFor(tx)
+        spent.set(tx.from, (spent.get(tx.from) ?? 0n) + cost)
+        mined.set(tx.hash, { ...receipt, cost, fulfilled: open.map(({ requestId }) => requestId) })
         done.push({ tx, isSuccess })
         if (call !== undefined && isSuccess) {
           if (open.length < call.responses.length) this.history.sometimes("duplicate effect refused")

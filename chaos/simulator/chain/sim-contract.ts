@@ -12,6 +12,12 @@ export interface ContractRules {
   readonly isAttestationRight: (digest: Hex, attestation: Hex) => boolean
 }
 
+/** What a transfer costs, a batch without its results, and each result: about what contracts/ needs (docs/benchmarks.md). */
+const GAS = { transfer: 21_000n, batch: 120_000n, result: 30_000n } as const
+
+export const gasOf = (call: Fulfilment | undefined): bigint =>
+  call === undefined ? GAS.transfer : GAS.batch + GAS.result * BigInt(call.responses.length)
+
 /** Why a fulfilment would revert; undefined when it would not. */
 export const revertOf = (rules: ContractRules, state: ChainState, timestamp: number, call: Fulfilment): string | undefined => {
   if (call.responses.length === 0 || call.responses.length !== call.count) return "ResponseCountMismatch"
@@ -36,8 +42,15 @@ export const fulfillable = (state: ChainState, timestamp: number, call: Fulfilme
 export const statusOf = (request: RequestOnChain | undefined): "unknown" | "requested" | "fulfilled" =>
   request === undefined ? "unknown" : request.fulfilled === undefined ? "requested" : "fulfilled"
 
-/** What the access list has against a request, at a state. */
+/** What stands in a state besides `public <handle>` and `<account> <handle>`. */
+export const delegated = (account: Hex, to: Hex): string => `${account} lets ${to} act`
+export const retired = (epoch: number): string => `epoch ${epoch} is retired`
+
+/** What the access list has against a request, at a state; in the order of DecryptionRequests.sol. */
 export const denialOf = ({ permissions }: ChainState, request: DecryptionRequest): Denial | undefined => {
+  const { kind, requester, account } = request
+  if (permissions.has(retired(request.epoch))) return "epoch-retired"
+  if (kind === "user" && account !== requester && !permissions.has(delegated(account, requester))) return "not-delegated"
   const isAllowed = (handle: Hex): boolean =>
     request.kind === "public" ? permissions.has(`public ${handle}`) : permissions.has(`${request.account} ${handle}`)
   if (request.handles.every(isAllowed)) return undefined

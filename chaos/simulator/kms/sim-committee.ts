@@ -1,6 +1,7 @@
 /** A committee that was dealt by nobody: its record as the chain has it, the handles that were encrypted for it, and what their right results
  * are. Shared by KMS nodes, combiner, contract and whoever checks afterwards. */
 import { hash } from "node:crypto"
+import { locationOf } from "../../../src/adapters/object-store/location.ts"
 import type { CiphertextRecord } from "../../../src/domain/ciphertext.ts"
 import type { Committee, NodeId } from "../../../src/domain/committee.ts"
 import type { Handle } from "../../../src/domain/handle.ts"
@@ -57,7 +58,7 @@ export class SimCommittee {
       digest,
       sizeBytes: bytes.length,
       epoch: EPOCH,
-      locations: stores.map((store) => `store://${store}/${digest}`)
+      locations: stores.map((store) => locationOf(store, digest))
     }
     return { record, bytes, plain }
   }

@@ -8,7 +8,7 @@ import { attestationDigest, responseLeaf, resultHashOf, shareAnswerDigest, type 
 import type { ShareAnswer } from "../../../src/domain/share.ts"
 import { fromHex } from "../../../src/domain/hex.ts"
 import type { ResultToAttest } from "../../../src/journey/4-shares-collected/share-node.port.ts"
-import { REFUSALS, type RefusalReason } from "../../../src/kms-node/refusal.ts"
+import { REFUSALS, refuse, type RefusalReason } from "../../../src/kms-node/refusal.ts"
 import { merkleRoot } from "../../../src/threshold/merkle.ts"
 import { settledBlock } from "../chain/chain-questions.ts"
 import type { Endpoint } from "../chain/endpoint.ts"
@@ -26,13 +26,25 @@ export type KmsAnswer<A> =
   | { readonly type: "unavailable"; readonly reason: string; readonly retryAfterMs: number }
   | { readonly type: "silent" }
 
+/** As kms-node/attest-results.ts. */
+export interface AttestAnswer {
+  readonly root: Hex
+  readonly nodeId: NodeId
+  readonly part: Uint8Array
+}
+
 export interface LoggedAnswer {
   readonly requestId: RequestId
   readonly atMs: number
 }
 
-const refused = (reason: RefusalReason, detail: string): KmsAnswer<never> =>
-  REFUSALS[reason] === "refuse" ? { type: "refused", reason, detail } : { type: "unavailable", reason, retryAfterMs: 300 }
+const refused = (reason: RefusalReason, detail: string, askedMs?: number): KmsAnswer<never> => {
+  const { retryAfterMs } = refuse(reason, detail, askedMs)
+  return REFUSALS[reason] === "refuse" ? { type: "refused", reason, detail } : { type: "unavailable", reason, retryAfterMs }
+}
+
+/** As kms-node/permit.ts. */
+const BEHIND_RETRY_MS = 300
 
 export class SimKmsNode {
   readonly id: NodeId
@@ -69,7 +81,7 @@ export class SimKmsNode {
     this.isUp = true
   }
 
-  private get identity(): Hex {
+  get identity(): Hex {
     return this.committee.record.nodes[this.id - 1]!.identity
   }
 
@@ -86,7 +98,9 @@ export class SimKmsNode {
     const known = settled.state.requests.get(id)
     if (statusOf(known) === "fulfilled") return refused("already-fulfilled", `${id} has its result on chain`)
     if (head.timestamp > request.deadline) return refused("expired", `${id} is past its deadline`)
-    if (known === undefined) return refused(head.state.requests.has(id) ? "chain-behind" : "unknown-request", `${id} is not final enough`)
+    if (known === undefined) {
+      return head.state.requests.has(id) ? refused("chain-behind", `${id} is not final enough`, BEHIND_RETRY_MS) : refused("unknown-request", `no ${id}`)
+    }
     const denial = denialOf(settled.state, request)
     return denial === undefined ? undefined : refused(denial, "the access list says no")
   }
@@ -104,7 +118,11 @@ export class SimKmsNode {
     return { type: "answered", value: { ...unsigned, signature } }
   }
 
-  attest(attested: AttestedRoot, results: ReadonlyArray<ResultToAttest>): KmsAnswer<Uint8Array> {
+  /** Builds the root itself: whoever asks compares it with its own. */
+  attest({ epoch, expiry }: Pick<AttestedRoot, "epoch" | "expiry">, results: ReadonlyArray<ResultToAttest>): KmsAnswer<AttestAnswer> {
+    const [first] = results
+    const latest = Math.max(...results.map(({ request }) => request.deadline))
+    if (first === undefined || expiry > latest) return refused("malformed", "no results, or an expiry after every deadline")
     for (const { request } of results) {
       const refusal = this.refusal(request)
       if (refusal !== undefined) return refusal
@@ -112,11 +130,9 @@ export class SimKmsNode {
     for (const { request, result } of results) {
       if (Buffer.compare(result, this.committee.resultOf(request, this.ciphertexts)) !== 0) return refused("result-wrong", "not what comes out")
     }
-    const leaves = results.map(({ requestId, result }) => fromHex(responseLeaf(requestId, resultHashOf(result))))
-    const [first] = results
-    if (first === undefined || toHex(merkleRoot(leaves)) !== attested.root) return refused("malformed", "another root")
-    const part = this.committee.attestationPart(this.id, attestationDigest(first.request, attested))
-    return { type: "answered", value: this.spoil(part, attested.root, ATTESTATION_PART_BYTES) }
+    const root = toHex(merkleRoot(results.map(({ request, result }) => fromHex(responseLeaf(requestIdOf(request), resultHashOf(result))))))
+    const part = this.committee.attestationPart(this.id, attestationDigest(first.request, { root, count: results.length, epoch, expiry }))
+    return { type: "answered", value: { root, nodeId: this.id, part: this.spoil(part, root, ATTESTATION_PART_BYTES) } }
   }
 
   private spoil(honest: Uint8Array, about: string, length: number): Uint8Array {

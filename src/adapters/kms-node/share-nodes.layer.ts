@@ -7,11 +7,11 @@ import { Effect, Layer } from "effect"
 import type { CommitteeNode } from "../../domain/committee.ts"
 import { toHex } from "../../domain/hex.ts"
 import { attestationDigest, shareAnswerDigest } from "../../domain/response.ts"
-import { SHARE_BYTES, type ShareAnswer } from "../../domain/share.ts"
 import type { DecryptionRequest, RequestId } from "../../domain/request.ts"
 import { AnswerInvalid, type NodeError, NodeUnavailable, ShareNodes } from "../../journey/4-shares-collected/share-node.port.ts"
 import { IDENTITY_SIGNATURE_BYTES, identityVerifier } from "../../kms-node/identity-signature.ts"
 import { guardsHere } from "../../resilience/guards.ts"
+import { answerFault } from "./answer-fault.ts"
 import { callNode, guardedNode } from "./call-node.ts"
 import type * as proto from "./generated/portcullis/kms/v1/kms_node.ts"
 import { channelPool, type ChannelOptions } from "./channel-pool.ts"
@@ -31,21 +31,6 @@ const tooWide = (node: CommitteeNode) =>
   new NodeUnavailable({ nodeId: node.id, reason: "this protocol version carries chain ids of 64 bits", retryAfterMs: 0 })
 
 const invalid = (node: CommitteeNode, reason: string) => new AnswerInvalid({ nodeId: node.id, reason })
-
-/** What is wrong with an answer before its signature is looked at; undefined when nothing is. */
-const answerFault = (
-  node: CommitteeNode,
-  requestId: RequestId,
-  request: DecryptionRequest,
-  answer: ShareAnswer
-): string | undefined => {
-  if (answer.requestId !== requestId) return "it is about another request"
-  if (answer.epoch !== request.epoch) return "it is of another epoch"
-  if (answer.nodeId !== node.id) return "it is from another node"
-  if (answer.shares.length !== request.handles.length) return "not one share for each handle"
-  if (answer.shares.some((share) => share.length !== SHARE_BYTES[request.kind])) return "a share has the wrong length"
-  return undefined
-}
 
 export const shareNodesLayer = (options: ShareNodesOptions): Layer.Layer<ShareNodes> =>
   Layer.effect(
