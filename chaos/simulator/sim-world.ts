@@ -239,6 +239,11 @@ export class SimWorld implements Surroundings {
     return expected.id
   }
 
+  /** What the contract must get. */
+  resultOf(facts: DecryptionRequest): Uint8Array {
+    return this.committee.resultOf(facts, this.ciphertexts)
+  }
+
   stateOf(id: RequestId): RequestState | undefined {
     return this.database.table(requestTable).get(id)?.state
   }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest"
 import { runCampaign } from "../../chaos/campaign.ts"
-import { kindOf, nothingToUndo, targetsOf, USUAL_SHAPE, type Levers, type Rig, type RigEvent } from "../../chaos/rig.ts"
+import { kindOf, nothingToUndo, targetsOf, USUAL_SHAPE, type Levers, type Rig, type RigEvent, type Settled } from "../../chaos/rig.ts"
 import type { Scenario } from "../../chaos/scenario.ts"
 import { timetable } from "../../chaos/schedule.ts"
 import { seededRandom } from "../../chaos/seeded-random.ts"
@@ -55,7 +55,7 @@ describe("seeded chance", () => {
 
 describe("a campaign", () => {
   /** A rig without a cluster: time is a number, and levers remember that they were pulled. */
-  const paper = (lose: number, failing?: keyof Levers) => {
+  const paper = (lose: number, failing?: keyof Levers, told: { readonly ended?: Partial<Settled["ended"]>; readonly stuck?: keyof Levers } = {}) => {
     let now = 0
     const pulled: Array<string> = []
     const events: Array<RigEvent> = []
@@ -64,7 +64,10 @@ describe("a campaign", () => {
       get: (_, name) => async (target: string) => {
         if (name === failing) throw new TypeError("the lever broke")
         pulled.push(`${now} ${String(name)} ${target}`)
-        return async () => void pulled.push(`${now} undo ${String(name)} ${target}`)
+        return async () => {
+          if (name === told.stuck) throw new TypeError("the lever is stuck")
+          pulled.push(`${now} undo ${String(name)} ${target}`)
+        }
       }
     })
     const rig: Rig<string> = {
@@ -79,7 +82,7 @@ describe("a campaign", () => {
         return []
       },
       settle: async () => ({
-        ended: { ...(Object.fromEntries(ENDS.map((end) => [end, 0])) as Record<(typeof ENDS)[number], number>), finalized: raised - lose },
+        ended: { ...(Object.fromEntries(ENDS.map((end) => [end, 0])) as Record<(typeof ENDS)[number], number>), finalized: raised - lose, ...told.ended },
         open: Array.from({ length: lose }, () => ({ id: "0x01" as const, state: undefined }))
       }),
       records: async () => "records",
@@ -117,6 +120,30 @@ describe("a campaign", () => {
     const holds = [{ sentence: "nobody was killed", holds: ({ injected }: { readonly injected: Readonly<Record<string, number>> }) => injected["kill"] === undefined }]
     const unmet = await runCampaign(paper(0).rig, { scenario: { ...scenario, holds }, seed: 1, spanMs: 0, check: () => [] })
     expect(unmet.violations).toEqual(["this does not hold: nobody was killed"])
+  })
+
+  test("is no success when a request ended as the scenario does not allow, or is missing from the count", async () => {
+    const run = (ended: Partial<Settled["ended"]>, mayEnd: Scenario["mayEnd"] = ["finalized", "refused"]) =>
+      runCampaign(paper(0, undefined, { ended }).rig, { scenario: { ...scenario, mayEnd }, seed: 1, spanMs: 0, check: () => [] })
+    expect((await run({ finalized: 8, expired: 2 })).violations).toEqual(["ended: 2 ended expired, and only finalized or refused is allowed here"])
+    expect((await run({ finalized: 8, refused: 2 })).violations).toEqual([])
+    expect((await run({ finalized: 8, refused: 2 }, ["finalized"])).violations).toHaveLength(1)
+    expect((await run({ finalized: 9 })).violations).toEqual(["ended: 10 were raised, 9 ended and 0 are open"])
+  })
+
+  test("is no success when a process ended that nobody had ended", async () => {
+    const { rig } = paper(0)
+    rig.note({ node: "g2", kind: "ended", text: "ended by itself with 1" })
+    const verdict = await runCampaign(rig, { scenario, seed: 1, spanMs: 0, check: () => [] })
+    expect(verdict).toMatchObject({ ok: false, checks: { ended: "violated" }, violations: ["ended: g2 ended by itself with 1"] })
+  })
+
+  test("is no success when a fault could not be undone, and says of a check that saw nothing that it saw nothing", async () => {
+    const { rig } = paper(0, undefined, { stuck: "rpc" })
+    const round: Scenario["round"] = [{ verb: "stale-rpc", on: "r1", atMs: 1_000, forMs: 1_000 }]
+    const verdict = await runCampaign(rig, { scenario: { ...scenario, round }, seed: 1, spanMs: 0, check: () => [{ name: "C5", examined: 0, violations: [] }] })
+    expect(verdict).toMatchObject({ ok: false, checks: { C5: "nothing to look at" } })
+    expect(verdict.violations).toEqual([expect.stringMatching(/^stale-rpc r1 .* could not be undone: TypeError: the lever is stuck$/)])
   })
 
   test("is no success when a fault could not be injected: it has tested nothing", async () => {
