@@ -2,12 +2,12 @@
  * JSON, only the state and the context: everything else XState derives. A version this build does not know is never guessed at
  * (reliability.md P16). */
 import assert from "node:assert/strict"
-import { initialTransition, transition } from "xstate"
 import { ENDS, isEnd, JOURNEY, type Milestone, type RequestState } from "../src/domain/journey.ts"
 import { WORK_TIMEOUT_MS } from "../src/domain/limits.ts"
 import type { RequestEvent } from "../src/domain/outcome.ts"
 import type { Anchor } from "../src/domain/request.ts"
 import { decryptionRequestMachine, type DecryptionRequestContext } from "./decryption-request.machine.ts"
+import { begin, effectOf, walk } from "./walk.ts"
 
 /** Raised whenever a stored snapshot of the version before would be misread; then a migration and a corpus file are added. */
 export const MACHINE_VERSION = 1
@@ -46,25 +46,23 @@ interface RequestSnapshot {
 
 /** The snapshot of a request that was just detected at `anchor`; whoever stores it also gives out the work of `detected`. */
 export const birth = (anchor: Anchor): { readonly snapshot: unknown } => {
-  const [born] = initialTransition(decryptionRequestMachine, { anchor })
-  return { snapshot: { value: born.value, context: born.context } }
+  return { snapshot: begin(decryptionRequestMachine, { anchor }).kept }
 }
 
 /** True when this build can read snapshots of `version`; others are left to builds that can. */
 export const knowsMachineVersion = (version: number): boolean => canMigrate(version, MACHINE_VERSION, MIGRATIONS)
 
 export const decide = (stored: StoredDecision, event: RequestEvent): Decision => {
-  const { value: from, context } = readSnapshot(migrate(stored))
-  const restored = decryptionRequestMachine.resolveState({ value: from, context })
-  const [next, effects] = transition(decryptionRequestMachine, restored, event)
-  const to = next.value
-  const dispatch = dispatchIn(effects)
+  const before = readSnapshot(migrate(stored))
+  const { kept, effects } = walk(decryptionRequestMachine, before, event)
+  const [from, to] = [before.value, kept.value]
+  const dispatch = effectOf<{ readonly reached: Milestone }>(effects, "dispatch")?.reached ?? null
   if (to === from && dispatch === null) return { type: "ignored" }
   return {
     type: "decided",
     from,
     to,
-    snapshot: { value: to, context: next.context },
+    snapshot: kept,
     dispatch,
     wakeAfterMs: isEnd(to) ? null : WORK_TIMEOUT_MS,
     ...(event.type === "moved" ? { anchor: event.anchor } : {})
@@ -73,11 +71,6 @@ export const decide = (stored: StoredDecision, event: RequestEvent): Decision =>
 
 /** What a stored request knows: the block of its access check, its nodes, its submission, why it ended. */
 export const contextOf = (stored: StoredDecision): DecryptionRequestContext => readSnapshot(migrate(stored)).context
-
-const dispatchIn = (effects: ReadonlyArray<{ readonly type: string; readonly params?: unknown }>): Milestone | null => {
-  const found = effects.find((effect) => effect.type === "dispatch")
-  return found === undefined ? null : (found.params as { readonly reached: Milestone }).reached
-}
 
 /** Brings a snapshot to `target`, one version at a time. */
 export const migrate = (stored: StoredDecision, target = MACHINE_VERSION, migrations = MIGRATIONS): unknown => {

@@ -1,14 +1,7 @@
 /** How every machine here is driven: one event at a time, from plain data to plain data. No actor is created, so nothing can run
  * by itself. */
-import {
-  initialTransition,
-  transition,
-  type AnyStateMachine,
-  type ContextFrom,
-  type EventFromLogic,
-  type InputFrom,
-  type SnapshotFrom
-} from "xstate"
+import type { AnyStateMachine, ContextFrom, EventFromLogic, InputFrom, SnapshotFrom } from "xstate"
+import { initialTransition, transition, type Effect } from "./inert-scope.ts"
 
 /** All that is kept of a machine between two events; XState derives the rest. Plain JSON. */
 export interface Kept<State extends string, Context> {
@@ -18,30 +11,22 @@ export interface Kept<State extends string, Context> {
 
 export type KeptOf<M extends AnyStateMachine> = Kept<Extract<SnapshotFrom<M>["value"], string>, ContextFrom<M>>
 
-/** A named action of the machine with its parameters: what the caller must do once it has saved the snapshot. */
-export interface Effect {
-  readonly type: string
-  readonly params: unknown
-}
-
 export interface Walked<M extends AnyStateMachine> {
   readonly kept: KeptOf<M>
   readonly effects: ReadonlyArray<Effect>
 }
 
 export const begin = <M extends AnyStateMachine>(machine: M, input: InputFrom<M>): Walked<M> => {
-  // XState makes the input's presence depend on the machine's type, which a generic caller cannot show.
-  const [snapshot, effects] = initialTransition<AnyStateMachine>(machine, input)
+  const [snapshot, effects] = initialTransition(machine, input)
   return { kept: { value: snapshot.value, context: snapshot.context } as KeptOf<M>, effects }
 }
 
 export const walk = <M extends AnyStateMachine>(machine: M, kept: KeptOf<M>, event: EventFromLogic<M>): Walked<M> => {
-  const [snapshot, effects] = transition<AnyStateMachine>(machine, machine.resolveState(kept), event)
+  const [snapshot, effects] = transition(machine, machine.resolveState(kept), event)
   return { kept: { value: snapshot.value, context: snapshot.context } as KeptOf<M>, effects }
 }
 
-/** The context of a fresh machine. For every transition XState also makes an actor without input and throws it away; a context
- * that fails on that would cost more than the transition, for the failure's stack. */
+/** The context of a fresh machine. The place in which its transitions happen (inert-scope.ts) is made without input. */
 export const fromInput =
   <Input, Context>(make: (input: Input) => Context) =>
   ({ input }: { readonly input: Input | undefined }): Context =>

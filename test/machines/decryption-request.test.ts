@@ -3,8 +3,10 @@ import { getShortestPaths, getSimplePaths } from "@xstate/graph"
 import fc from "fast-check"
 import { readFileSync } from "node:fs"
 import { describe, expect, test } from "vitest"
+import { type AnyStateMachine, transition } from "xstate"
 import { birth, contextOf, decide, knowsMachineVersion, MACHINE_VERSION, migrate, type Decision } from "../../machines/decide.ts"
 import { decryptionRequestMachine } from "../../machines/decryption-request.machine.ts"
+import { walk } from "../../machines/walk.ts"
 import { ENDS, isEnd, JOURNEY, nextMilestone, type RequestState } from "../../src/domain/journey.ts"
 import { WORK_TIMEOUT_MS } from "../../src/domain/limits.ts"
 import type { RequestEvent } from "../../src/domain/outcome.ts"
@@ -249,6 +251,24 @@ describe("whatever happens, in whatever order", () => {
       { numRuns: 200 }
     )
   })
+})
+
+test("decisions in one lasting place are XState's own, however many came before", () => {
+  const own = (snapshot: unknown, event: RequestEvent) => {
+    const machine: AnyStateMachine = decryptionRequestMachine
+    const [{ value, context }, effects] = transition(machine, machine.resolveState(snapshot as never), event)
+    return { value, context, dispatch: effects.map(({ type, params }) => ({ type, params })) }
+  }
+  fc.assert(
+    fc.property(fc.array(anyEvent, { maxLength: 20 }), (events) => {
+      let snapshot = birth(HOME).snapshot
+      for (const event of events) {
+        const { kept, effects } = walk(decryptionRequestMachine, snapshot as never, event)
+        expect({ ...kept, dispatch: effects }).toEqual(own(snapshot, event))
+        snapshot = kept
+      }
+    })
+  )
 })
 
 describe("snapshots outlive the build that wrote them", () => {
