@@ -12,11 +12,11 @@ import { Bus, type BusUnavailable, type Delivery, type Verdict } from "../src/me
 import { decodeOutcomes } from "../src/messaging/envelope.ts"
 import { Telemetry } from "../src/telemetry/telemetry.port.ts"
 import { comeAgain } from "./runtime/come-again.ts"
-import type { OwedWork } from "./runtime/dispatch.ts"
 import { type OwnedPartitions, PartitionNotOurs } from "./runtime/partitions.ts"
 import { RecentRequests } from "./runtime/recent-requests.ts"
 import { supervise } from "./runtime/supervise.ts"
-import { openWorkGate, type WorkGate } from "./runtime/work-gate.ts"
+import type { WaitingWork } from "./runtime/waiting-room.ts"
+import { type NextWork, openWorkGate, type WorkGate } from "./runtime/work-gate.ts"
 
 /** Something told about one request. `version` is missing when it holds whatever the version (signals). */
 export interface Told {
@@ -35,6 +35,8 @@ export interface Coordinator {
   readonly partitions: OwnedPartitions
   /** Through which all work of these partitions is given out. */
   readonly gate: WorkGate
+  /** For the steps in this process. */
+  readonly recent: RecentRequests
   /** Resolves once everything that was decided on these has been committed; fails if some of it was for another to decide. */
   readonly tell: (told: ReadonlyArray<Told>) => Effect.Effect<void, LedgerUnavailable | PartitionNotOurs>
 }
@@ -46,7 +48,7 @@ const DELIVERIES_IN_FLIGHT = 32
 
 export const coordinator = Effect.fnUntraced(function* (worker: string, partitions: OwnedPartitions) {
   const inbox = yield* Queue.unbounded<Pending>() // bounded by DELIVERIES_IN_FLIGHT and the sweeper's page
-  const recent = new RecentRequests()
+  const recent = new RecentRequests(partitions)
   const gate = yield* openWorkGate(partitions)
   const work = Effect.gen(function* () {
     const batch = yield* Queue.takeBetween(inbox, 1, DECISIONS_PER_SAVE_MAX)
@@ -61,7 +63,7 @@ export const coordinator = Effect.fnUntraced(function* (worker: string, partitio
     yield* Queue.offerAll(inbox, pending)
     yield* Effect.forEach(pending, ({ done }) => Deferred.await(done), { discard: true })
   })
-  return { partitions, gate, tell } satisfies Coordinator
+  return { partitions, gate, recent, tell } satisfies Coordinator
 })
 
 /** Hears outcomes for one partition until the scope closes. What cannot be heard now is for a supervisor to try again. */
@@ -119,14 +121,19 @@ const decideAndSave = (batch: ReadonlyArray<Pending>, worker: string, partitions
       changes.push(change)
       decided.set(stored.id, stored)
     }
+    const next = changes.flatMap(nextWork)
+    const admitted = yield* gate.admit(next)
+    const saving = changes.map((change) => (admitted.has(change.requestId) ? { ...change, isGivenOutAtOnce: true as const } : change))
     const [saved] = yield* Effect.all(
       [
-        changes.length > 0 ? ledger.save(changes, worker) : Effect.succeed<ReadonlyArray<Saved>>([]),
+        saving.length > 0 ? ledger.save(saving, worker) : Effect.succeed<ReadonlyArray<Saved>>([]),
         postponed.length > 0 ? ledger.postpone(postponed) : Effect.void,
         idleSignals.length > 0 ? ledger.dropSignals(idleSignals) : Effect.void
       ],
       { concurrency: "unbounded" }
-    )
+    ).pipe(Effect.onError(() => Effect.sync(() => gate.withdraw(next.filter(({ requestId }) => admitted.has(requestId))))))
+    const stale = new Set(saved.filter(({ type }) => type === "stale").map(({ requestId }) => requestId))
+    gate.withdraw(next.filter(({ requestId }) => admitted.has(requestId) && stale.has(requestId)))
     // A newer version or a newer epoch: the next look at the ledger tells, here or where the partition is by now.
     for (const { type, requestId } of saved) {
       const stored = decided.get(requestId)
@@ -149,6 +156,9 @@ const decideAndSave = (batch: ReadonlyArray<Pending>, worker: string, partitions
       })
     )
   )
+
+const nextWork = ({ requestId, version, dispatch: reached }: Change): ReadonlyArray<NextWork> =>
+  reached === null ? [] : [{ requestId, version: version + 1, reached }]
 
 /**
  * `undecidable`: our bug, which must not hold up the other requests of the batch. `unowned`: the partition is not surely ours, so that its owner
@@ -197,7 +207,7 @@ const afterSave = Effect.fnUntraced(function* (
   const telemetry = yield* Telemetry
   const nowMs = yield* Clock.currentTimeMillis
   const changeOf = new Map(changes.map((change) => [change.requestId, change]))
-  const owed: Array<OwedWork> = []
+  const owed: Array<WaitingWork> = []
   for (const result of saved) {
     const change = changeOf.get(result.requestId)
     const before = decided.get(result.requestId)
@@ -227,13 +237,14 @@ const afterSave = Effect.fnUntraced(function* (
       sinceDetectedMs: Math.max(0, nowMs - before.detectedAtMs)
     })
     if (change.dispatch !== null) {
-      const { deadline } = before.facts
+      const { deadline, requester } = before.facts
       owed.push({
         requestId: change.requestId,
         version: result.version,
         reached: change.dispatch,
         outboxId: result.outboxId,
         deadline,
+        requester,
         claim: 0
       })
     }

@@ -78,10 +78,15 @@ const resend = Effect.fnUntraced(function* (coordinator: Coordinator, owned: Rea
   const leftAlone = isNextPage ? [...new Set([...paused, ...full])] : paused
   const overdue = yield* ledger.claimOverdue(owned, PAGE, WORK_TIMEOUT_MS, KNOWN_MACHINE_VERSIONS, leftAlone as ReadonlyArray<Milestone>)
   const late = overdue.filter(isLate)
-  const poisoned = overdue.filter(
-    (row) => !late.includes(row) && row.claims > CLAIMS_MAX && !WAITS_FOR_THE_CHAIN.has(row.state) && !paused.includes(row.state)
+  // Not lost but in line, and that is not their fault.
+  const inLine = overdue.filter(
+    (row) => !late.includes(row) && !isEnd(row.state) && coordinator.gate.isWaiting({ ...row, reached: row.state as Milestone })
   )
-  const work = overdue.filter((row) => !late.includes(row) && !poisoned.includes(row) && !isEnd(row.state) && !paused.includes(row.state))
+  if (inLine.length > 0) yield* ledger.postpone(inLine.map(waitsForItsTurn))
+  const poisoned = overdue.filter(
+    (row) => !late.includes(row) && !inLine.includes(row) && row.claims > CLAIMS_MAX && !WAITS_FOR_THE_CHAIN.has(row.state) && !paused.includes(row.state)
+  )
+  const work = overdue.filter((row) => !late.includes(row) && !inLine.includes(row) && !poisoned.includes(row) && !isEnd(row.state) && !paused.includes(row.state))
   if (late.length + poisoned.length > 0) {
     yield* tell(coordinator, [
       ...late.map((row) => ({ requestId: row.requestId, version: row.version, event: expired(row) })),
@@ -105,6 +110,8 @@ const resend = Effect.fnUntraced(function* (coordinator: Coordinator, owned: Rea
   )
   return overdue.length === PAGE
 })
+
+const waitsForItsTurn = ({ requestId, version }: Overdue) => ({ requestId, version, afterMs: WORK_TIMEOUT_MS, reason: "it waits for its turn" })
 
 /** A verified result may be on chain, or on its way there, and that may take as long as the chain likes: only the step that
  * asks the chain can say how it ends. */

@@ -15,6 +15,7 @@ import { joinCluster } from "../actors/runtime/membership.ts"
 import { ownPartitions } from "../actors/runtime/partitions.ts"
 import { Freeze, type FreezeView } from "../actors/runtime/freeze.ts"
 import { Pauses, unlessPaused } from "../actors/runtime/pauses.ts"
+import { Recent, type RecentRequests } from "../actors/runtime/recent-requests.ts"
 import { rescanActor } from "../actors/rescan.actor.ts"
 import { sweeper } from "../actors/sweeper.actor.ts"
 import { KNOWN_MACHINE_VERSIONS } from "../machines/decide.ts"
@@ -112,13 +113,15 @@ export const startGateway = Effect.fnUntraced(function* (options: GatewayOptions
 const startActors = Effect.fnUntraced(function* (options: GatewayOptions, freeze: FreezeView) {
   const { roles, worker, workConcurrency: concurrency, chain } = options
   const { chainId } = chain.contracts
+  let recent: RecentRequests | undefined
   if (roles.has("coordinator")) {
     const decides = yield* coordinator(worker, yield* ownPartitions(worker))
+    recent = decides.recent
     yield* followPartitions(decides)
     yield* sweeper(decides)
   }
   const onStep = <E, R>(step: Step, actor: Effect.Effect<unknown, E, R>) =>
-    doesStep(roles, step) ? unlessPaused(`step:${step}`, actor) : Effect.void
+    doesStep(roles, step) ? unlessPaused(`step:${step}`, recent === undefined ? actor : Effect.provideService(actor, Recent, recent)) : Effect.void
   const beliefs = yield* nodeBeliefs
   yield* onStep("acl-checked", aclCheckedActor(concurrency))
   yield* onStep("ciphertext-fetched", ciphertextFetchedActor(concurrency))

@@ -58,14 +58,14 @@ export const CRASH_POINTS: ReadonlyArray<CrashPoint> = [
   {
     row: 3,
     diesAfter: "the message was published, before it was no longer owed",
-    leaves: "the message, and that it is owed",
+    leaves: "the message, and that it is owed (the first of a request) or due again (the others)",
     goesOn: "it is published again; the version has moved on, so it changes nothing",
     with: "killed",
     places: [
       after("publish on decryption.detected.do", "detected"),
       before("settle", "detected"),
       after("publish on decryption.ciphertext-fetched.do", "ciphertext-fetched"),
-      before("settle", "threshold-verified")
+      after("publish on decryption.threshold-verified.do", "threshold-verified")
     ],
     realProcess: EACH_FACT
   },

@@ -67,6 +67,13 @@ export class GivenOut {
     return Math.max(GIVEN_OUT_LEAST, Math.min(GIVEN_OUT_MOST, wanted))
   }
 
+  /** How much more may wait in memory to be given out: half of what may lie ahead of a newcomer, who is in turn with it. */
+  waitingMax(nowMs: number): number {
+    this.#roll(nowMs)
+    const perSecond = Math.max(this.#rate.now, this.#rate.before)
+    return Math.max(GIVEN_OUT_LEAST, Math.min(GIVEN_OUT_MOST, Math.ceil((perSecond * AHEAD_MS_MAX) / 2_000)))
+  }
+
   room(nowMs: number): number {
     return Math.max(0, this.limit(nowMs) - this.size(nowMs))
   }

@@ -13,6 +13,7 @@ import { Telemetry } from "../../src/telemetry/telemetry.port.ts"
 import { comeAgain } from "./come-again.ts"
 import { FailedTries, rememberTries } from "./failed-tries.ts"
 import { publishOutcomes } from "./publish-outcomes.ts"
+import { Recent, type RecentRequests } from "./recent-requests.ts"
 
 /** One outcome for each request, in order; null when there is nothing to say yet (the wake-up row remembers the request). */
 export type Perform<R> = (requests: ReadonlyArray<StoredRequest>) => Effect.Effect<ReadonlyArray<StepOutcome | null>, never, R>
@@ -22,19 +23,20 @@ export const stepActor = <R>(reached: Milestone, concurrency: number, perform: P
     const bus = yield* Bus
     const context = yield* Effect.context<R | RequestLedger | Telemetry | Bus>()
     const underWay = new Set<string>()
+    const recent = yield* Recent
     const tries = rememberTries()
     yield* bus.consume(workSubject(reached), { concurrency }, (delivery) =>
-      handle(reached, perform, delivery, underWay).pipe(Effect.provideService(FailedTries, tries), Effect.provideContext(context))
+      handle(reached, perform, delivery, underWay, recent).pipe(Effect.provideService(FailedTries, tries), Effect.provideContext(context))
     )
   })
 
 /** `underWay`: what this actor is working on. The sweeper gives slow work out again; doing it twice at once would only make it slower. */
-const handle = <R>(reached: Milestone, perform: Perform<R>, delivery: Delivery, underWay: Set<string>) =>
+const handle = <R>(reached: Milestone, perform: Perform<R>, delivery: Delivery, underWay: Set<string>, recent: RecentRequests) =>
   Effect.gen(function* () {
     const telemetry = yield* Telemetry
     const envelope = yield* decodeWork(delivery.body)
     if (isTooLate(reached, envelope.deadlineMs, yield* Clock.currentTimeMillis)) return ACK
-    const requests = (yield* current(reached, envelope.items)).filter((request) => !underWay.has(workOf(request)))
+    const requests = (yield* current(reached, envelope.items, recent)).filter((request) => !underWay.has(workOf(request)))
     if (requests.length === 0) return ACK
     for (const request of requests) underWay.add(workOf(request))
     yield* Effect.addFinalizer(() => Effect.sync(() => requests.forEach((request) => underWay.delete(workOf(request)))))
@@ -65,9 +67,13 @@ const workOf = ({ id, version }: StoredRequest): string => `${id}:${version}`
 const ACK: Verdict = { type: "ack" }
 
 /** The requests that still stand where the hint says. */
-const current = Effect.fnUntraced(function* (reached: Milestone, items: ReadonlyArray<WorkItem>) {
+const current = Effect.fnUntraced(function* (reached: Milestone, items: ReadonlyArray<WorkItem>, recent: RecentRequests) {
   const ledger = yield* RequestLedger
   const versions = new Map(items.map(({ requestId, version }) => [requestId, version]))
-  const requests = yield* ledger.load([...versions.keys()])
-  return requests.filter(({ id, version, state }) => state === reached && version === versions.get(id))
+  const known = [...versions.keys()].map((id) => recent.get(id)).filter((request) => request !== undefined)
+  const found = new Map(known.filter(({ id, version }) => version >= versions.get(id)!).map((request) => [request.id, request]))
+  const unknown = [...versions.keys()].filter((id) => !found.has(id))
+  const read = unknown.length > 0 ? yield* ledger.load(unknown) : []
+  recent.learn(read)
+  return [...found.values(), ...read].filter(({ id, version, state }) => state === reached && version === versions.get(id))
 })

@@ -9,6 +9,7 @@ import { detectedActor } from "../../actors/1-detected.actor.ts"
 import { coordinator } from "../../actors/coordinator.actor.ts"
 import { followPartitions } from "../../actors/runtime/follow-partitions.ts"
 import { ownPartitions } from "../../actors/runtime/partitions.ts"
+import { Recent } from "../../actors/runtime/recent-requests.ts"
 import { stepActor } from "../../actors/runtime/step-actor.ts"
 import { sweeper } from "../../actors/sweeper.actor.ts"
 import { startGateway } from "../../bin/gateway.ts"
@@ -67,7 +68,9 @@ const startStubSteps = Effect.fnUntraced(function* ({ worker, workConcurrency, c
   yield* followPartitions(decides)
   yield* sweeper(decides)
   for (const reached of JOURNEY) {
-    yield* stepActor(reached, workConcurrency, (requests) => Effect.succeed(requests.map(() => OUTCOMES[reached])))
+    yield* stepActor(reached, workConcurrency, (requests) => Effect.succeed(requests.map(() => OUTCOMES[reached]))).pipe(
+      Effect.provideService(Recent, decides.recent)
+    )
   }
   yield* detectedActor({ worker, startBlock: chain.contracts.startBlock, pollMs: chain.pollMs })
 })

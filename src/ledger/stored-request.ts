@@ -36,8 +36,10 @@ export interface Change {
   readonly snapshot: unknown
   /** New anchor, when the event moved the request. */
   readonly anchor?: Anchor
-  /** The state whose work is given out next: becomes an outbox row. */
+  /** The state whose work is given out next: becomes an outbox row, */
   readonly dispatch: Milestone | null
+  /** unless whoever saves it gives it out right after. Should it not come to that, the wake-up remembers the request. */
+  readonly isGivenOutAtOnce?: true
   /** When the sweeper must look again; null when the request has ended. */
   readonly wakeAfterMs: number | null
   /** Signals that this decision answers; deleted with it. */

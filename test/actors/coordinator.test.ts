@@ -102,24 +102,44 @@ describe("a coordinator", () => {
       })
     ))
 
-  test("owes in the ledger what it could not give out, and the sweeper pays", () =>
+  test("owes nothing for what it gives out at once", () =>
     inActorWorld(world, () =>
       Effect.gen(function* () {
         const [request] = yield* bornRequests(1)
         yield* settleAll
+        const work = yield* hearWork("acl-checked")
+        const decides = yield* owning("a").pipe(withOver(RequestLedger, () => ({ settle: () => Effect.die("nothing to settle") })))
+        yield* decides.tell([about(request!, facts["acl-checked"]())])
+        expect(yield* owedAbout(request!.id)).toEqual([])
+        yield* until("it is given out", Effect.sync(() => work.items().length === 1))
+      })
+    ))
+
+  test("owes in the ledger what it could not give out, and the sweeper pays; what the bus lost first, the wake-up remembers", () =>
+    inActorWorld(world, () =>
+      Effect.gen(function* () {
+        const [first, second] = yield* bornRequests(2)
+        yield* settleAll
         const dead = new BusUnavailable({ doing: "publish", cause: "the process died here" })
         let isDead = true
+        let deaths = 0
         const decides = yield* owning("a").pipe(
-          withOver(Bus, (real) => ({ publish: (...message) => (isDead ? Effect.fail(dead) : real.publish(...message)) }))
+          withOver(Bus, (real) => ({
+            publish: (...message) => (isDead ? Effect.andThen(Effect.sync(() => void deaths++), Effect.fail(dead)) : real.publish(...message))
+          }))
         )
-        yield* decides.tell([about(request!, facts["acl-checked"]())])
-        expect(yield* owedAbout(request!.id)).toEqual(["acl-checked"])
+        yield* decides.tell([about(first!, facts["acl-checked"]())])
+        yield* until("it has noticed", Effect.sync(() => deaths > 0))
+        yield* decides.tell([about(second!, facts["acl-checked"]())])
+        expect(yield* owedAbout(first!.id)).toEqual([])
+        expect(yield* owedAbout(second!.id)).toEqual(["acl-checked"])
         yield* ask("UPDATE outbox SET written_at = now() - interval '3 seconds'")
+        yield* ask("UPDATE wake SET due = now()")
         const work = yield* hearWork("acl-checked")
         isDead = false
         yield* sweeper(decides)
-        yield* until("the sweeper pays", Effect.sync(() => work.items().length === 1))
-        yield* until("nothing is owed any more", Effect.map(owedAbout(request!.id), ({ length }) => length === 0))
+        yield* until("the sweeper pays", Effect.sync(() => new Set(work.items().map(({ requestId }) => requestId)).size === 2))
+        yield* until("nothing is owed any more", Effect.map(owedAbout(second!.id), ({ length }) => length === 0))
       })
     ))
 

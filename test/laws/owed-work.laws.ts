@@ -6,7 +6,7 @@ import type { Ledger } from "../../src/adapters/postgres/ledger.layer.ts"
 import type { Hex } from "../../src/domain/hex.ts"
 import { RequestLedger } from "../../src/ledger/request-ledger.port.ts"
 import type { LedgerRig } from "../support/ledger-rig.ts"
-import { anEnd, born, inOneHour } from "../support/ledger-world.ts"
+import { aChange, anEnd, born, inOneHour } from "../support/ledger-world.ts"
 import { aPartition, given, oneOf } from "./request-ledger.laws.ts"
 
 export const owedWorkLaws = (world: () => LedgerRig): void => {
@@ -24,6 +24,15 @@ export const owedWorkLaws = (world: () => LedgerRig): void => {
     yield* ledger.settle([owed.id])
     yield* ledger.settle([owed.id])
     assert.deepEqual(yield* ledger.owed([partition], 0, 10), [])
+  }))
+
+  law("are none for work that is given out at once, which the wake-up remembers", Effect.gen(function*() {
+    const { lease, request, ledger, partition } = yield* given()
+    yield* ledger.settle((yield* ledger.owed([partition], 0, 10)).map(({ id }) => id))
+    const [saved] = yield* ledger.save([{ ...aChange(request, lease), wakeAfterMs: -1, isGivenOutAtOnce: true }], "worker-1")
+    assert(saved?.type === "saved" && saved.outboxId === null)
+    assert.deepEqual(yield* ledger.owed([partition], 0, 10), [])
+    assert.equal(oneOf(yield* ledger.claimOverdue([partition], 10, 10_000, [1])).version, 2)
   }))
 
   law("are read one of each requester in turn, beginning with whoever comes after the last", Effect.gen(function*() {

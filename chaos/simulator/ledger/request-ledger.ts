@@ -60,8 +60,9 @@ const wake = ({ table, nowMs }: Transaction, { requestId, partition, wakeAfterMs
   wakes.insert({ requestId, partition, version, deadline, dueMs, claims: 0, reason: null })
 }
 
-const owe = ({ table, next, nowMs }: Transaction, { requestId, partition, dispatch }: Change, version: number, deadline: number) => {
-  if (dispatch === null) return null
+const owe = ({ table, next, nowMs }: Transaction, change: Change, version: number, deadline: number) => {
+  const { requestId, partition, dispatch } = change
+  if (dispatch === null || change.isGivenOutAtOnce) return null
   const id = next("outbox")
   table(outboxTable).insert({ id, requestId, partition, version, reached: dispatch, deadline, writtenAtMs: nowMs })
   return id

@@ -99,7 +99,7 @@ export const saveValues = (decisions: ReadonlyArray<Decided>): ReadonlyArray<unk
     column((change) => change.anchor?.blockNumber ?? null),
     column((change) => (change.anchor === undefined ? null : byteaOfHex(change.anchor.blockHash))),
     column((change) => change.anchor?.logIndex ?? null),
-    column((change) => change.dispatch),
+    column((change) => (change.isGivenOutAtOnce ? null : change.dispatch)),
     column((change) => (change.wakeAfterMs === null ? null : Math.round(change.wakeAfterMs))),
     sorted.map(({ worker }) => worker),
     [...new Set(column((change) => partitionLease(change.partition)))],
