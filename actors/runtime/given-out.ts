@@ -14,7 +14,8 @@ export const AHEAD_MS_LEAST = 500
 export const AHEAD_MS_MAX = 2_000
 /** What has not been answered for so long no longer counts: it is lost, and the sweeper gives it out again. */
 const LOST_AFTER_MS = 3 * WORK_TIMEOUT_MS
-const RATE_WINDOW_MS = 1_000
+/** Short, so that the first pile after a quiet time is soon given out as fast as it is answered. */
+const RATE_WINDOW_MS = 250
 /** The quickest answer of this or the last such window counts: workers may have become slower. */
 const QUICKEST_WINDOW_MS = 300_000
 
@@ -59,8 +60,7 @@ export class GivenOut {
 
   /** How much may be given out at once. */
   limit(nowMs: number): number {
-    this.#roll(nowMs)
-    const perSecond = Math.max(this.#rate.now, this.#rate.before)
+    const perSecond = this.#perSecond(nowMs)
     const quickestMs = Math.min(this.#quickest.now, this.#quickest.before)
     if (perSecond === 0) return GIVEN_OUT_LEAST
     const wanted = Math.ceil((perSecond * Math.min(Math.max(2 * quickestMs, AHEAD_MS_LEAST), AHEAD_MS_MAX)) / 1_000)
@@ -69,13 +69,16 @@ export class GivenOut {
 
   /** How much more may wait in memory to be given out: half of what may lie ahead of a newcomer, who is in turn with it. */
   waitingMax(nowMs: number): number {
-    this.#roll(nowMs)
-    const perSecond = Math.max(this.#rate.now, this.#rate.before)
-    return Math.max(GIVEN_OUT_LEAST, Math.min(GIVEN_OUT_MOST, Math.ceil((perSecond * AHEAD_MS_MAX) / 2_000)))
+    return Math.max(GIVEN_OUT_LEAST, Math.min(GIVEN_OUT_MOST, Math.ceil((this.#perSecond(nowMs) * AHEAD_MS_MAX) / 2_000)))
   }
 
   room(nowMs: number): number {
     return Math.max(0, this.limit(nowMs) - this.size(nowMs))
+  }
+
+  #perSecond(nowMs: number): number {
+    this.#roll(nowMs)
+    return (Math.max(this.#rate.now, this.#rate.before) * 1_000) / RATE_WINDOW_MS
   }
 
   #roll(nowMs: number): void {

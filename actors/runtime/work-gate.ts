@@ -43,7 +43,7 @@ const PAGE = 200
 /** Owed for so long, a message has been left over by whoever wrote it. The first of a request is written by listeners, which leave over what
  * they do not give out at once. */
 const LEFT_OVER_MS = 2_000
-const LEFT_OVER_BY_LISTENER_MS = 1_000
+const LEFT_OVER_BY_LISTENER_MS = 200
 const NOBODY: Hex = "0x"
 
 const leftOverMs = (reached: Milestone): number => (reached === "detected" ? LEFT_OVER_BY_LISTENER_MS : LEFT_OVER_MS)

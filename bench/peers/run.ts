@@ -14,7 +14,7 @@ import { rounded } from "../support/statistics.ts"
 import { OUTCOMES } from "../support/stub-gateway.ts"
 import { measureDbos, type PeerFigures } from "./dbos.ts"
 
-const { values } = parseArgs({ options: { pile: { type: "string", default: "2000" } } })
+const { values } = parseArgs({ options: { pile: { type: "string", default: "4000" } } })
 const pile = Number(values.pile)
 if (!Number.isInteger(pile) || pile < 100) {
   process.stderr.write("--pile is a whole number, at least 100\n")
