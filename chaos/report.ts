@@ -12,6 +12,8 @@ export interface Run {
   readonly minutes: number
   readonly events: ReadonlyArray<RigEvent>
   readonly verdict: Verdict
+  /** What the rig says of itself. */
+  readonly differences?: ReadonlyArray<string>
   /** Of a herd, when another size than the scenario's was asked for. */
   readonly requests?: number
 }
@@ -72,6 +74,7 @@ export const reportText = (run: Run): string => {
     "",
     ...summaryLines(run),
     "",
+    ...(run.differences === undefined ? [] : ["## What it ran on", "", ...run.differences, ""]),
     LEGEND,
     "",
     headLine(columns),

@@ -151,6 +151,8 @@ export interface Rig<Records = unknown> {
   readonly name: RigName
   readonly shape: ClusterShape
   readonly targets: ReadonlyArray<Target>
+  /** How what it runs differs from what users are given; a line each, for the report. */
+  readonly differences?: ReadonlyArray<string>
   readonly levers: Levers
   /** Milliseconds since the start of the rig; real or virtual. */
   readonly nowMs: () => number

@@ -80,8 +80,10 @@ const interrupted = () => {
 process.once("SIGINT", interrupted)
 process.once("SIGTERM", interrupted)
 
+if (!options.json) for (const line of rig.differences ?? []) say(line)
 const verdict = await runCampaign(rig, { scenario, seed, spanMs, ...asked, check: checkRecords })
-const run: Run = { scenario, shape, rig: options.rig, minutes: Math.ceil((100 * spanMs) / MS_PER_MINUTE) / 100, events: rig.events(), verdict, ...asked }
+const ranOn = rig.differences === undefined ? {} : { differences: rig.differences }
+const run: Run = { scenario, shape, rig: options.rig, minutes: Math.ceil((100 * spanMs) / MS_PER_MINUTE) / 100, events: rig.events(), verdict, ...asked, ...ranOn }
 await rig.stop()
 if (options.report !== undefined) await writeFile(options.report, reportText(run))
 for (const line of summaryLines(run)) say(line)

@@ -10,7 +10,8 @@ deployment="$WORLD/gateway/deployment.json"
 # What an earlier start left half done is of no use: without the deployment nothing was built on it.
 rm -rf "$WORLD/committee" "$WORLD/gateway" "$WORLD/account-key"
 
-portcullis keys deal --directory "$WORLD/committee" --nodes 3 --threshold 2 --endpoints "$KMS_ENDPOINTS"
+nodes=$(printf '%s' "$KMS_ENDPOINTS" | tr ',' '\n' | grep -c .)
+portcullis keys deal --directory "$WORLD/committee" --nodes "$nodes" --threshold "$KMS_THRESHOLD" --endpoints "$KMS_ENDPOINTS"
 portcullis keys certificates --directory "$WORLD/committee"
 
 mkdir -p "$WORLD/gateway" "$WORLD/store"
@@ -24,6 +25,6 @@ printf '%s\n' 0x5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a
 printf '%s\n' 0x7c852118294e51e653712a81e05800f419141751be58f605c371e15141b007a6 > "$WORLD/gateway/lane-key-3"
 
 portcullis deploy --committee "$WORLD/committee/committee.json" --key-file "$WORLD/account-key" --out "$deployment"
-for node in 1 2 3; do cp "$deployment" "$WORLD/committee/node-$node/deployment.json"; done
+for node in "$WORLD"/committee/node-*; do cp "$deployment" "$node/deployment.json"; done
 # In containers everything else runs without privileges, as this account; elsewhere as whoever runs this.
 [ -z "${RUNS_AS:-}" ] || [ "$(id -u)" != 0 ] || chown -R "$RUNS_AS" "$WORLD"

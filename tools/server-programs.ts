@@ -6,6 +6,9 @@ import { spawnSync } from "node:child_process"
 /** Debian puts servers where a plain user's PATH does not look. */
 const SERVER_FOLDERS = ["/usr/sbin", "/usr/local/sbin", "/sbin"]
 
+/** Where util-linux is: before a command, so that it is killed with the process that started it, even when that one is killed. */
+export const DIES_WITH_US: ReadonlyArray<string> = existsSync("/usr/bin/setpriv") ? ["/usr/bin/setpriv", "--pdeathsig", "KILL", "--"] : []
+
 type Environment = Readonly<Record<string, string | undefined>>
 
 /** An absolute path, or undefined where there is none. A `NATS_SERVER_BIN` that is not a program counts as none. */

@@ -57,7 +57,10 @@ const compile = () => {
   return compiled
 }
 
-export const bulkClient = async (world: World): Promise<BulkClient> => {
+/** What it has to know of the world. */
+export type ClientWorld = Pick<World, "contracts" | "provider" | "committee" | "store">
+
+export const bulkClient = async (world: ClientWorld): Promise<BulkClient> => {
   const { contracts, provider, committee } = world
   // The account that has deployed, and does nothing else any more.
   const wallet = Wallet.fromPhrase(ANVIL_MNEMONIC).connect(provider)

@@ -42,7 +42,7 @@ export const startGatewayProcess = async (
   }
   const child = new Child({
     name: settings["PORTCULLIS_NODE_NAME"] ?? "the gateway",
-    command: [process.execPath, CLI, "gateway"],
+    command: () => [process.execPath, CLI, "gateway"],
     environment: () => environment,
     isReady: ({ msg }) => msg === "serving",
     onLine: () => {},

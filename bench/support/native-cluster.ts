@@ -149,7 +149,7 @@ export class NativeCluster {
 
 /** A server alone is no cluster, and one that was told to be would wait for the others. */
 const startNats = async (count: NativeClusterOptions["natsServers"]) => {
-  if (count > 1) return NatsCluster.start(["n1", "n2", "n3"], async () => {}).then((nats) => ({ servers: nats.servers, stop: () => nats.stop() }))
+  if (count > 1) return NatsCluster.alone()
   const server = await NatsServer.start()
   return { servers: new Map([["n1", server]]), stop: () => server.dispose() }
 }

@@ -1,7 +1,6 @@
 /** The chain of the rig: anvil, mined by us at a steady beat, so that a test may hold the beat while it does something to blocks. */
 import { setTimeout as pause } from "node:timers/promises"
-import { JsonRpcProvider, type TransactionReceipt } from "ethers"
-import type { World } from "../../bin/dev-world.ts"
+import { type JsonRpcProvider, type TransactionReceipt } from "ethers"
 import type { Undo } from "../rig.ts"
 
 const BLOCK_MS = 500
@@ -19,9 +18,11 @@ export class Chain {
   private readonly asker: string
 
   /** `asker` raises requests. */
-  static async of(world: World, asker: string): Promise<Chain> {
-    await world.provider.send("evm_setAutomine", [false])
-    return new Chain(world.provider, asker)
+  static async of(provider: JsonRpcProvider, asker: string): Promise<Chain> {
+    // The compose file's chain mines by the clock: from now on the beat is ours, and as fast.
+    await provider.send("evm_setIntervalMining", [0])
+    await provider.send("evm_setAutomine", [false])
+    return new Chain(provider, asker)
   }
 
   private constructor(provider: JsonRpcProvider, asker: string) {

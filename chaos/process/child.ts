@@ -1,10 +1,9 @@
 /** A process of ours: started, watched by the lines it says, frozen, ended. It dies with the rig, however the rig ends. */
 import { spawn, type ChildProcess } from "node:child_process"
 import { once } from "node:events"
-import { existsSync } from "node:fs"
 import { createInterface } from "node:readline"
+import { DIES_WITH_US } from "../../tools/server-programs.ts"
 
-const DIES_WITH_US = existsSync("/usr/bin/setpriv") ? ["/usr/bin/setpriv", "--pdeathsig", "KILL", "--"] : []
 const READY_MS_MAX = 60_000
 /** A drain that takes longer has failed, and the report says so. */
 const DRAIN_MS_MAX = 45_000
@@ -14,8 +13,8 @@ export type Line = Readonly<Record<string, unknown>>
 
 export interface ChildOptions {
   readonly name: string
-  readonly command: ReadonlyArray<string>
-  /** Asked at every start: a restart may find other settings. */
+  /** Asked at every start, as is the environment: a restart may find others. */
+  readonly command: () => ReadonlyArray<string>
   readonly environment: () => Readonly<Record<string, string>>
   readonly isReady: (line: Line) => boolean
   readonly onLine: (line: Line) => void
@@ -43,7 +42,7 @@ export class Child {
   async start(): Promise<void> {
     if (this.isRunning) return
     const { name, command, environment, isReady, onLine, onUnexpectedEnd } = this.options
-    const [program = "", ...words] = [...DIES_WITH_US, ...command]
+    const [program = "", ...words] = [...DIES_WITH_US, ...command()]
     const child = spawn(program, words, { stdio: ["ignore", "pipe", "pipe"], env: environment() })
     this.child = child
     this.isExpectedToEnd = false

@@ -5,23 +5,22 @@ import { join } from "node:path"
 import { setTimeout as pause } from "node:timers/promises"
 import { Effect, Scope } from "effect"
 import type { PostgresServer } from "../../src/adapters/embedded/postgres-server.ts"
-import { CannotInject } from "../rig.ts"
 import { type Standby, startStandby } from "./standby.ts"
-
-export const POSTGRES_SETTINGS = { shared_buffers: "64MB", max_connections: "120", max_wal_size: "96MB" }
 
 export class Databases {
   private server: PostgresServer
-  private directory: string | undefined
+  private directory: string
+  private readonly settings: Readonly<Record<string, string>>
   private readonly scope: Scope.Closeable
   private standby: Standby | undefined
   private standbyDirectory = ""
   private readonly folders: Array<string> = []
 
-  /** Without its folder there is no standby. */
-  constructor(primary: PostgresServer, directory: string | undefined, scope: Scope.Closeable) {
+  /** `directory` and `settings` are those that the primary was started with. */
+  constructor(primary: PostgresServer, directory: string, settings: Readonly<Record<string, string>>, scope: Scope.Closeable) {
     this.server = primary
     this.directory = directory
+    this.settings = settings
     this.scope = scope
   }
 
@@ -31,11 +30,10 @@ export class Databases {
 
   /** The primary is stopped and started for it. */
   async prepareStandby(): Promise<Standby> {
-    if (this.directory === undefined) throw new CannotInject("standby", "this cluster has none")
     if (this.standby !== undefined) return this.standby
     this.standbyDirectory = await mkdtemp(join(tmpdir(), "portcullis-chaos-standby-"))
     this.folders.push(this.standbyDirectory)
-    const options = { primary: this.server, primaryDirectory: this.directory, directory: join(this.standbyDirectory, "server"), settings: POSTGRES_SETTINGS }
+    const options = { primary: this.server, primaryDirectory: this.directory, directory: join(this.standbyDirectory, "server"), settings: this.settings }
     this.standby = await Effect.runPromise(startStandby(options).pipe(Scope.provide(this.scope)))
     return this.standby
   }
@@ -48,7 +46,8 @@ export class Databases {
     await pause(lostMs)
     await Effect.runPromise(this.server.kill)
     await standby.promote()
-    this.server = standby.server
+    const { database } = this.server.address
+    this.server = { ...standby.server, address: { ...standby.server.address, database } }
     this.directory = join(this.standbyDirectory, "server")
     this.standby = undefined
     return this.server

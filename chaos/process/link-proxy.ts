@@ -15,6 +15,8 @@ export interface LinkProxyOptions {
   readonly upstream: { readonly host: string; readonly port: number }
   /** Any that is free when missing. */
   readonly listenPort?: number
+  /** 127.0.0.1 when missing. */
+  readonly listenHost?: string
   /** One for each connection. */
   readonly inbound?: () => Filter
 }
@@ -114,7 +116,7 @@ export class LinkProxy {
 
   static async open(options: LinkProxyOptions): Promise<LinkProxy> {
     const proxy = new LinkProxy(options)
-    proxy.listener.listen(options.listenPort ?? 0, "127.0.0.1")
+    proxy.listener.listen(options.listenPort ?? 0, options.listenHost ?? "127.0.0.1")
     await once(proxy.listener, "listening")
     return proxy
   }

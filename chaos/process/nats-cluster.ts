@@ -1,53 +1,47 @@
-/** A cluster of real nats-servers with JetStream whose routes go through links of ours, so that a server can be cut off from the others too. */
-import { cp, mkdtemp, readdir, rm, writeFile } from "node:fs/promises"
+/** A cluster of real nats-servers with JetStream, each started with the words of the compose file; their routes may go through links, so that a
+ * server can be cut off from the others too. */
+import { cp, mkdir, mkdtemp, readdir, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { freePort, NatsServer } from "../../test/support/nats-server.ts"
+import { NatsServer, type NatsServerCommand } from "../../test/support/nats-server.ts"
+import { anyNetwork, type Plan } from "../../tools/cluster/as-processes.ts"
+import { plansAsWritten } from "../../tools/cluster/local-cluster.ts"
 import type { Target, Undo } from "../rig.ts"
-import { LinkProxy } from "./link-proxy.ts"
 
-export interface ClusterLink {
-  readonly from: Target
-  readonly to: Target
-  readonly proxy: LinkProxy
+const STORE = "--store_dir"
+
+/** Its store is where the compose file has a volume for it. */
+export const natsCommand = ({ service, address, words: [, ...words] }: Plan): NatsServerCommand => {
+  const storeFolder = words[words.indexOf(STORE) + 1]
+  const [port] = service.ports
+  if (storeFolder === undefined || port === undefined || !words.includes(STORE)) throw new TypeError(`${service.name}: says neither ${STORE} nor a port`)
+  return { host: address, port, storeFolder, words }
 }
 
 export class NatsCluster {
   readonly servers: ReadonlyMap<Target, NatsServer>
-  readonly links: ReadonlyArray<ClusterLink>
   private readonly directory: string
 
-  /** `prepared` is told where each will store, before it does. */
-  static async start(names: ReadonlyArray<Target>, prepared: (name: Target, storeFolder: string) => Promise<void>): Promise<NatsCluster> {
-    const directory = await mkdtemp(join(tmpdir(), "portcullis-chaos-nats-"))
-    const ports = await Promise.all(names.map(() => freePort()))
-    // Servers tell each other where they listen and would connect past the links: they say a door where nobody answers.
-    const nowhere = await freePort()
-    const links = await Promise.all(
-      names.flatMap((from) =>
-        names
-          .filter((to) => to !== from)
-          .map(async (to) => ({ from, to, proxy: await LinkProxy.open({ upstream: { host: "127.0.0.1", port: ports[names.indexOf(to)]! } }) }))
-      )
-    )
-    const servers = await Promise.all(
-      names.map(async (name, index) => {
-        const file = join(directory, `${name}.conf`)
-        const routes = links.filter(({ from }) => from === name).map(({ proxy }) => `nats-route://127.0.0.1:${proxy.port}`)
-        await writeFile(file, configOf(name, ports[index]!, nowhere, routes))
-        return [name, await NatsServer.prepare(["-c", file])] as const
-      })
-    )
-    for (const [name, { storeFolder }] of servers) await prepared(name, storeFolder)
-    const cluster = new NatsCluster(new Map(servers), links, directory)
-    await Promise.all([...cluster.servers.values()].map((server) => server.start()))
-    return cluster
+  /** Copies of what they store are kept in `directory`, which somebody else removes. */
+  constructor(commands: ReadonlyMap<Target, NatsServerCommand>, directory: string) {
+    this.directory = directory
+    this.servers = new Map([...commands].map(([name, command]) => [name, NatsServer.of(command)]))
   }
 
-  private constructor(servers: ReadonlyMap<Target, NatsServer>, links: ReadonlyArray<ClusterLink>, directory: string) {
-    this.servers = servers
-    this.links = links
-    this.directory = directory
+  /** The servers of the compose file, n1 to nn, and nothing else; for whoever needs a cluster of NATS and no rig. */
+  static async alone(): Promise<{ readonly servers: ReadonlyMap<Target, NatsServer>; readonly stop: () => Promise<void> }> {
+    const directory = await mkdtemp(join(tmpdir(), "portcullis-nats-"))
+    const plans = [...plansAsWritten(directory, anyNetwork()).values()].filter(({ service }) => service.image.startsWith("nats:"))
+    for (const { directories } of plans) for (const folder of directories) await mkdir(folder, { recursive: true })
+    const cluster = new NatsCluster(new Map(plans.map((plan, index) => [`n${index + 1}`, natsCommand(plan)])), directory)
+    await Promise.all([...cluster.servers.values()].map((server) => server.start()))
+    return {
+      servers: cluster.servers,
+      stop: async () => {
+        await cluster.stop()
+        await rm(directory, { recursive: true, force: true })
+      }
+    }
   }
 
   server(name: Target): NatsServer {
@@ -83,8 +77,6 @@ export class NatsCluster {
 
   async stop(): Promise<void> {
     await Promise.all([...this.servers.values()].map((server) => server.dispose()))
-    await Promise.all(this.links.map(({ proxy }) => proxy.close()))
-    await rm(this.directory, { recursive: true, force: true })
   }
 }
 
@@ -93,15 +85,3 @@ const empty = async (folder: string): Promise<void> => {
   const names = await readdir(folder).catch(() => [])
   await Promise.all(names.map((name) => rm(join(folder, name), { recursive: true, force: true })))
 }
-
-const configOf = (name: Target, port: number, nowhere: number, routes: ReadonlyArray<string>): string => `server_name: ${name}
-# More than a small disk has: otherwise the server refuses streams that could fill it, and none would ever be full.
-jetstream { max_file_store: 8GB }
-cluster {
-  name: chaos
-  listen: "127.0.0.1:${port}"
-  cluster_advertise: "127.0.0.1:${nowhere}"
-  no_advertise: true
-  routes: [${routes.map((route) => `"${route}"`).join(", ")}]
-}
-`

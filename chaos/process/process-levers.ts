@@ -4,30 +4,31 @@ import { basename, dirname, join } from "node:path"
 import { setTimeout as pause } from "node:timers/promises"
 import { connect } from "@nats-io/transport-node"
 import { Effect } from "effect"
-import type { World } from "../../bin/dev-world.ts"
 import { workSubject } from "../../src/domain/journey.ts"
 import type { NodeFault } from "../../src/kms-node/fault.ts"
 import { CannotInject, kindOf, nothingToUndo, type KmsFault, type Levers, type LinkFault, type Target, type Undo } from "../rig.ts"
 import type { Chain } from "./chain.ts"
 import type { Databases } from "./databases.ts"
-import type { Gateway, Link } from "./gateways.ts"
+import type { Gateway } from "./gateways.ts"
+import type { KmsNode } from "./kms-nodes.ts"
 import type { NatsCluster } from "./nats-cluster.ts"
 import type { ObjectStoreServer } from "./object-store.ts"
 import type { RpcEndpoint } from "./rpc-endpoint.ts"
 import type { SmallDisk } from "./small-disk.ts"
+import type { Link } from "./wiring.ts"
 
 export interface Parts {
-  readonly world: World
   readonly databases: Databases
   readonly chain: Chain
   readonly nats: NatsCluster
   readonly store: ObjectStoreServer
   readonly endpoints: ReadonlyMap<Target, RpcEndpoint>
   readonly gateways: ReadonlyMap<Target, Gateway>
+  readonly kmsNodes: ReadonlyMap<Target, KmsNode>
+  readonly lanes: number
   /** Of gateways, between NATS servers, and before KMS nodes. */
   readonly links: ReadonlyArray<Link>
   readonly disks: ReadonlyMap<Target, SmallDisk>
-  readonly setKmsClock: (node: Target, offsetMs: number) => Promise<void>
 }
 
 /** As `portcullis kms-node --fault` calls them; forgetting is not one of them. */
@@ -47,28 +48,16 @@ const flipped = (fault: LinkFault): LinkFault =>
   fault.type !== "cut" || fault.direction === "both" ? fault : { type: "cut", direction: fault.direction === "in" ? "out" : "in" }
 
 export const processLevers = (parts: Parts): Levers => {
-  const { world, databases, chain, nats, store } = parts
+  const { databases, chain, nats, store } = parts
   const gateway = (target: Target): Gateway => {
     const found = parts.gateways.get(target)
     if (found === undefined) throw new CannotInject(target, "is no gateway")
     return found
   }
-  const nodeId = (target: Target): number => Number(target.slice(1))
-  /** Newest last, and the newest is what counts: faults of one node may overlap. */
-  const faults = new Map<number, Array<NodeFault>>()
-  const faultsOf = (id: number): Array<NodeFault> => {
-    const known = faults.get(id) ?? []
-    faults.set(id, known)
-    return known
-  }
-  const startKms = (id: number) => (world.kms.pid(id) === undefined ? world.kms.start(id, faultsOf(id).at(-1)) : Promise.resolve())
-  const restartKms = async (id: number) => {
-    await world.kms.stop(id, "SIGKILL")
-    await startKms(id)
-  }
-  const signalKms = (target: Target, signal: NodeJS.Signals) => {
-    const pid = world.kms.pid(nodeId(target))
-    if (pid !== undefined) process.kill(pid, signal)
+  const kmsNode = (target: Target): KmsNode => {
+    const found = parts.kmsNodes.get(target)
+    if (found === undefined) throw new CannotInject(target, "is no KMS node")
+    return found
   }
   const by = <A>(target: Target, of: Partial<Record<string, () => A>>): A => {
     const work = of[kindOf(target) ?? ""]
@@ -90,7 +79,7 @@ export const processLevers = (parts: Parts): Levers => {
       inTurn(target, async () =>
         by(target, {
           gateway: () => gateway(target).kill(),
-          kms: () => world.kms.stop(nodeId(target), "SIGKILL"),
+          kms: () => kmsNode(target).kill(),
           "nats-server": () => nats.server(target).kill(),
           postgres: () => run(databases.primary.kill)
         })
@@ -99,7 +88,7 @@ export const processLevers = (parts: Parts): Levers => {
       inTurn(target, async () =>
         by(target, {
           gateway: () => gateway(target).start(),
-          kms: () => startKms(nodeId(target)),
+          kms: () => kmsNode(target).start(),
           "nats-server": async () => (nats.server(target).isRunning ? undefined : nats.server(target).start()),
           postgres: () => run(databases.primary.start)
         })
@@ -108,20 +97,20 @@ export const processLevers = (parts: Parts): Levers => {
       inTurn(target, async () =>
         by(target, {
           gateway: () => gateway(target).drain(),
-          kms: () => world.kms.stop(nodeId(target)),
+          kms: () => kmsNode(target).drain(),
           "nats-server": () => nats.server(target).stop()
         })
       ),
     freeze: async (target) =>
       by(target, {
         gateway: () => gateway(target).freeze(),
-        kms: () => signalKms(target, "SIGSTOP"),
+        kms: () => kmsNode(target).freeze(),
         "nats-server": () => nats.server(target).freeze()
       }),
     thaw: async (target) =>
       by(target, {
         gateway: () => gateway(target).thaw(),
-        kms: () => signalKms(target, "SIGCONT"),
+        kms: () => kmsNode(target).thaw(),
         "nats-server": () => nats.server(target).thaw()
       }),
     link: async (target, peer, fault) => {
@@ -161,7 +150,7 @@ export const processLevers = (parts: Parts): Levers => {
       }
     },
     skewClock: async (target, ms) => {
-      const set = (offsetMs: number) => (kindOf(target) === "kms" ? parts.setKmsClock(target, offsetMs) : gateway(target).setClock(offsetMs))
+      const set = (offsetMs: number) => (kindOf(target) === "kms" ? kmsNode(target) : gateway(target)).setClock(offsetMs)
       await set(ms)
       return () => set(0)
     },
@@ -176,24 +165,24 @@ export const processLevers = (parts: Parts): Levers => {
       return endpoint.misbehave(fault)
     },
     kms: async (target, fault): Promise<Undo> => {
-      const id = nodeId(target)
+      const node = kmsNode(target)
       if (fault.type === "amnesia") {
         await inTurn(target, async () => {
-          await world.kms.stop(id, "SIGKILL")
-          await putLogAside(world.kms.answerLog(id))
-          await startKms(id)
+          await node.kill()
+          await putLogAside(node.answerLog)
+          await node.start()
         })
         return nothingToUndo
       }
       const given = NODE_FAULT[fault.type]
       await inTurn(target, () => {
-        faultsOf(id).push(given)
-        return restartKms(id)
+        node.faults.push(given)
+        return node.restart()
       })
       return () =>
         inTurn(target, () => {
-          faultsOf(id).splice(faultsOf(id).indexOf(given), 1)
-          return restartKms(id)
+          node.faults.splice(node.faults.indexOf(given), 1)
+          return node.restart()
         })
     },
     store: async (fault) => store.misbehave(fault),
@@ -204,7 +193,7 @@ export const processLevers = (parts: Parts): Levers => {
       await connection.close()
     },
     loseLaneKey: async (target, lane) => {
-      if (lane > world.lanes.length) throw new CannotInject(`lane ${lane}`, `there are ${world.lanes.length}`)
+      if (lane > parts.lanes) throw new CannotInject(`lane ${lane}`, `there are ${parts.lanes}`)
       await inTurn(target, () => gateway(target).holdLanes((held) => held !== lane))
       return () => inTurn(target, () => gateway(target).holdLanes(() => true))
     }

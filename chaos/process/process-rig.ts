@@ -1,40 +1,28 @@
-/** The rig of real processes: a NATS cluster, PostgreSQL, anvil, KMS nodes, gateways, an object store, on this machine and nobody else's. */
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
+/** The rig of real processes: the services of docker-compose.yml (a NATS cluster, PostgreSQL, anvil, KMS nodes, gateways) from the file's own
+ * commands and environment, and an object store and RPC endpoints of the rig, on this machine and nobody else's. */
 import { setTimeout as pause } from "node:timers/promises"
-import { Effect, Exit, Scope } from "effect"
-import { bulkClient } from "../../bench/support/bulk-client.ts"
-import { startWorld } from "../../bin/dev-world.ts"
+import { JsonRpcProvider } from "ethers"
+import { bulkClient, type BulkClient } from "../../bench/support/bulk-client.ts"
 import type { Records } from "../../bin/verify/records.ts"
 import { gatewayInterface } from "../../src/adapters/ethereum/inspection.ts"
 import type { RequestId } from "../../src/domain/request.ts"
-import { freePort } from "../../test/support/nats-server.ts"
-import { targetsOf, targetsOfKind, type Rig, type RigEvent, type Settled, type StartRig, type Target } from "../rig.ts"
+import { targetsOf, type Rig, type RigEvent, type Settled, type StartRig } from "../rig.ts"
 import { seededRandom } from "../seeded-random.ts"
 import { Chain } from "./chain.ts"
-import { Databases, POSTGRES_SETTINGS } from "./databases.ts"
-import { Gateway, skewable, type Link } from "./gateways.ts"
-import { LinkProxy } from "./link-proxy.ts"
-import { NatsCluster } from "./nats-cluster.ts"
-import { serveObjectStore } from "./object-store.ts"
+import { startComposedCluster, type ComposedWorld } from "./composed-cluster.ts"
+import { composedLines } from "./composed-services.ts"
 import { logsOf, processLevers, untilTrue } from "./process-levers.ts"
 import { recordsOf, settledOf, statesOf } from "./records.ts"
-import { startRpcEndpoint } from "./rpc-endpoint.ts"
-import { SmallDisk } from "./small-disk.ts"
 
 /** Handles that are encrypted beforehand; each may be asked for many times. */
 const HANDLES_MAX = 200
 const LOOK_EVERY_MS = 500
 const SAME_LINE_MS = 1_000
-/** Sixteen blocks to finality: no reorganisation of a scenario is deeper, and a listener rightly stops when final blocks are taken back. */
-const SLOTS_IN_AN_EPOCH = 8
 /** The first request of a cluster that has to make its streams and elect its leaders. */
 const WARM_UP_MS_MAX = 60_000
-/** Of a full disk: what PostgreSQL needs to begin with, and a little. */
-const POSTGRES_DISK_MIB = 320
-const NATS_DISK_MIB = 24
-const CACHE_DISK_MIB = 2
+const RECEIPTS_EVERY_MS = 100
+/** As the compose file's gateways call it. */
+const STORE = "dev"
 const REQUESTED = gatewayInterface.getEvent("DecryptionRequested")!.topicHash
 
 export const startProcessRig: StartRig<Records> = async ({ shape, seed, requestsMax, onEvent }) => {
@@ -55,89 +43,18 @@ export const startProcessRig: StartRig<Records> = async ({ shape, seed, requests
     onEvent?.(dated)
   }
   const random = seededRandom(seed).fork("process rig")
-  const scope = await Effect.runPromise(Scope.make())
-  const closing: Array<() => Promise<unknown>> = [() => Effect.runPromise(Scope.close(scope, Exit.void))]
-  const disks = new Map<Target, SmallDisk>()
+  const closing: Array<() => Promise<unknown>> = []
   /** What was opened last is closed first; one that fails does not keep the others open. */
   const stop = async () => {
-    // Whose folders are removed must find folders and not mounts; what still runs keeps its own.
-    for (const disk of disks.values()) closing.push(() => disk.unmount())
-    disks.clear()
     for (const close of closing.splice(0).toReversed()) await close().catch((error: unknown) => note({ node: "campaign", kind: "phase", text: `while stopping: ${String(error)}` }))
   }
-  const smallDisk = async (target: Target, folder: string, mebibytes: number) => {
-    if (!shape.hasSmallDisks) return
-    disks.set(target, await SmallDisk.over(folder, mebibytes))
-  }
   try {
-    const postgresFolder = shape.hasSmallDisks || shape.hasStandby ? await mkdtemp(join(tmpdir(), "portcullis-chaos-pg-")) : undefined
-    if (postgresFolder !== undefined) {
-      await smallDisk("postgres", postgresFolder, POSTGRES_DISK_MIB)
-      closing.unshift(() => rm(postgresFolder, { recursive: true, force: true }))
-    }
-    const nodes = targetsOfKind(shape, "kms")
-    const kmsDoors: Array<Link> = []
-    let clocks = ""
-    const world = await Effect.runPromise(
-      Scope.provide(
-        startWorld({
-          nodes: shape.kmsNodes,
-          threshold: shape.threshold,
-          lanes: shape.lanes,
-          anvil: { slotsInAnEpoch: SLOTS_IN_AN_EPOCH },
-          postgres: {
-            listen: { tcpPort: await freePort() },
-            settings: POSTGRES_SETTINGS,
-            ...(postgresFolder === undefined ? {} : { directory: postgresFolder })
-          },
-          kmsDoor: async (id, port) => {
-            const proxy = await LinkProxy.open({ upstream: { host: "127.0.0.1", port } })
-            kmsDoors.push({ from: "gateways", to: nodes[id - 1]!, proxy })
-            closing.unshift(() => proxy.close())
-            return proxy.port
-          },
-          kmsEnvironment: (id) => (clocks === "" ? {} : skewable(join(clocks, `k${id}`)))
-        }),
-        scope
-      )
-    )
-    const databases = new Databases(world.postgres, postgresFolder, scope)
-    closing.unshift(() => databases.removeFolders())
-    if (shape.hasStandby) await databases.prepareStandby()
-    clocks = join(world.directory, "clocks")
-    await mkdir(clocks)
-    const nats = await NatsCluster.start(targetsOfKind(shape, "nats-server"), (name, folder) => smallDisk(name, folder, NATS_DISK_MIB))
-    closing.push(() => nats.stop())
-    const store = await serveObjectStore(world.store.path, random.fork("store"))
-    closing.push(() => store.close())
-    const endpoints = new Map(
-      await Promise.all(
-        targetsOfKind(shape, "rpc").map(async (name) => {
-          const endpoint = await startRpcEndpoint(world.anvil.url, random.fork(name))
-          closing.push(() => endpoint.close())
-          return [name, endpoint] as const
-        })
-      )
-    )
-    const client = await bulkClient(world)
-    await client.prepare(Math.min(requestsMax, HANDLES_MAX))
-    const chain = await Chain.of(world, client.account)
-    closing.push(() => chain.stop())
-
-    const doors = {
-      postgresPort: world.postgres.address.port,
-      nats: [...nats.servers].map(([name, { port }]) => ({ name, port })),
-      rpc: [...endpoints].map(([name, { port }]) => ({ name, port })),
-      storePort: store.port
-    }
-    const gateways = new Map<Target, Gateway>()
-    for (const name of targetsOfKind(shape, "gateway")) {
-      const gateway = await Gateway.prepare(name, world, doors, random.fork(name), note)
-      gateways.set(name, gateway)
-      closing.push(() => gateway.dispose())
-      await smallDisk(name, gateway.cacheDirectory, CACHE_DISK_MIB)
-    }
-    await Promise.all([...gateways.values()].map((gateway) => gateway.start()))
+    let load: Load | undefined
+    const beforeGateways = async (world: ComposedWorld) => void (load = await loadOn(world, Math.min(requestsMax, HANDLES_MAX), (close) => void closing.push(close)))
+    const cluster = await startComposedCluster({ shape, random, note, onClose: (close) => void closing.push(close), beforeGateways })
+    if (load === undefined) throw new TypeError("a cluster without gateways carries no requests")
+    const { world, chain, client } = load
+    const { databases, kmsNodes } = cluster
     const raised: Array<RequestId> = []
     let settled: Settled = settledOf([], new Map())
     const raise: Rig["raise"] = async (count, { inOneBlock = false } = {}) => {
@@ -166,18 +83,8 @@ export const startProcessRig: StartRig<Records> = async ({ shape, seed, requests
       name: "process",
       shape,
       targets: targetsOf(shape),
-      levers: processLevers({
-        world,
-        databases,
-        chain,
-        nats,
-        store,
-        endpoints,
-        gateways,
-        disks,
-        links: [...[...gateways.values()].flatMap(({ links }) => links), ...nats.links, ...kmsDoors],
-        setKmsClock: (node, offsetMs) => writeFile(join(clocks, node), String(offsetMs))
-      }),
+      differences: composedLines(shape),
+      levers: processLevers({ ...cluster, chain, lanes: shape.lanes }),
       nowMs,
       pass: async (ms) => void (await pause(ms)),
       raise: async (count, options) => {
@@ -199,10 +106,8 @@ export const startProcessRig: StartRig<Records> = async ({ shape, seed, requests
         return settled
       },
       records: async () => {
-        const nodeLogs = await Promise.all(
-          nodes.map(async (_, index) => (await logsOf(world.kms.answerLog(index + 1))).map((path) => ({ node: index + 1, path })))
-        )
-        return recordsOf(world, databases.primary.address, nodeLogs.flat())
+        const logs = [...kmsNodes.values()].map(async ({ answerLog }, index) => (await logsOf(answerLog)).map((path) => ({ node: index + 1, path })))
+        return recordsOf({ url: world.chainUrl, contracts: world.contracts }, databases.primary.address, (await Promise.all(logs)).flat())
       },
       events: () => events,
       note,
@@ -212,4 +117,22 @@ export const startProcessRig: StartRig<Records> = async ({ shape, seed, requests
     await stop()
     throw error
   }
+}
+
+interface Load {
+  readonly world: ComposedWorld
+  readonly chain: Chain
+  readonly client: BulkClient
+}
+
+/** Whoever asks, and the beat of the chain, which is ours from then on. */
+const loadOn = async (world: ComposedWorld, handles: number, onClose: (close: () => Promise<void>) => void): Promise<Load> => {
+  const { chainUrl, contracts, committee, storePath } = world
+  const provider = new JsonRpcProvider(chainUrl, contracts.chainId, { staticNetwork: true, cacheTimeout: -1, batchStallTime: 0, pollingInterval: RECEIPTS_EVERY_MS })
+  onClose(async () => provider.destroy())
+  const client = await bulkClient({ contracts, committee, provider, store: { name: STORE, path: storePath } })
+  await client.prepare(handles)
+  const chain = await Chain.of(provider, client.account)
+  onClose(() => chain.stop())
+  return { world, chain, client }
 }

@@ -1,10 +1,10 @@
 /** What a run left behind: the states of the requests that were raised, and everything that the checkers look at. */
 import { Effect, Layer } from "effect"
 import pg from "pg"
-import type { World } from "../../bin/dev-world.ts"
 import { readRecords } from "../../bin/verify/read-records.ts"
 import type { Records } from "../../bin/verify/records.ts"
 import type { PostgresAddress } from "../../src/adapters/embedded/postgres-server.ts"
+import type { Contracts } from "../../src/adapters/ethereum/addresses.ts"
 import { makeRpc } from "../../src/adapters/ethereum/rpc.ts"
 import { auditLedgerLayer } from "../../src/adapters/postgres/audit-ledger.layer.ts"
 import { detectionLedgerLayer } from "../../src/adapters/postgres/detection-ledger.layer.ts"
@@ -20,13 +20,13 @@ const ALL = 1_000_000
 
 /** Past every proxy, and with the nodes' own logs. */
 export const recordsOf = (
-  world: World,
+  chain: { readonly url: string; readonly contracts: Contracts },
   database: PostgresAddress,
   nodeLogs: ReadonlyArray<{ readonly node: NodeId; readonly path: string }>
 ): Promise<Records> =>
   Effect.gen(function* () {
-    const rpc = yield* makeRpc(world.anvil.url, world.contracts.chainId)
-    return yield* readRecords({ rpc, contracts: world.contracts, finality: { type: "latest" }, blocks: ALL, newest: ALL, nodeLogs })
+    const rpc = yield* makeRpc(chain.url, chain.contracts.chainId)
+    return yield* readRecords({ rpc, contracts: chain.contracts, finality: { type: "latest" }, blocks: ALL, newest: ALL, nodeLogs })
   }).pipe(
     Effect.provide(
       Layer.mergeAll(auditLedgerLayer, detectionLedgerLayer).pipe(

@@ -1,20 +1,27 @@
 /** A real nats-server with its own port and its own store, started by the test that uses it and by nothing else. */
 import { spawn, type ChildProcess } from "node:child_process"
 import { randomInt } from "node:crypto"
-import { existsSync } from "node:fs"
 import { mkdtemp, rm } from "node:fs/promises"
 import { connect, createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import assert from "node:assert/strict"
-import { findNatsServer, NATS_SERVER_MISSING } from "../../tools/server-programs.ts"
+import { DIES_WITH_US, findNatsServer, NATS_SERVER_MISSING } from "../../tools/server-programs.ts"
 import { eventually } from "./eventually.ts"
 
 const READY_MS_MAX = 20_000
-/** Where util-linux is, the server is killed with the process that started it, even when that one is killed. */
-const DIES_WITH_US = existsSync("/usr/bin/setpriv") ? ["/usr/bin/setpriv", "--pdeathsig", "KILL", "--"] : []
+
+export interface NatsServerCommand {
+  readonly host: string
+  readonly port: number
+  /** Its own, and removed with it. */
+  readonly storeFolder: string
+  /** Everything that is said to the program: these three too. */
+  readonly words: ReadonlyArray<string>
+}
 
 export class NatsServer {
+  readonly host: string
   readonly port: number
   readonly storeFolder: string
   private readonly arguments: ReadonlyArray<string>
@@ -23,7 +30,13 @@ export class NatsServer {
 
   /** Takes a free port but starts nothing yet. */
   static async prepare(extraArguments: ReadonlyArray<string> = []): Promise<NatsServer> {
-    return new NatsServer(await freePort(), await mkdtemp(join(tmpdir(), "portcullis-nats-")), extraArguments)
+    const [host, port, storeFolder] = ["127.0.0.1", await freePort(), await mkdtemp(join(tmpdir(), "portcullis-nats-"))]
+    return new NatsServer({ host, port, storeFolder, words: ["-a", host, "-p", String(port), "-js", "-sd", storeFolder, ...extraArguments] })
+  }
+
+  /** As somebody else has written it down; starts nothing yet. */
+  static of(command: NatsServerCommand): NatsServer {
+    return new NatsServer(command)
   }
 
   static async start(extraArguments: ReadonlyArray<string> = []): Promise<NatsServer> {
@@ -32,14 +45,15 @@ export class NatsServer {
     return server
   }
 
-  private constructor(port: number, storeFolder: string, extraArguments: ReadonlyArray<string>) {
+  private constructor({ host, port, storeFolder, words }: NatsServerCommand) {
+    this.host = host
     this.port = port
     this.storeFolder = storeFolder
-    this.arguments = ["-a", "127.0.0.1", "-p", String(port), "-js", "-sd", storeFolder, ...extraArguments]
+    this.arguments = words
   }
 
   get url(): string {
-    return `nats://127.0.0.1:${this.port}`
+    return `nats://${this.host}:${this.port}`
   }
 
   get isRunning(): boolean {
@@ -59,7 +73,7 @@ export class NatsServer {
     process.once("exit", this.killAtExit)
     await eventually(`nats-server answers on ${this.port}`, async () => {
       assert(child.exitCode === null && child.signalCode === null, `nats-server ended: ${this.output}`)
-      return (await greets(this.port)) && this.output.includes("Server is ready")
+      return (await greets(this.host, this.port)) && this.output.includes("Server is ready")
     }, READY_MS_MAX)
   }
 
@@ -128,9 +142,9 @@ export const freePort = (triesLeft: number = PORT_TRIES_MAX): Promise<number> =>
   })
 
 /** A server that speaks NATS greets with `INFO`. */
-const greets = (port: number): Promise<boolean> =>
+const greets = (host: string, port: number): Promise<boolean> =>
   new Promise((resolve) => {
-    const socket = connect(port, "127.0.0.1")
+    const socket = connect(port, host)
     const answer = (value: boolean) => {
       socket.destroy()
       resolve(value)

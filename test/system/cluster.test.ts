@@ -1,11 +1,11 @@
 /** The cluster of docker-compose.yml, as processes from the file's own commands and environment: it answers, loses a node, and answers. */
 import assert from "node:assert/strict"
-import { randomInt } from "node:crypto"
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
-import { LocalCluster } from "../../tools/cluster/local-cluster.ts"
+import { anyNetwork } from "../../tools/cluster/as-processes.ts"
+import { LocalCluster, plansAsWritten } from "../../tools/cluster/local-cluster.ts"
 import { jsonOf, portcullis } from "../support/cli.ts"
 
 let folder: string
@@ -13,7 +13,7 @@ let cluster: LocalCluster
 let settings: Readonly<Record<string, string>>
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "portcullis-cluster-test-"))
-  cluster = new LocalCluster({ directory: folder, network: `127.${randomInt(64, 127)}` })
+  cluster = new LocalCluster({ directory: folder, plans: plansAsWritten(folder, anyNetwork()) })
   await cluster.up()
   settings = { ...cluster.plan("gateway-1").environment, PORTCULLIS_ACCOUNT_KEY_FILE: join(folder, "volumes", "world", "account-key") }
 })

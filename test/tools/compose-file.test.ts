@@ -13,8 +13,8 @@ import { readComposeFile, servicesIn } from "../../tools/cluster/compose-file.ts
 const ROOT = fileURLToPath(new URL("../..", import.meta.url))
 const textOf = (path: string): string => readFileSync(join(ROOT, path), "utf8")
 const services = readComposeFile(join(ROOT, "docker-compose.yml"))
-const addresses = addressesOf(services, "127.70")
-const place = { root: ROOT, volumes: "/volumes", network: "127.70" }
+const addresses = addressesOf(services, "127.70.1")
+const place = { root: ROOT, volumes: "/volumes" }
 const planFor = (name: string) => planOf(services.get(name)!, addresses, place)
 const ours = [...services.values()].filter(({ image }) => image === "portcullis")
 const gateways = ours.filter(({ command }) => command[0] === "gateway")

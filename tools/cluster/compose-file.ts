@@ -12,6 +12,12 @@ export interface Mount {
   readonly target: string
 }
 
+/** How the service says that it is well: a program that ends with 0. */
+export interface HealthCheck {
+  readonly words: ReadonlyArray<string>
+  readonly timeoutMs: number
+}
+
 export interface Service {
   readonly name: string
   readonly image: string
@@ -22,13 +28,14 @@ export interface Service {
   readonly mounts: ReadonlyArray<Mount>
   readonly ports: ReadonlyArray<number>
   readonly dependsOn: ReadonlyArray<{ readonly service: string; readonly condition: "service_started" | "service_healthy" | "service_completed_successfully" }>
+  readonly health: HealthCheck | undefined
 }
 
 /** Keys that say how a container is kept in, and nothing about what it runs. */
 const KEPT_BY_CONTAINERS = new Set([
-  ...["build", "read_only", "cap_drop", "cap_add", "security_opt", "init", "restart", "stop_grace_period", "user", "networks", "healthcheck"]
+  ...["build", "read_only", "cap_drop", "cap_add", "security_opt", "init", "restart", "stop_grace_period", "user", "networks"]
 ])
-const UNDERSTOOD = new Set(["image", "entrypoint", "command", "environment", "volumes", "tmpfs", "expose", "ports", "depends_on"])
+const UNDERSTOOD = new Set(["image", "entrypoint", "command", "environment", "volumes", "tmpfs", "expose", "ports", "depends_on", "healthcheck"])
 
 export class ComposeFileRejected extends TypeError {
   constructor(where: string, why: string) {
@@ -67,8 +74,17 @@ const serviceOf = (name: string, service: Readonly<Record<string, unknown>>): Se
     dependsOn: Object.entries(recordOf(service["depends_on"] ?? {}, `${name}.depends_on`)).map(([on, how]) => ({
       service: on,
       condition: recordOf(how, `${name}.depends_on.${on}`)["condition"] as Service["dependsOn"][number]["condition"]
-    }))
+    })),
+    health: service["healthcheck"] === undefined ? undefined : healthOf(recordOf(service["healthcheck"], `${name}.healthcheck`), name)
   }
+}
+
+const healthOf = ({ test, timeout }: Readonly<Record<string, unknown>>, name: string): HealthCheck => {
+  const [how, ...words] = wordsOf(test, `${name}.healthcheck.test`)
+  const seconds = /^(\d+)s$/.exec(String(timeout))?.[1]
+  if (how !== "CMD" || words.length === 0) throw new ComposeFileRejected(name, "a health check is CMD and the words of a program")
+  if (seconds === undefined) throw new ComposeFileRejected(name, "the timeout of a health check is in whole seconds: 3s")
+  return { words, timeoutMs: Number(seconds) * 1_000 }
 }
 
 const mountOf = (volume: unknown, name: string): Mount => {

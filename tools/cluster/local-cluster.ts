@@ -2,29 +2,41 @@
  * its own, stopped with the scope. Whoever injects faults finds each process here. */
 import { spawn, type ChildProcess } from "node:child_process"
 import { once } from "node:events"
-import { mkdirSync, openSync, closeSync, readFileSync, writeFileSync } from "node:fs"
+import { mkdirSync, openSync, closeSync, readFileSync } from "node:fs"
 import { connect } from "node:net"
 import { delimiter, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { Effect, Exit, Scope } from "effect"
-import pg from "pg"
-import { startPostgres, type PostgresServer } from "../../src/adapters/embedded/postgres-server.ts"
+import type { PostgresServer } from "../../src/adapters/embedded/postgres-server.ts"
+import { DIES_WITH_US } from "../server-programs.ts"
 import { addressesOf, planOf, type Plan } from "./as-processes.ts"
 import { readComposeFile } from "./compose-file.ts"
+import { untilHealthy } from "./health.ts"
+import { startPostgresService } from "./postgres-service.ts"
 import { folderWithPortcullis, programFor } from "./programs.ts"
+import { startInOrder } from "./start-order.ts"
 
-const ROOT = fileURLToPath(new URL("../..", import.meta.url))
+export const ROOT = fileURLToPath(new URL("../..", import.meta.url))
+export const COMPOSE_FILE = join(ROOT, "docker-compose.yml")
 const READY_MS_MAX = 60_000
 const LOOK_EVERY_MS = 50
 
 export interface LocalClusterOptions {
   /** Volumes and logs. Kept. */
   readonly directory: string
-  /** E.g. `127.71`. */
-  readonly network: string
+  readonly plans: ReadonlyMap<string, Plan>
   readonly onReady?: (service: string, at: string) => void
   /** A service whose program this machine does not have, and that nobody depends on. */
   readonly onMissing?: (service: string, why: string) => void
+}
+
+export const volumesIn = (directory: string): string => join(directory, "volumes")
+
+/** Every service of the compose file as it stands there. `network` is e.g. `127.71.3`. */
+export const plansAsWritten = (directory: string, network: string): ReadonlyMap<string, Plan> => {
+  const services = readComposeFile(COMPOSE_FILE)
+  const addresses = addressesOf(services, network)
+  return new Map([...services].map(([name, service]) => [name, planOf(service, addresses, { root: ROOT, volumes: volumesIn(directory) })]))
 }
 
 /** A service did not come up; its log says why. */
@@ -48,14 +60,11 @@ export class LocalCluster {
   private readonly running = new Map<string, ChildProcess>()
   private readonly path: string
   private readonly scope = Effect.runSync(Scope.make())
-  private postgres: PostgresServer | undefined
+  private postgresServer: PostgresServer | undefined
 
   constructor(options: LocalClusterOptions) {
     this.options = options
-    const services = readComposeFile(join(ROOT, "docker-compose.yml"))
-    const place = { root: ROOT, volumes: join(options.directory, "volumes"), network: options.network }
-    const addresses = addressesOf(services, options.network)
-    this.plans = new Map([...services].map(([name, service]) => [name, planOf(service, addresses, place)]))
+    this.plans = options.plans
     mkdirSync(join(options.directory, "logs"), { recursive: true })
     this.path = [folderWithPortcullis(join(options.directory, "bin")), process.env["PATH"] ?? ""].join(delimiter)
   }
@@ -76,18 +85,17 @@ export class LocalCluster {
 
   /** Every service, each as soon as those it depends on are there. */
   async up(): Promise<void> {
-    const started = new Map<string, Promise<void>>()
-    const startOnce = (name: string): Promise<void> => {
-      const known = started.get(name)
-      if (known !== undefined) return known
-      const start = Promise.all(this.plan(name).service.dependsOn.map(({ service }) => startOnce(service))).then(() => this.start(name))
-      started.set(name, start)
-      return start
-    }
-    await Promise.all([...this.plans.keys()].map(startOnce))
+    const services = new Map([...this.plans].map(([name, { service }]) => [name, service]))
+    await startInOrder(services, (name) => this.start(name))
   }
 
-  /** Resolves when it listens, or for a service that only runs once, when it has ended well. */
+  /** Once it was started. */
+  get postgres(): PostgresServer {
+    if (this.postgresServer === undefined) throw new TypeError("PostgreSQL has not been started yet")
+    return this.postgresServer
+  }
+
+  /** Resolves when it listens and its health check says yes, or for a service that only runs once, when it has ended well. */
   async start(name: string): Promise<void> {
     const plan = this.plan(name)
     for (const directory of plan.directories) mkdirSync(directory, { recursive: true, mode: 0o700 })
@@ -103,7 +111,8 @@ export class LocalCluster {
     }
     const [command = "", ...first] = found.words
     const log = openSync(this.logOf(name), "a", 0o600)
-    const child = spawn(command, [...first, ...words], {
+    const [outer = command, ...before] = [...DIES_WITH_US, command, ...first]
+    const child = spawn(outer, [...before, ...words], {
       cwd: ROOT,
       stdio: ["ignore", log, log],
       // Ctrl-C in a terminal reaches us, and we stop them in order.
@@ -113,6 +122,7 @@ export class LocalCluster {
     closeSync(log)
     this.running.set(name, child)
     await (plan.service.ports.length === 0 ? this.untilDone(name, child) : this.untilListening(plan, child))
+    await untilHealthy(plan)
     this.options.onReady?.(name, plan.service.ports.map((port) => `${plan.address}:${port}`).join(" "))
   }
 
@@ -152,21 +162,11 @@ export class LocalCluster {
     }
   }
 
-  /** What the image's own entrypoint does: a cluster with this user, password and database, started with the command's settings. */
-  private async startPostgres({ service, address, words, environment, directories }: Plan): Promise<void> {
-    if (this.postgres !== undefined) return Effect.runPromise(this.postgres.start)
-    const [directory = ""] = directories
-    writeFileSync(join(directory, "password"), environment["POSTGRES_PASSWORD"] ?? "", { mode: 0o600 })
-    const settings = Object.fromEntries(words.flatMap((word, index) => (words[index - 1] === "-c" ? [word.split("=") as [string, string]] : [])))
-    const listen = { tcpPort: service.ports[0] ?? 5432, host: address }
-    this.postgres = await Effect.runPromise(Scope.provide(startPostgres({ directory, settings, listen }), this.scope))
-    const client = new pg.Client(this.postgres.address)
-    await client.connect()
-    const database = environment["POSTGRES_DB"] ?? "postgres"
-    const { rowCount } = await client.query("SELECT FROM pg_database WHERE datname = $1", [database])
-    if (rowCount === 0) await client.query(`CREATE DATABASE ${pg.escapeIdentifier(database)}`)
-    await client.end()
-    this.options.onReady?.(service.name, `${address}:${listen.tcpPort}`)
+  private async startPostgres(plan: Plan): Promise<void> {
+    if (this.postgresServer !== undefined) return Effect.runPromise(this.postgresServer.start)
+    this.postgresServer = await Effect.runPromise(Scope.provide(startPostgresService(plan), this.scope))
+    const { host, port } = this.postgresServer.address
+    this.options.onReady?.(plan.service.name, `${host}:${port}`)
   }
 }
 

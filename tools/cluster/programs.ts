@@ -16,6 +16,8 @@ export const programFor = (word: string): Found => {
   switch (word) {
     case "portcullis":
       return { words: [process.execPath, CLI] }
+    case "node":
+      return { words: [process.execPath] }
     case "nats-server": {
       const found = findNatsServer(process.env)
       return found === undefined ? { missing: NATS_SERVER_MISSING } : { words: [found] }
@@ -29,6 +31,13 @@ export const programFor = (word: string): Found => {
       return found === undefined ? { missing: `${word} is not installed on this machine` } : { words: [found] }
     }
   }
+}
+
+/** The words of a plan with the program of this machine. */
+export const programWords = ([word = "", ...words]: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const found = programFor(word)
+  if ("missing" in found) throw new TypeError(found.missing)
+  return [...found.words, ...words]
 }
 
 /** Scripts call `portcullis` by its name: a folder for the PATH in which it is this checkout's. */

@@ -1,11 +1,11 @@
 /** `npm run cluster`: the three-node cluster of docker-compose.yml on this machine, as processes. Ctrl-C stops everything; what it wrote stays
  * in the directory that it names; with --directory the next run goes on from there. */
-import { randomInt } from "node:crypto"
 import { mkdtempSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
-import { LocalCluster } from "./local-cluster.ts"
+import { anyNetwork } from "./as-processes.ts"
+import { LocalCluster, plansAsWritten } from "./local-cluster.ts"
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`)
 
@@ -24,7 +24,7 @@ const main = async (): Promise<number> => {
   const where = directory ?? mkdtempSync(join(tmpdir(), "portcullis-cluster-"))
   const cluster = new LocalCluster({
     directory: where,
-    network: `127.${randomInt(64, 127)}`,
+    plans: plansAsWritten(where, anyNetwork()),
     onReady: (name, at) => say(`${since()}  ${name.padEnd(10)}  ${at}${cluster.pid(name) === undefined ? "" : `  pid ${cluster.pid(name)}`}`),
     onMissing: (name, why) => say(`${since()}  ${name.padEnd(10)}  not started here: ${why}`)
   })
