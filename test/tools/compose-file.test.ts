@@ -7,7 +7,7 @@ import { describe, expect, test } from "vitest"
 import { parse } from "yaml"
 import { isRejected, readSettings, SETTINGS, type SettingName } from "../../bin/settings.ts"
 import { METRICS } from "../../src/telemetry/metrics.ts"
-import { addressesOf, planOf } from "../../tools/cluster/as-processes.ts"
+import { addressesOf, dialledIn, planOf } from "../../tools/cluster/as-processes.ts"
 import { readComposeFile, servicesIn } from "../../tools/cluster/compose-file.ts"
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url))
@@ -49,6 +49,19 @@ describe("the compose file", () => {
     }
   })
 
+  test("declares every network and volume that a service names, and no other", () => {
+    interface Written {
+      readonly services: Readonly<Record<string, { readonly networks: ReadonlyArray<string> }>>
+      readonly networks: object
+      readonly volumes: object
+    }
+    const written = parse(textOf("docker-compose.yml"), { merge: true }) as Written
+    const networks = new Set(Object.values(written.services).flatMap((service) => service.networks))
+    const volumes = [...services.values()].flatMap(({ mounts }) => mounts.filter(({ isVolume, source }) => isVolume && !source.includes("-tmpfs")))
+    expect([...networks].toSorted()).toEqual(Object.keys(written.networks).toSorted())
+    expect([...new Set(volumes.map(({ source }) => source))].toSorted()).toEqual(Object.keys(written.volumes).toSorted())
+  })
+
   test("mounts and runs only files that are there", () => {
     const beside = [...services.values()].flatMap(({ mounts }) => mounts.filter(({ isVolume }) => !isVolume).map(({ source }) => source))
     expect([...beside, "Dockerfile", "docker/setup.sh"].filter((path) => !existsSync(join(ROOT, path)))).toEqual([])
@@ -73,6 +86,26 @@ describe("a service as a process", () => {
     expect(planFor("setup").words).toEqual(["sh", join(ROOT, "docker/setup.sh")])
   })
 
+  test("has its health check asked at its own address, and whoever waits for its health has one to wait for", () => {
+    expect(planFor("kms-2").health?.join(" ")).toContain(`connect(7443, '${addresses.get("kms-2")}')`)
+    expect(planFor("gateway-3").health?.join(" ")).toContain(`http://${addresses.get("gateway-3")}:9464/health/ready`)
+    const waitedFor = [...services.values()].flatMap(({ dependsOn }) => dependsOn.filter(({ condition }) => condition === "service_healthy"))
+    expect(waitedFor.length).toBeGreaterThan(0)
+    expect(waitedFor.filter(({ service }) => services.get(service)?.health === undefined)).toEqual([])
+  })
+
+  test("finds hosts and ports that a text names, and nothing that only looks so", () => {
+    const text = "nats://nats-1:4222,nats-10:6222 --server_name nats-1 my-nats-1:4222"
+    expect(dialledIn(text, addresses.keys())).toEqual([{ name: "nats-1", port: 4222 }])
+  })
+
+  test("reads a copy of its configuration, in which hosts have addresses", () => {
+    const { words, configuration } = planFor("prometheus")
+    expect(words).toContain("--config.file=/volumes/prometheus-configuration/ops/prometheus/prometheus.yml")
+    expect(configuration).toEqual([{ from: join(ROOT, "ops/prometheus"), to: "/volumes/prometheus-configuration/ops/prometheus" }])
+    expect(planFor("setup").configuration).toEqual([])
+  })
+
   test("keeps names that are not hosts", () => {
     expect(planFor("nats-2").words.slice(planFor("nats-2").words.indexOf("--server_name")).slice(0, 2)).toEqual(["--server_name", "nats-2"])
   })
@@ -84,6 +117,7 @@ describe("what is not understood is refused:", () => {
     ["a service without an image", { services: { a: { command: [] } } }, /a: no image is named/],
     ["a command that is one string", { services: { a: { image: "x", command: "a b" } } }, /a\.command: is not a list/],
     ["a mount of another type", { services: { a: { image: "x", volumes: [{ type: "bind", source: "a", target: "b" }] } } }, /a volume is a string/],
+    ["a health check for a shell", { services: { a: { image: "x", healthcheck: { test: ["CMD-SHELL", "true"], timeout: "1s" } } } }, /a: a health check is CMD/],
     ["a file without services", {}, /services: is not a mapping/]
   ])("%s", (_what, document, says) => {
     expect(() => servicesIn(document)).toThrow(says)

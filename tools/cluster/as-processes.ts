@@ -3,7 +3,7 @@
  * path where its volume lies. */
 import { randomInt } from "node:crypto"
 import { join, resolve } from "node:path"
-import type { Service } from "./compose-file.ts"
+import type { Mount, Service } from "./compose-file.ts"
 
 export interface Plan {
   readonly service: Service
@@ -15,6 +15,10 @@ export interface Plan {
   readonly health: ReadonlyArray<string> | undefined
   /** Directories that must be there before it starts. */
   readonly directories: ReadonlyArray<string>
+  /** Configuration from beside the compose file: it names services, so the process reads a copy that names their addresses. */
+  readonly configuration: ReadonlyArray<{ readonly from: string; readonly to: string }>
+  /** What it makes of the names of services. */
+  readonly addresses: ReadonlyMap<string, string>
 }
 
 /** What an image runs when the compose file does not say. */
@@ -45,10 +49,15 @@ export const addressesOf = (services: ReadonlyMap<string, Service>, network: str
 /** `addresses` is what this service makes of names. Another service may see others under the same names: something stands in between. */
 export const planOf = (service: Service, addresses: ReadonlyMap<string, string>, place: Place): Plan => {
   const own = addresses.get(service.name) ?? "127.0.0.1"
-  const mounts = service.mounts.map(({ source, isVolume, subpath, target }) => ({
-    target,
-    path: isVolume ? join(place.volumes, source, subpath) : resolve(place.root, source)
-  }))
+  // What our own image reads is code; what others read is configuration.
+  const isConfiguration = ({ isVolume }: Mount) => !isVolume && service.image !== "portcullis"
+  const pathOf = (mount: Mount): string =>
+    mount.isVolume
+      ? join(place.volumes, mount.source, mount.subpath)
+      : isConfiguration(mount)
+        ? join(place.volumes, `${service.name}-configuration`, mount.source)
+        : resolve(place.root, mount.source)
+  const mounts = service.mounts.map((mount) => ({ target: mount.target, path: pathOf(mount) }))
   // The image itself: what it has under /portcullis is what the checkout has here.
   const paths = [...mounts, { target: "/portcullis", path: place.root }].toSorted((a, b) => b.target.length - a.target.length)
   const here = (text: string): string => withPaths(withAddresses(text, addresses, own), paths)
@@ -61,7 +70,9 @@ export const planOf = (service: Service, addresses: ReadonlyMap<string, string>,
     // A container is a machine of its own: what is at 127.0.0.1 there is at the service's address here.
     health: service.health?.words.map((word) => here(word).replaceAll("127.0.0.1", own)),
     environment: Object.fromEntries(Object.entries(service.environment).map(([name, value]) => [name, here(value)])),
-    directories: service.mounts.flatMap(({ isVolume }, index) => (isVolume ? [mounts[index]?.path ?? ""] : []))
+    directories: service.mounts.flatMap(({ isVolume }, index) => (isVolume ? [mounts[index]?.path ?? ""] : [])),
+    configuration: service.mounts.filter(isConfiguration).map((mount) => ({ from: resolve(place.root, mount.source), to: pathOf(mount) })),
+    addresses
   }
 }
 

@@ -2,14 +2,14 @@
  * its own, stopped with the scope. Whoever injects faults finds each process here. */
 import { spawn, type ChildProcess } from "node:child_process"
 import { once } from "node:events"
-import { mkdirSync, openSync, closeSync, readFileSync } from "node:fs"
+import { closeSync, cpSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { connect } from "node:net"
 import { delimiter, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { Effect, Exit, Scope } from "effect"
 import type { PostgresServer } from "../../src/adapters/embedded/postgres-server.ts"
 import { DIES_WITH_US } from "../server-programs.ts"
-import { addressesOf, planOf, type Plan } from "./as-processes.ts"
+import { addressesOf, planOf, withAddresses, type Plan } from "./as-processes.ts"
 import { readComposeFile } from "./compose-file.ts"
 import { untilHealthy } from "./health.ts"
 import { startPostgresService } from "./postgres-service.ts"
@@ -99,6 +99,7 @@ export class LocalCluster {
   async start(name: string): Promise<void> {
     const plan = this.plan(name)
     for (const directory of plan.directories) mkdirSync(directory, { recursive: true, mode: 0o700 })
+    for (const { from, to } of plan.configuration) copyConfiguration(from, to, plan)
     if (plan.service.image.startsWith("postgres:")) return this.startPostgres(plan)
     const [program = "", ...words] = plan.words
     const found = programFor(program)
@@ -167,6 +168,15 @@ export class LocalCluster {
     this.postgresServer = await Effect.runPromise(Scope.provide(startPostgresService(plan), this.scope))
     const { host, port } = this.postgresServer.address
     this.options.onReady?.(plan.service.name, `${host}:${port}`)
+  }
+}
+
+const copyConfiguration = (from: string, to: string, { addresses, address }: Plan): void => {
+  cpSync(from, to, { recursive: true })
+  for (const entry of readdirSync(to, { recursive: true, withFileTypes: true })) {
+    if (!entry.name.endsWith(".yml")) continue
+    const file = join(entry.parentPath, entry.name)
+    writeFileSync(file, withAddresses(readFileSync(file, "utf8"), addresses, address))
   }
 }
 
