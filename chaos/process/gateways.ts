@@ -3,7 +3,7 @@ import { writeFile } from "node:fs/promises"
 import { setTimeout as pause } from "node:timers/promises"
 import { JOURNEY, ENDS } from "../../src/domain/journey.ts"
 import type { Plan } from "../../tools/cluster/as-processes.ts"
-import { programWords } from "../../tools/cluster/programs.ts"
+import { programWords, surroundings } from "../../tools/cluster/programs.ts"
 import type { MessageFault, RigEvent, Target, Undo } from "../rig.ts"
 import { Child, type Line } from "./child.ts"
 
@@ -33,7 +33,7 @@ export class Gateway {
     this.child = new Child({
       name,
       command: () => programWords(plan.words),
-      environment: () => ({ PATH: process.env["PATH"] ?? "", ...plan.environment }),
+      environment: () => ({ ...surroundings(), ...plan.environment }),
       isReady: ({ msg }) => msg === "serving",
       onLine: (line) => noteLine(name, line, note),
       onUnexpectedEnd: (how) => {

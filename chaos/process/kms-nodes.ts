@@ -2,7 +2,7 @@
 import { writeFile } from "node:fs/promises"
 import type { NodeFault } from "../../src/kms-node/fault.ts"
 import type { Plan } from "../../tools/cluster/as-processes.ts"
-import { programWords } from "../../tools/cluster/programs.ts"
+import { programWords, surroundings } from "../../tools/cluster/programs.ts"
 import type { RigEvent, Target } from "../rig.ts"
 import { Child } from "./child.ts"
 
@@ -22,7 +22,7 @@ export class KmsNode {
         const fault = this.faults.at(-1)
         return [...programWords(plan.words), ...(fault === undefined ? [] : ["--fault", fault])]
       },
-      environment: () => ({ PATH: process.env["PATH"] ?? "", ...plan.environment }),
+      environment: () => ({ ...surroundings(), ...plan.environment }),
       isReady: ({ msg }) => msg === "serving",
       onLine: () => {},
       onUnexpectedEnd: (how) => note({ node: name, kind: "ended", text: `ended by itself: ${how}` })

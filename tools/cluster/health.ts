@@ -3,9 +3,11 @@
 import { execFile } from "node:child_process"
 import { setTimeout as pause } from "node:timers/promises"
 import type { Plan } from "./as-processes.ts"
-import { programWords } from "./programs.ts"
+import { programWords, surroundings } from "./programs.ts"
 
-const HEALTHY_MS_MAX = 60_000
+const HEALTHY_MS_MAX = 120_000
+/** The file's timeout is for a service that has cores of its own; here all services start at once on those of one machine. */
+const PATIENCE = 5
 const ASK_EVERY_MS = 500
 
 /** A service is up and says that it is not well. */
@@ -21,13 +23,13 @@ export const untilHealthy = async ({ service, health, environment }: Plan): Prom
   const [command = "", ...words] = programWords(health)
   const ask = (timeout: number) =>
     new Promise<string | undefined>((resolve) =>
-      execFile(command, words, { timeout, env: { PATH: process.env["PATH"] ?? "", ...environment } }, (error, _, complaint) =>
+      execFile(command, words, { timeout, env: { ...surroundings(), ...environment } }, (error, _, complaint) =>
         resolve(error === null ? undefined : complaint.trim() || error.message)
       )
     )
   const until = performance.now() + HEALTHY_MS_MAX
   for (;;) {
-    const complaint = await ask(service.health.timeoutMs)
+    const complaint = await ask(service.health.timeoutMs * PATIENCE)
     if (complaint === undefined) return
     if (performance.now() > until) throw new ServiceNotHealthy(service.name, complaint)
     await pause(ASK_EVERY_MS)

@@ -13,7 +13,7 @@ import { addressesOf, planOf, withAddresses, type Plan } from "./as-processes.ts
 import { readComposeFile } from "./compose-file.ts"
 import { untilHealthy } from "./health.ts"
 import { startPostgresService } from "./postgres-service.ts"
-import { folderWithPortcullis, programFor } from "./programs.ts"
+import { folderWithPortcullis, programFor, surroundings } from "./programs.ts"
 import { startInOrder } from "./start-order.ts"
 
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url))
@@ -118,7 +118,7 @@ export class LocalCluster {
       stdio: ["ignore", log, log],
       // Ctrl-C in a terminal reaches us, and we stop them in order.
       detached: true,
-      env: { PATH: this.path, HOME: process.env["HOME"] ?? "/", ...plan.environment }
+      env: { ...surroundings(), PATH: this.path, ...plan.environment }
     })
     closeSync(log)
     this.running.set(name, child)

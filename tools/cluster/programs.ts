@@ -40,6 +40,12 @@ export const programWords = ([word = "", ...words]: ReadonlyArray<string>): Read
   return [...found.words, ...words]
 }
 
+/** What a process gets besides the environment of its plan: from ours only what finds programs, and what Node has compiled before. */
+export const surroundings = (): Readonly<Record<string, string>> => {
+  const { PATH = "", HOME = "/", NODE_COMPILE_CACHE } = process.env
+  return { PATH, HOME, ...(NODE_COMPILE_CACHE === undefined ? {} : { NODE_COMPILE_CACHE }) }
+}
+
 /** Scripts call `portcullis` by its name: a folder for the PATH in which it is this checkout's. */
 export const folderWithPortcullis = (folder: string): string => {
   mkdirSync(folder, { recursive: true })
