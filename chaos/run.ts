@@ -71,7 +71,7 @@ const rig = await start({
   seed,
   requestsMax: requestsOf({ scenario, spanMs, ...asked }, options.rig),
   ...(options.json ? {} : { onEvent: (event) => isShown(event) && say(eventLine(columns, event)) })
-}).catch((error: unknown) => refuse(`the rig could not be started: ${error instanceof Error ? error.message : String(error)}`))
+}).catch((error: unknown) => refuse(`the rig could not be started: ${error instanceof Error ? error.message || error.stack : String(error)}`))
 /** Ctrl-C ends what was started; twice, at once. */
 const interrupted = () => {
   process.once("SIGINT", () => process.exit(130))
