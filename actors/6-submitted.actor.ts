@@ -181,9 +181,9 @@ const announce = Effect.fnUntraced(function* ({ root, txHash, block }: MinedBatc
 })
 
 /** Nothing that we can do brings these results to the chain, and somebody was paged long ago. */
-const giveUp = Effect.fnUntraced(function* ({ batch, detail }: GivenUp) {
+const giveUp = Effect.fnUntraced(function* ({ batch, reason, detail }: GivenUp) {
   const requests = yield* RequestLedger.use((ledger) => ledger.load(batch.responses.map(({ requestId }) => requestId)))
-  yield* sayOf(requests, { type: "halted", reason: "fulfilment-reverts", detail })
+  yield* sayOf(requests, { type: "halted", reason, detail })
 })
 
 const HERALD = { mined: announce, givenUp: giveUp }

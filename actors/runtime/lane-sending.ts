@@ -5,6 +5,7 @@ import { openSlot } from "../../machines/transaction-lane.machine.ts"
 import type { Hex } from "../../src/domain/hex.ts"
 import type { AttestedBatch } from "../../src/domain/response.ts"
 import { ResultContract } from "../../src/journey/6-submitted/result-contract.port.ts"
+import { type CarriedAlone, carryAlone, isAboutAttestation } from "../../src/journey/6-submitted/carry-alone.ts"
 import { signCancellation, signFulfilment } from "../../src/journey/6-submitted/sign-fulfilment.ts"
 import { LaneLedger, NO_BATCH, type Attempt, type Slot, type WaitingBatch } from "../../src/ledger/lane-ledger.port.ts"
 import { RequestLedger } from "../../src/ledger/request-ledger.port.ts"
@@ -25,12 +26,17 @@ const TRY_ELSEWHERE_MS = 1_000
 /** Mined, reverted and final so often: more money will not help. With the pauses in between it takes at least two and a half minutes, and where
  * finality is slow more than an hour; the first of them has paged. */
 export const REVERTS_MAX = 5
+/** Rejected before it was sent so often: alone, and over at least half an hour. It cost nothing, but it never will be taken either. */
+export const REJECTIONS_MAX = 10
+/** Between two tries of what is rejected: the first pause is PUT_OFF_MS, doubled each time. */
+const REJECTED_LONGEST_MS = 300_000
 /** Nonces without a slot that are filled in one round. */
 const HOLES_AT_ONCE = 16
 
-/** A batch that is given up: its requests are halted. */
+/** A batch, or one result of it that was carried alone, that is given up: its requests are halted. */
 export interface GivenUp {
   readonly batch: AttestedBatch
+  readonly reason: "fulfilment-reverts" | "fulfilment-rejected"
   readonly detail: string
 }
 
@@ -79,7 +85,7 @@ interface Purse {
 /** Everything that speaks against sending this batch, and if nothing does, sends it. */
 const consider = Effect.fnUntraced(function* <E, R>(
   driver: Driver,
-  { root, failures, reason }: WaitingBatch,
+  { root, requestIds, failures, rejections, reason }: WaitingBatch,
   nonce: number,
   purse: Purse,
   giveUp: (given: GivenUp) => Effect.Effect<void, E, R>
@@ -93,8 +99,11 @@ const consider = Effect.fnUntraced(function* <E, R>(
   if (batch === undefined) return yield* discard
   const statuses = yield* ResultContract.use((contract) => contract.statuses(batch.responses.map(({ requestId }) => requestId)))
   if (!statuses.includes("requested")) return yield* discard
-  if (failures >= REVERTS_MAX) {
-    yield* giveUp({ batch, detail: `${failures} transactions with it were mined and reverted; the last: ${reason ?? "unknown"}` })
+  // One transaction with all of it has failed, or would: each result goes alone, so that at most one of them is to blame.
+  const split = (why: string) => splitUp(driver, root, carryAlone(batch, statuses, requestIds), why)
+  if (failures > 0 && (yield* split(reason ?? "reverted"))) return "put back" as const
+  if (failures >= REVERTS_MAX || rejections >= REJECTIONS_MAX) {
+    yield* giveUp(givenUp(batch, failures, rejections, reason ?? "unknown"))
     return yield* putBack(reason ?? "given-up", PUT_OFF_MS * 4) // until its requests have ended
   }
   if (yield* isOverBudget(driver, batch)) {
@@ -102,17 +111,23 @@ const consider = Effect.fnUntraced(function* <E, R>(
     return yield* putBack("requester-over-budget", PUT_OFF_MS)
   }
   const signed = yield* signFulfilment(lane.address, batch, nonce).pipe(
-    Effect.catchTag("SubmissionRejected", ({ reason: said }) => Effect.succeed({ said }))
+    Effect.catchTag("SubmissionRejected", ({ reason: said }) => Effect.succeed({ said })),
+    // An endpoint may be unable to answer about this one alone: behind the others, it keeps none of them waiting.
+    Effect.tapErrorTag("ChainUnavailable", () => putBack("chain-unavailable", TRY_ELSEWHERE_MS))
   )
   if ("said" in signed) {
     // The attestation lives as long as the last deadline in the batch, so nothing in it can be fulfilled any more, by whatever attestation.
     if (signed.said === "AttestationExpired") return yield* discard
     const why = `rejected: ${signed.said}`
+    const isAlone = !isAboutAttestation(signed.said)
+    if (isAlone && (yield* split(why))) return "put back" as const
     if (reason !== why) {
       const told = { root, reason: signed.said, runbook: "docs/runbooks/submitted.md" }
       telemetry.error("the contract would reject a fulfilment", told)
     }
-    return yield* putBack(why, PUT_OFF_MS)
+    if (!isAlone) return yield* putBack(why, PUT_OFF_MS)
+    const pauseMs = Math.min(PUT_OFF_MS * 2 ** rejections, REJECTED_LONGEST_MS)
+    return yield* Effect.as(ledger.putBack(lane, lease, root, why, pauseMs, true), "put back" as const)
   }
   const { rawTx, txHash, gasLimit, fees } = signed
   const worst = worstOf({ gasLimit, maxFeePerGas: fees.maxFeePerGas })
@@ -129,6 +144,21 @@ const consider = Effect.fnUntraced(function* <E, R>(
   yield* drive(driver, { nonce, root, version: 1, snapshot: step.snapshot, attempts: [attempt] }, step)
   return { worst }
 })
+
+/** Answers whether it was split; it is not when it is one result already, or somebody else's by now. */
+const splitUp = Effect.fnUntraced(function* ({ lane, lease }: Driver, root: Hex, parts: ReadonlyArray<CarriedAlone>, why: string) {
+  if (parts.length === 0) return false
+  if (!(yield* LaneLedger.use((ledger) => ledger.split(lane, lease, root, parts, why)))) return true // nothing of it is ours to send
+  const telemetry = yield* Telemetry
+  telemetry.count("batches_split", 1, lane.address)
+  telemetry.warn("a batch is sent result by result", { lane: lane.address, root, why, runbook: "docs/runbooks/submitted.md" })
+  return true
+})
+
+const givenUp = (batch: AttestedBatch, failures: number, rejections: number, last: string): GivenUp =>
+  failures >= REVERTS_MAX
+    ? { batch, reason: "fulfilment-reverts", detail: `${failures} transactions with it were mined and reverted; the last: ${last}` }
+    : { batch, reason: "fulfilment-rejected", detail: `the contract would have rejected it ${rejections} times; the last: ${last}` }
 
 /** Every requester in the batch has spent too much. One who has not is not made to wait for others. */
 const isOverBudget = Effect.fnUntraced(function* (driver: Driver, { responses }: AttestedBatch) {

@@ -21,6 +21,8 @@ export interface AttestedBatch {
   readonly attestation: Uint8Array
   /** In the order of the Merkle leaves. */
   readonly responses: ReadonlyArray<{ readonly requestId: RequestId; readonly result: Uint8Array }>
+  /** Only in a part: the siblings on the way from its one response up to the attested root, lowest first. */
+  readonly proof?: ReadonlyArray<Uint8Array>
 }
 
 interface Eip712Domain {
@@ -51,6 +53,9 @@ export const responseLeaf = (requestId: RequestId, resultHash: Hex): Hex =>
   keccak(bytes32Word(RESPONSE_TYPE), bytes32Word(requestId), bytes32Word(resultHash))
 
 export const resultHashOf = (result: Uint8Array): Hex => keccak(result)
+
+/** What one response of a batch is called where it is carried alone: as good as a root, and never one. */
+export const partNameOf = (root: Hex, requestId: RequestId): Hex => keccak(bytes32Word(root), bytes32Word(requestId))
 
 /** The 32 bytes that k nodes attest. */
 export const attestationDigest = (domain: Eip712Domain, of: AttestedRoot): Hex =>

@@ -47,12 +47,14 @@ export interface Slot {
   readonly attempts: ReadonlyArray<Attempt>
 }
 
-/** A batch waiting for a lane. */
+/** A batch waiting for a lane, or one result of a batch that was split (`root` is its name then: domain/response.ts). */
 export interface WaitingBatch {
   readonly root: Hex
   readonly requestIds: ReadonlyArray<RequestId>
-  /** How often a transaction with it was mined and reverted. */
+  /** How often a transaction with it was mined and reverted; a part begins with what its batch had. */
   readonly failures: number
+  /** How often the contract would have rejected it, and was asked again later. */
+  readonly rejections: number
   /** Why it was put back last. */
   readonly reason: string | null
 }
@@ -87,6 +89,14 @@ export interface Backlog {
   readonly oldestMs: number
 }
 
+/** One result of a batch that is carried alone. */
+export interface BatchPart {
+  readonly name: Hex
+  readonly requestId: RequestId
+  /** Recorded, but queued only when somebody asks for it. */
+  readonly isWanted: boolean
+}
+
 interface SlotStart {
   readonly nonce: number
   readonly root: Hex
@@ -98,7 +108,7 @@ export class LaneLedger extends Context.Service<
   LaneLedger,
   {
     /** Puts a batch on the chain's queue; one that is queued or slotted already stays where it is, and its requests become those of both. A
-     * batch whose nonce is final is queued again: whoever asks wants it carried again. */
+     * batch whose nonce is final is queued again: whoever asks wants it carried again. Of one that was split, the parts are queued instead. */
     readonly enqueue: (chainId: bigint, root: Hex, requestIds: ReadonlyArray<RequestId>) => Effect.Effect<void, LedgerUnavailable>
     /** Reserves batches for this lane for `PULLED_MS`; no other lane is given them meanwhile. Those that it has reserved already come again; those
      * that are put off do not come before their time, and then behind all that could be carried before it. Nothing without the lease. */
@@ -139,8 +149,18 @@ export class LaneLedger extends Context.Service<
         readonly giveBack?: { readonly reason: string; readonly isFailure: boolean }
       }
     ) => Effect.Effect<boolean, LedgerUnavailable>
-    /** Puts a pulled batch back on the queue for everybody, not to be pulled again for so long. */
-    readonly putBack: (lane: LaneId, lease: Lease, root: Hex, reason: string, afterMs: number) => Effect.Effect<void, LedgerUnavailable>
+    /** Puts a pulled batch back on the queue for everybody, not to be pulled again for so long. A rejection is counted. */
+    readonly putBack: (
+      lane: LaneId,
+      lease: Lease,
+      root: Hex,
+      reason: string,
+      afterMs: number,
+      isRejection?: boolean
+    ) => Effect.Effect<void, LedgerUnavailable>
+    /** Puts parts in the place of a pulled batch that stays in one piece no more: they wait where it waited, with its failures, and whoever
+     * enqueues the batch from now on enqueues its parts. `false`: it was not this lane's to split. */
+    readonly split: (lane: LaneId, lease: Lease, root: Hex, parts: ReadonlyArray<BatchPart>, reason: string) => Effect.Effect<boolean, LedgerUnavailable>
     /** Takes a batch off the queue that needs no transaction (all of it is on chain already, or nobody wants it any more). */
     readonly discard: (lane: LaneId, lease: Lease, root: Hex) => Effect.Effect<void, LedgerUnavailable>
     /** The batch of this open slot may be carried by another slot as well: it goes back to the queue, while the slot stays as it is. `false`

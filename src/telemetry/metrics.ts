@@ -137,6 +137,7 @@ const BECAUSE: Readonly<Record<CounterName | GaugeName, string>> = {
   hedges_won: "Divided by hedged_asks: how often hedging helped. Near zero: it only costs the nodes work.",
   lane_cancellations: "Each is money for nothing: a batch that the contract had come to reject, or a nonce that an endpoint had lied about.",
   lane_reverts: "Should be zero: what would revert is noticed before it is sent. Each has paged.",
+  batches_split: "Should be zero: one result makes a transaction fail that carries others too. Each result alone costs as much as a small batch.",
   batches_handed_on: "A lane's key is lost, its account is empty, or somebody else uses it; each may be paid for twice.",
   batches_over_budget: "A requester asks for more than the budget lets it have: raise it, or ask them.",
   fee_bumps: "The chain asks for more than the fee policy offers.",

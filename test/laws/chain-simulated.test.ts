@@ -90,6 +90,12 @@ resultContractLaws("the gateway contract of the simulator's chain", async () => 
     },
     withoutMining: (run) => world.withoutMining(run),
     mine: (blocks) => world.mine(blocks),
+    withBlocksOf: async (gas, run) => {
+      const { chain } = world
+      const before = chain.gasPerBlock
+      chain.gasPerBlock = gas
+      await run().finally(() => (chain.gasPerBlock = before))
+    },
     reorganise: (depth) => world.reorganise(depth),
     offline: async () => world.open(ResultContract, world.ports({ ...options, isDown: true })),
     close: async () => world.stop()

@@ -333,6 +333,36 @@ export const laneLedgerLaws = (world: () => LedgerRig): void => {
     assert.deepEqual(slots, [{ nonce: 3, state: "mined", attempts: 1, sinceMs: 1_795_000_000_123 }])
   }))
 
+  law("puts parts in the place of a batch that is split, with its failures, and its parts where somebody asks for it again", Effect.gen(function*() {
+    const { lane, lanes, lease, root } = yield* given()
+    const other = random32()
+    yield* passed(1_000)
+    yield* lanes.enqueue(lane.chainId, other, [random32()])
+    yield* lanes.take(lane, lease, aSlot(root, 0))
+    yield* lanes.save(lane, lease, { nonce: 0, ...final, giveBack: { reason: "reverted", isFailure: true } })
+    yield* passed(FAILURE_PAUSE_FIRST_MS)
+    const parts = [true, true, false].map((isWanted) => ({ name: random32(), requestId: random32(), isWanted }))
+    const [first, second, third] = parts
+    assert(first !== undefined && second !== undefined && third !== undefined)
+    assert.equal(yield* lanes.split(lane, lease, root, parts, "too dear"), false) // not pulled
+    yield* lanes.pull(lane, lease, 10)
+    assert.equal(yield* lanes.split(lane, { ...lease, epoch: lease.epoch + 1n }, root, parts, "too dear"), false)
+    assert.equal(yield* lanes.split(lane, lease, root, parts, "too dear"), true)
+    assert.equal(yield* lanes.split(lane, lease, root, parts, "too dear"), false)
+    const asPart = ({ name, requestId }: (typeof parts)[number]) => ({ root: name, requestIds: [requestId], failures: 1, rejections: 0, reason: "too dear" })
+    const waiting = (yield* lanes.waiting(lane.chainId, 10)).filter((batch) => batch.root !== other)
+    assert.deepEqual(waiting.toSorted((a, b) => (a.root < b.root ? -1 : 1)), [first, second].map(asPart).toSorted((a, b) => (a.root < b.root ? -1 : 1)))
+    assert.notDeepEqual(rootsOf(yield* lanes.pull(lane, lease, 1)), [other])
+    yield* lanes.pull(lane, lease, 10)
+    yield* lanes.enqueue(lane.chainId, root, [first.requestId, third.requestId])
+    const queued = rootsOf(yield* lanes.waiting(lane.chainId, 10))
+    assert.deepEqual(queued.toSorted(), [other, ...parts.map(({ name }) => name)].toSorted())
+    yield* lanes.putBack(lane, lease, first.name, "rejected", 0, true)
+    yield* lanes.putBack(lane, lease, second.name, "over-budget", 0)
+    const rejections = new Map((yield* lanes.waiting(lane.chainId, 10)).map((batch) => [batch.root, batch.rejections]))
+    assert.deepEqual([rejections.get(first.name), rejections.get(second.name)], [1, 0])
+  }))
+
   law("takes a batch off the queue that needs no transaction, and never one that has a nonce", Effect.gen(function*() {
     const { lane, lanes, lease, roots } = yield* given(2)
     const [first, second] = roots

@@ -1,6 +1,6 @@
 /** The gateway contract on anvil, as a lane sees it. Lanes are accounts that nothing else uses; one has a key and no money. */
 import { Effect, Exit, Scope } from "effect"
-import { Transaction, Wallet } from "ethers"
+import { toQuantity, Transaction, Wallet } from "ethers"
 import { resultContractLayer } from "../../src/adapters/ethereum/result-contract.layer.ts"
 import { makeRpc } from "../../src/adapters/ethereum/rpc.ts"
 import { lower, type Hex } from "../../src/domain/hex.ts"
@@ -48,6 +48,16 @@ resultContractLaws("the gateway contract on anvil", async () => {
       await world.mine(1)
     },
     mine: (blocks) => world.mine(blocks),
+    withBlocksOf: async (gas, run) => {
+      const { chain } = world.world
+      const before = (await chain.provider.getBlock("latest"))?.gasLimit
+      const hold = async (most: bigint | undefined) => {
+        await chain.rpc("evm_setBlockGasLimit", toQuantity(most ?? 0n))
+        await world.mine(1)
+      }
+      await hold(gas)
+      await run().finally(() => hold(before))
+    },
     reorganise: (depth) => world.reorganise(depth),
     offline: async () => {
       const rpc = await Effect.runPromise(Scope.provide(makeRpc("http://127.0.0.1:1", world.contracts.chainId), scope))

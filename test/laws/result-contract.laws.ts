@@ -5,7 +5,8 @@ import type { Hex } from "../../src/domain/hex.ts"
 import type { BlockRef } from "../../src/domain/outcome.ts"
 import type { RequestId } from "../../src/domain/request.ts"
 import type { AttestedBatch } from "../../src/domain/response.ts"
-import type { Broadcast, Fees, ResultContract } from "../../src/journey/6-submitted/result-contract.port.ts"
+import { type Broadcast, type Fees, type ResultContract, TOO_MUCH_GAS, withMargin } from "../../src/journey/6-submitted/result-contract.port.ts"
+import { partOf } from "../../src/threshold/part-of-batch.ts"
 import { eventually } from "../support/eventually.ts"
 
 /** What stands in signed bytes. */
@@ -37,6 +38,8 @@ export interface GivenResultContract {
   /** While it runs, transactions wait; whatever waits afterwards is mined in one block. */
   readonly withoutMining: (run: () => Promise<void>) => Promise<void>
   readonly mine: (blocks: number) => Promise<void>
+  /** While it runs, a block holds no more gas than this. */
+  readonly withBlocksOf: (gas: bigint, run: () => Promise<void>) => Promise<void>
   readonly reorganise: (depth: number) => Promise<void>
   /** What a gateway without a connection has. */
   readonly offline: () => Promise<ResultContract["Service"]>
@@ -142,6 +145,31 @@ export const resultContractLaws = (name: string, open: () => Promise<GivenResult
         const mined = await eventually("it is mined", () => minedBy(txHash))
         expect(mined.isSuccess).toBe(true)
         expect(await ask((results) => results.statuses(ids))).toEqual(ids.map(() => "fulfilled"))
+      })
+
+      test("each result of a batch is taken alone, with its proof, beside what was taken before", async () => {
+        const ids: Array<RequestId> = []
+        for (let index = 0; index < 3; index += 1) ids.push(await given.request())
+        const batch = await given.batchOf(ids)
+        for (const [index, id] of ids.entries()) {
+          const part = partOf(batch, id)!
+          await ask((results) => results.estimate(lane, part))
+          const { rawTx, txHash } = await signed(part)
+          await broadcast(rawTx)
+          expect(await eventually("it is mined", () => minedBy(txHash))).toMatchObject({ isSuccess: true, fulfilled: [id] })
+          expect(await ask((results) => results.statuses(ids))).toEqual(ids.map((_, at) => (at <= index ? "fulfilled" : "requested")))
+        }
+      })
+
+      test("an estimate of what no block could hold with its margin is rejected: no mempool would take it", async () => {
+        const batch = await given.batchOf([await given.request(), await given.request()])
+        const gas = await ask((results) => results.estimate(lane, batch))
+        const rejected = () => ask((results) => Effect.flip(results.estimate(lane, batch)))
+        await given.withBlocksOf(withMargin(gas) - 1n, async () => {
+          expect(await rejected()).toMatchObject({ _tag: "SubmissionRejected", reason: TOO_MUCH_GAS })
+        })
+        await given.withBlocksOf(gas - 1_000n, async () => expect(await rejected()).toMatchObject({ _tag: "SubmissionRejected" }))
+        expect(await ask((results) => results.estimate(lane, batch))).toBe(gas)
       })
 
       test("an estimate of what would revert is rejected, which halts, with the contract's own word for it", async () => {

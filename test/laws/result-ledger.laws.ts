@@ -5,9 +5,12 @@ import { randomBytes } from "node:crypto"
 import { test } from "vitest"
 import type { Ledger } from "../../src/adapters/postgres/ledger.layer.ts"
 import type { RequestId } from "../../src/domain/request.ts"
-import type { AttestedBatch } from "../../src/domain/response.ts"
+import { type AttestedBatch, partNameOf } from "../../src/domain/response.ts"
+import { LaneLedger, laneLeaseName } from "../../src/ledger/lane-ledger.port.ts"
+import { Leases } from "../../src/ledger/lease.port.ts"
 import { RequestLedger } from "../../src/ledger/request-ledger.port.ts"
 import { ResultLedger } from "../../src/ledger/result-ledger.port.ts"
+import { partOf } from "../../src/threshold/part-of-batch.ts"
 import type { LedgerRig } from "../support/ledger-rig.ts"
 import { aChange, anEnd, born, ownPartition, random32, randomAddress } from "../support/ledger-world.ts"
 import { aPartition } from "./request-ledger.laws.ts"
@@ -70,6 +73,27 @@ export const resultLedgerLaws = (world: () => LedgerRig): void => {
     for (const id of ids) assert.equal(new Set(answers.map((answer) => answer.get(id))).size, 1)
     const standing = new Set((yield* results.rootOf(ids)).values())
     for (const root of standing) assert.notEqual(yield* results.batch(root), undefined)
+  }))
+
+  law("gives the part of a batch that was split with its proof, until its own request has ended", Effect.gen(function*() {
+    const { ids, requests, lease, results, ledger } = yield* given(3)
+    const batch = aBatch(ids)
+    const { root } = batch.attested
+    yield* results.keep(batch)
+    const lane = { chainId: batch.chainId, address: randomAddress() }
+    const name = laneLeaseName(lane)
+    const lanes = yield* LaneLedger
+    const [held] = yield* Leases.use((leases) => leases.claim([name], "sender", 60_000))
+    assert(held !== undefined)
+    yield* lanes.enqueue(lane.chainId, root, ids)
+    yield* lanes.pull(lane, held, 10_000)
+    const parts = ids.map((requestId) => ({ name: partNameOf(root, requestId), requestId, isWanted: false }))
+    assert.equal(yield* lanes.split(lane, held, root, parts, "reverted"), true)
+    for (const [index, part] of parts.entries()) assert.deepEqual(yield* results.batch(part.name), partOf(batch, ids[index]!))
+    assert.deepEqual(yield* results.batch(root), batch)
+    yield* ledger.save([anEnd(requests[0]!, lease)], "worker-1")
+    assert.equal(yield* results.batch(parts[0]!.name), undefined)
+    assert.deepEqual(yield* results.batch(parts[1]!.name), partOf(batch, ids[1]!))
   }))
 
   law("keeps the payloads until the last request of the batch has ended", Effect.gen(function*() {

@@ -1,5 +1,6 @@
 /** What a request meets that cannot or must not succeed: the three kinds of "not" stay three. */
 import { readFile, writeFile } from "node:fs/promises"
+import { toQuantity } from "ethers"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { JourneyWorld, type RunningGateway } from "../support/journey.ts"
 
@@ -68,6 +69,25 @@ describe("a request that cannot or must not succeed", () => {
     expect(JSON.stringify(history.at(-1)?.event)).toContain("do not match the digest")
     const asks = await journey.query<{ readonly count: string }>("SELECT count(*) AS count FROM share_ask WHERE request_id NOT IN (SELECT request_id FROM request WHERE state = 'finalized')")
     expect(Number(asks[0]?.count)).toBe(0)
+  })
+
+  test("with a result that no transaction can carry expires alone: those that were attested with it are finalized", async () => {
+    await gateway.stop()
+    const dear = await journey.value()
+    await journey.client.allowForDecryption(dear.encrypted.handle)
+    const neighbours = [(await journey.publicRequest()).id, (await journey.publicRequest()).id]
+    const { requestId } = await journey.client.requestPublic([dear.encrypted.handle], { callbackGas: 500_000, deadlineSeconds: 20 })
+    const { provider } = journey.world
+    const before = (await provider.getBlock("latest"))!.gasLimit
+    await provider.send("evm_setBlockGasLimit", [toQuantity(600_000)])
+    gateway = await journey.gateway()
+    for (const id of neighbours) await journey.reaches(id, "finalized")
+    const together = await journey.query("SELECT FROM result GROUP BY root HAVING count(*) = 3")
+    expect(together, "all three stood in one batch").toHaveLength(1)
+    await journey.reaches(requestId, "expired")
+    for (const id of neighbours) expect(await journey.fulfilments(id)).toHaveLength(1)
+    expect(await journey.fulfilments(requestId)).toEqual([])
+    await provider.send("evm_setBlockGasLimit", [toQuantity(before)])
   })
 
   test("whose deadline has passed before anything could be done expires", async () => {

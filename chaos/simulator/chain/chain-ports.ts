@@ -13,7 +13,9 @@ import {
   LaneOutOfFunds,
   ResultContract,
   SubmissionRejected,
-  type Broadcast
+  TOO_MUCH_GAS,
+  type Broadcast,
+  withMargin
 } from "../../../src/journey/6-submitted/result-contract.port.ts"
 import type { Link } from "../remote-call.ts"
 import { finalityOf, headOf, permissionOf, readBlockOf, settledBlock } from "./chain-questions.ts"
@@ -48,10 +50,11 @@ const OneView = Context.Reference<EndpointWay | undefined>("portcullis/chaos/sim
 
 const TIP = 10n
 
-export const fulfilmentOf = ({ attested, attestation, responses }: AttestedBatch): Fulfilment => ({
+export const fulfilmentOf = ({ attested, attestation, responses, proof }: AttestedBatch): Fulfilment => ({
   ...attested,
   attestation: toHex(attestation),
-  responses: responses.map(({ requestId, result }) => ({ requestId, result: toHex(result) }))
+  responses: responses.map(({ requestId, result }) => ({ requestId, result: toHex(result) })),
+  ...(proof && { proof: proof.map(toHex) })
 })
 
 const unavailable = (doing: string, cause: string) => Exit.fail(new ChainUnavailable({ doing, cause }))
@@ -142,7 +145,9 @@ export const chainPorts = (options: ChainPortsOptions) => {
         ask<bigint, SubmissionRejected>("estimate", ({ head, chain }) => {
           const call = fulfilmentOf(batch)
           const reason = revertOf(chain.options.rules, head.state, head.timestamp, call)
-          return reason === undefined ? Exit.succeed(gasOf(call)) : Exit.fail(new SubmissionRejected({ reason }))
+          if (reason !== undefined) return Exit.fail(new SubmissionRejected({ reason }))
+          const gas = gasOf(call)
+          return withMargin(gas) <= chain.gasPerBlock ? Exit.succeed(gas) : Exit.fail(new SubmissionRejected({ reason: TOO_MUCH_GAS }))
         }),
       sign: (address, batch, tx) =>
         Effect.sync(() => encodeLaneTx({ ...tx, chainId, from: address, to: batch.gateway, fulfilment: fulfilmentOf(batch) })),

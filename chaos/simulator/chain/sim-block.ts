@@ -47,6 +47,8 @@ export interface Fulfilment {
   readonly expiry: number
   readonly attestation: Hex
   readonly responses: ReadonlyArray<{ readonly requestId: RequestId; readonly result: Hex }>
+  /** Only of one response: from its leaf up to the root. */
+  readonly proof?: ReadonlyArray<Hex>
 }
 
 export type Tx = RequestTx | PermitTx | LaneTx

@@ -29,6 +29,7 @@ export class SimChain {
   readonly options: ChainOptions
   head: SimBlock
   baseFee = BASE_FEE
+  gasPerBlock = 30_000_000n
   isStalled = false
   private finalNumber = 0
   /** Lane transactions by account and nonce. */

@@ -3,7 +3,7 @@ import { fromHex, toHex, type Hex } from "../../../src/domain/hex.ts"
 import type { Denial } from "../../../src/journey/2-acl-checked/access-list.port.ts"
 import type { DecryptionRequest, RequestId } from "../../../src/domain/request.ts"
 import { attestationDigest, responseLeaf, resultHashOf } from "../../../src/domain/response.ts"
-import { merkleRoot } from "../../../src/threshold/merkle.ts"
+import { merkleRoot, verifyMerkleProof } from "../../../src/threshold/merkle.ts"
 import type { ChainState, Fulfilment, RequestOnChain } from "./sim-block.ts"
 
 export interface ContractRules {
@@ -20,12 +20,18 @@ export const gasOf = (call: Fulfilment | undefined): bigint =>
 
 /** Why a fulfilment would revert; undefined when it would not. */
 export const revertOf = (rules: ContractRules, state: ChainState, timestamp: number, call: Fulfilment): string | undefined => {
-  if (call.responses.length === 0 || call.responses.length !== call.count) return "ResponseCountMismatch"
+  if (call.proof === undefined && (call.responses.length === 0 || call.responses.length !== call.count)) return "ResponseCountMismatch"
   if (timestamp > call.expiry) return "AttestationExpired"
-  const leaves = call.responses.map(({ requestId, result }) => fromHex(responseLeaf(requestId, resultHashOf(fromHex(result)))))
-  if (toHex(merkleRoot(leaves)) !== call.root) return "RootMismatch"
+  if (!isRooted(call)) return "RootMismatch"
   if (fulfillable(state, timestamp, call).length === 0) return undefined
   return rules.isAttestationRight(attestationDigest(rules, call), call.attestation) ? undefined : "InvalidAttestation"
+}
+
+const isRooted = ({ root, responses, proof }: Fulfilment): boolean => {
+  const leaves = responses.map(({ requestId, result }) => fromHex(responseLeaf(requestId, resultHashOf(fromHex(result)))))
+  const [only] = leaves
+  if (proof === undefined) return toHex(merkleRoot(leaves)) === root
+  return only !== undefined && leaves.length === 1 && verifyMerkleProof(fromHex(root), only, proof.map(fromHex))
 }
 
 /** The entries that take effect; all others are skipped. */

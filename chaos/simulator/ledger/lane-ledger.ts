@@ -6,6 +6,7 @@ import { Effect, Layer } from "effect"
 import type { Hex } from "../../../src/domain/hex.ts"
 import {
   type Attempt,
+  type BatchPart,
   FAILURE_PAUSE_FIRST_MS,
   FAILURE_PAUSE_LONGEST_MS,
   type LaneId,
@@ -22,6 +23,7 @@ import { isFenced } from "./leases.ts"
 import { isReconciledIn } from "./timeline.ts"
 import { ConstraintViolation, type Transaction, UNIQUE_VIOLATION } from "./memory-table.ts"
 import {
+  attestedPartTable,
   type LaneBatchRow,
   laneBatchTable,
   laneReportTable,
@@ -53,18 +55,25 @@ const reserved = ({ table }: Transaction, lane: LaneId, root: Hex): LaneBatchRow
   return batch !== undefined && isIn(batch, lane) && batch.nonce === null ? batch : undefined
 }
 
-const waitingBatch = ({ root, requestIds, failures, reason }: LaneBatchRow): WaitingBatch => ({
-  ...{ root, requestIds: [...requestIds], failures, reason }
+const waitingBatch = ({ root, requestIds, failures, rejections, reason }: LaneBatchRow): WaitingBatch => ({
+  ...{ root, requestIds: [...requestIds], failures, rejections, reason }
 })
 
-/** Where a batch already is, it stays, unless the nonce that carried it is final: then whoever asks again wants it carried again. */
+/** Of a batch that was split, the parts. */
 const enqueue = (transaction: Transaction, chainId: bigint, root: Hex, requestIds: LaneBatchRow["requestIds"]): void => {
+  const parts = transaction.table(attestedPartTable).where("root", root)
+  if (parts.length === 0) return enqueueOne(transaction, chainId, root, requestIds)
+  for (const { part, requestId } of parts) if (requestIds.includes(requestId)) enqueueOne(transaction, chainId, part, [requestId])
+}
+
+/** Where a batch already is, it stays, unless the nonce that carried it is final: then whoever asks again wants it carried again. */
+const enqueueOne = (transaction: Transaction, chainId: bigint, root: Hex, requestIds: LaneBatchRow["requestIds"]): void => {
   const { table, next, nowMs } = transaction
   const known = table(laneBatchTable).get(root)
   if (known === undefined) {
     table(laneBatchTable).insert({
       ...{ root, chainId, address: null, requestIds: [...requestIds], queued: next("lane-batch"), queuedAtMs: nowMs },
-      ...{ heldUntilMs: null, notBeforeMs: null, failures: 0, reason: null, nonce: null }
+      ...{ heldUntilMs: null, notBeforeMs: null, failures: 0, rejections: 0, reason: null, nonce: null }
     })
     return
   }
@@ -167,6 +176,23 @@ const save = (transaction: Transaction, lane: LaneId, change: SlotChange): boole
   return true
 }
 
+const split = (transaction: Transaction, lane: LaneId, root: Hex, parts: ReadonlyArray<BatchPart>, reason: string): boolean => {
+  const { table, next } = transaction
+  const whole = reserved(transaction, lane, root)
+  if (whole === undefined) return false
+  table(laneBatchTable).delete(root)
+  for (const { name, requestId, isWanted } of parts) {
+    table(attestedPartTable).insertIfNew({ part: name, root, requestId })
+    if (!isWanted) continue
+    const { chainId, failures, queuedAtMs } = whole
+    table(laneBatchTable).insertIfNew({
+      ...{ root: name, chainId, address: null, requestIds: [requestId], queued: next("lane-batch"), queuedAtMs },
+      ...{ heldUntilMs: null, notBeforeMs: null, failures, rejections: 0, reason, nonce: null }
+    })
+  }
+  return true
+}
+
 const release = ({ table }: Transaction, lane: LaneId, nonce: number, reason: string): boolean => {
   const slot = table(laneSlotTable).get(slotKeyOf(lane, nonce))
   const batch = slot === undefined || slot.isFinal ? undefined : table(laneBatchTable).get(slot.root)
@@ -246,12 +272,18 @@ export const laneLedgerOn = (connection: Connection): Layer.Layer<LaneLedger> =>
     save: (lane, lease, change) =>
       fenced("lane-save", lease, false, (transaction) => save(transaction, lane, change)).pipe(Effect.catch(staleWhenTaken)),
 
-    putBack: (lane, lease, root, reason, afterMs) =>
+    putBack: (lane, lease, root, reason, afterMs, isRejection = false) =>
       fenced("lane-put-back", lease, undefined, (transaction) => {
         if (reserved(transaction, lane, root) === undefined) return
         const notBeforeMs = transaction.nowMs + afterMs
-        transaction.table(laneBatchTable).update(root, (row) => ({ ...row, address: null, heldUntilMs: null, reason, notBeforeMs }))
+        transaction.table(laneBatchTable).update(root, (row) => ({
+          ...{ ...row, address: null, heldUntilMs: null, reason, notBeforeMs },
+          rejections: row.rejections + (isRejection ? 1 : 0)
+        }))
       }),
+
+    split: (lane, lease, root, parts, reason) =>
+      fenced("lane-split", lease, false, (transaction) => split(transaction, lane, root, parts, reason)),
 
     discard: (lane, lease, root) =>
       fenced("lane-discard", lease, undefined, (transaction) => {

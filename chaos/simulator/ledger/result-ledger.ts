@@ -6,9 +6,10 @@ import type { AttestedBatch } from "../../../src/domain/response.ts"
 import { LedgerUnavailable } from "../../../src/ledger/ledger-unavailable.ts"
 import { ResultLedger } from "../../../src/ledger/result-ledger.port.ts"
 import { Sealer } from "../../../src/ledger/sealer.port.ts"
+import { partOf } from "../../../src/threshold/part-of-batch.ts"
 import type { Connection } from "./connection.ts"
 import type { Transaction } from "./memory-table.ts"
-import { attestedBatchTable, requestTable, resultTable, standingTable } from "./tables.ts"
+import { attestedBatchTable, attestedPartTable, requestTable, resultTable, standingTable } from "./tables.ts"
 
 const rootsOf = ({ table }: Transaction, ids: ReadonlyArray<RequestId>): ReadonlyMap<RequestId, Hex> =>
   new Map(
@@ -68,23 +69,24 @@ export const resultLedgerOn = (connection: Connection): Layer.Layer<ResultLedger
         rootOf: (ids) => connection.statement("read-standing", (transaction) => rootsOf(transaction, ids)),
 
         batch: Effect.fnUntraced(function* (root) {
-          const read = yield* connection.statement("read-batch", ({ table }) => ({
-            head: table(attestedBatchTable).get(root),
-            rows: table(resultTable)
-              .where("root", root)
-              .toSorted((a, b) => a.position - b.position)
-          }))
-          const { head, rows } = read
+          const { part, head, rows } = yield* connection.statement("read-batch", ({ table }) => {
+            const named = table(attestedPartTable).get(root)
+            const isStanding = named === undefined || table(standingTable).get(named.requestId)?.root === named.root
+            const at = named?.root ?? root
+            const rows = table(resultTable).where("root", at).toSorted((a, b) => a.position - b.position)
+            return { part: named, head: isStanding ? table(attestedBatchTable).get(at) : undefined, rows }
+          })
           if (head === undefined || rows.length === 0 || rows.some(({ sealed }) => sealed === null)) return undefined
           const responses = yield* Effect.forEach(rows, ({ requestId, sealed }) =>
             sealer
-              .open(contextOf(root, requestId), sealed ?? new Uint8Array())
+              .open(contextOf(head.root, requestId), sealed ?? new Uint8Array())
               .pipe(Effect.map((result) => ({ requestId, result })))
           ).pipe(Effect.mapError(unavailable(`open the results under ${root}`)))
-          return {
-            attested: { root, count: head.count, epoch: head.epoch, expiry: head.expiry },
+          const batch: AttestedBatch = {
+            attested: { root: head.root, count: head.count, epoch: head.epoch, expiry: head.expiry },
             ...{ chainId: head.chainId, gateway: head.gateway, attestation: Uint8Array.from(head.attestation), responses }
           }
+          return part === undefined ? batch : partOf(batch, part.requestId)
         })
       })
     })

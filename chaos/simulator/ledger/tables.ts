@@ -173,6 +173,18 @@ export interface AttestedBatchRow {
 
 export const attestedBatchTable: TableDefinition<AttestedBatchRow> = { name: "attested_batch", key: (row) => row.root }
 
+export interface AttestedPartRow {
+  readonly part: Hex
+  readonly root: Hex
+  readonly requestId: RequestId
+}
+
+export const attestedPartTable: TableDefinition<AttestedPartRow> = {
+  name: "attested_part",
+  key: (row) => row.part,
+  index: { root: (row) => row.root }
+}
+
 export interface ResultRow {
   readonly root: Hex
   readonly position: number
@@ -269,6 +281,7 @@ export interface LaneBatchRow {
   readonly heldUntilMs: number | null
   readonly notBeforeMs: number | null
   readonly failures: number
+  readonly rejections: number
   readonly reason: string | null
   /** Null while it waits. */
   readonly nonce: number | null

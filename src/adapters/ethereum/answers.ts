@@ -43,6 +43,7 @@ export const Block = Schema.Struct({
   parentHash: Hash,
   timestamp: Count,
   logsBloom: Bloom,
+  gasLimit: Schema.optional(Quantity),
   /** Chains without EIP-1559 have none. */
   baseFeePerGas: Schema.optional(Quantity)
 })

@@ -5,7 +5,7 @@ import { lower, toHex, type Hex } from "../../domain/hex.ts"
 import type { AttestedBatch } from "../../domain/response.ts"
 import { ChainUnavailable } from "../../journey/1-detected/request-log.port.ts"
 import type { FinalityPolicy } from "../../journey/2-acl-checked/access-list.port.ts"
-import { type Fees, ResultContract, SubmissionRejected } from "../../journey/6-submitted/result-contract.port.ts"
+import { type Fees, ResultContract, SubmissionRejected, TOO_MUCH_GAS, withMargin } from "../../journey/6-submitted/result-contract.port.ts"
 import { meterHere } from "../../resilience/cache-meter.ts"
 import type { Contracts } from "./addresses.ts"
 import { Count, Quantity, Receipt } from "./answers.ts"
@@ -69,8 +69,9 @@ const contractOf = (rpc: Rpc, contracts: Contracts, wallets: ReadonlyArray<Walle
       return { maxFeePerGas: wanted < feeMax ? wanted : feeMax, maxPriorityFeePerGas: tip < feeMax ? tip : feeMax }
     }),
     estimate: (address, batch) => {
-      const ask = rpc.estimate({ from: address, to, data: fulfilmentData(batch) }).pipe(
-        Effect.map((gas): Estimated => ({ gas })),
+      const estimated = rpc.estimate({ from: address, to, data: fulfilmentData(batch) })
+      const ask = Effect.all([estimated, requireBlock(rpc, "latest")], { concurrency: "unbounded" }).pipe(
+        Effect.map(([gas, { gasLimit }]): Estimated => (isTooMuch(gas, gasLimit) ? { rejection: TOO_MUCH_GAS } : { gas })),
         Effect.catchTag("CallReverted", ({ data }) => Effect.succeed<Estimated>({ rejection: errorNameIn(data) }))
       )
       return Effect.flatMap(rpc.agreed({ about: "gas", ask, settle: sameEstimate }), (estimated) =>
@@ -101,6 +102,12 @@ const contractOf = (rpc: Rpc, contracts: Contracts, wallets: ReadonlyArray<Walle
   })
 }
 
+/** Gas of one transaction on Ethereum (EIP-7825), whatever a block holds. */
+const TRANSACTION_GAS_MAX = 2n ** 24n
+
+const isTooMuch = (gas: bigint, ofBlock: bigint | undefined): boolean =>
+  withMargin(gas) > (ofBlock === undefined || ofBlock > TRANSACTION_GAS_MAX ? TRANSACTION_GAS_MAX : ofBlock)
+
 type Estimated = { readonly gas: bigint } | { readonly rejection: string }
 
 /** Two nodes at two blocks differ by a callback's whims, never by so much. Too little gas would be paid for in vain, again and again. */
@@ -125,12 +132,12 @@ const receiptOf = (rpc: Rpc, hash: Hex) =>
       : Effect.fail(new ChainUnavailable({ doing: "eth_getTransactionReceipt", cause: "the receipt of another transaction" }))
   )
 
-/** One result goes in with an empty proof, several as the whole batch. */
+/** One result goes in with the proof that it stands under the root (an empty one when it is the root), several as the whole batch. */
 export const fulfilmentData = (batch: AttestedBatch): string => {
   const responses = batch.responses.map(({ requestId, result }) => ({ requestId, result: toHex(result) }))
   const attestation = toHex(batch.attestation)
   const [only] = responses
   return responses.length === 1
-    ? gatewayInterface.encodeFunctionData("fulfil", [batch.attested, attestation, only, []])
+    ? gatewayInterface.encodeFunctionData("fulfil", [batch.attested, attestation, only, (batch.proof ?? []).map(toHex)])
     : gatewayInterface.encodeFunctionData("fulfilBatch", [batch.attested, attestation, responses])
 }

@@ -29,6 +29,8 @@ export type BlockTag = "latest" | "safe" | "finalized" | { readonly number: numb
 export interface BlockHeader extends BlockHead {
   readonly logsBloom: Hex
   readonly baseFeePerGas: bigint
+  /** Of the whole block: no transaction in it can have more. Missing where an endpoint does not say. */
+  readonly gasLimit?: bigint | undefined
 }
 
 /** The contract reverted; `data` is its return data. */
@@ -141,7 +143,7 @@ const rpcOver = (provider: JsonRpcProvider, chainId: bigint, guarded: ReturnType
     },
     estimate: (tx) =>
       Effect.flatMap(
-        attempt("eth_estimateGas", [tx], (cause) => reverted(cause) ?? unavailable("eth_estimateGas", cause)),
+        attempt("eth_estimateGas", [tx], (cause) => reverted(cause) ?? tooMuchGas(cause) ?? unavailable("eth_estimateGas", cause)),
         formed("eth_estimateGas", Quantity)
       )
   }
@@ -163,6 +165,12 @@ const reverted = (cause: unknown): CallReverted | undefined => {
   if (!isError(cause, "CALL_EXCEPTION")) return undefined
   const said = (cause.info as { readonly error?: { readonly code?: unknown } } | undefined)?.error
   return cause.data !== null || said?.code === REVERTED ? new CallReverted({ data: cause.data ?? "0x" }) : undefined
+}
+
+/** geth's and anvil's sentences for what no block could hold; there is no code for it. As certain as a revert: the endpoint has tried. */
+const tooMuchGas = (cause: unknown): CallReverted | undefined => {
+  const said = isError(cause, "CALL_EXCEPTION") ? (cause.info as { readonly error?: { readonly message?: unknown } } | undefined)?.error?.message : undefined
+  return typeof said === "string" && /gas required exceeds|out of gas|intrinsic gas too high/i.test(said) ? new CallReverted({ data: "0x" }) : undefined
 }
 
 const questionFor = (tag: BlockTag): readonly [method: string, at: string] =>

@@ -26,6 +26,7 @@ interface WaitingRow {
   readonly root: Hex
   readonly request_ids: ReadonlyArray<RequestId>
   readonly failures: number
+  readonly rejections: number
   readonly reason: string | null
   readonly queued: bigint
 }
@@ -88,7 +89,7 @@ const slotOf = (rows: ReadonlyArray<OpenRow>, head: OpenRow): Slot => ({
 const waitingOf = (rows: ReadonlyArray<WaitingRow>): ReadonlyArray<WaitingBatch> =>
   rows
     .toSorted((a, b) => Number(a.queued - b.queued))
-    .map(({ root, request_ids: requestIds, failures, reason }) => ({ root, requestIds, failures, reason }))
+    .map(({ root, request_ids: requestIds, failures, rejections, reason }) => ({ root, requestIds, failures, rejections, reason }))
 
 /** That nonce or attempt is there already, so this decision was made on old news. */
 const staleWhenTaken = (error: LedgerUnavailable) => (sqlState(error) === UNIQUE_VIOLATION ? Effect.succeed(false) : Effect.fail(error))
@@ -164,8 +165,15 @@ export const laneLedgerLayer: Layer.Layer<LaneLedger, never, Database> = Layer.e
           ...attemptValues(attempt)
         ]),
 
-      putBack: (lane, lease, root, reason, afterMs) =>
-        write("put a batch back", say.PUT_BACK, [...fenceOf(lease), byteaOfHex(root), ...keyOf(lane), reason, afterMs]),
+      putBack: (lane, lease, root, reason, afterMs, isRejection = false) =>
+        write("put a batch back", say.PUT_BACK, [...fenceOf(lease), byteaOfHex(root), ...keyOf(lane), reason, afterMs, isRejection]),
+
+      split: (lane, lease, root, parts, reason) =>
+        isDone("split a batch", say.SPLIT, [
+          ...[...fenceOf(lease), byteaOfHex(root), ...keyOf(lane)],
+          ...[parts.map(({ name }) => byteaOfHex(name)), parts.map(({ requestId }) => byteaOfHex(requestId))],
+          ...[parts.map(({ isWanted }) => isWanted), reason]
+        ]),
 
       discard: (lane, lease, root) => write("discard a batch", say.DISCARD, [...fenceOf(lease), byteaOfHex(root), ...keyOf(lane)]),
 

@@ -18,7 +18,11 @@ const attemptFrom = (first: number): string => {
 export const ENQUEUE: Prepared = {
   name: "lane-enqueue",
   text: `
-INSERT INTO lane_batch AS b (root, chain_id, request_ids) VALUES ($1, $2, $3)
+WITH part AS MATERIALIZED (SELECT part, request_id FROM attested_part WHERE root = $1)
+INSERT INTO lane_batch AS b (root, chain_id, request_ids)
+SELECT $1::bytea, $2::bigint, $3::bytea[] WHERE NOT EXISTS (SELECT FROM part)
+UNION ALL
+SELECT part, $2::bigint, ARRAY[request_id] FROM part WHERE request_id = ANY ($3::bytea[])
 ON CONFLICT (root) DO UPDATE SET
   request_ids = b.request_ids || ARRAY(SELECT id FROM unnest(excluded.request_ids) AS more(id) WHERE NOT id = ANY (b.request_ids)),
   nonce = CASE WHEN EXISTS (
@@ -38,12 +42,12 @@ next AS MATERIALIZED (
   ORDER BY coalesce(b.not_before, b.queued_at), b.queued LIMIT $5 FOR UPDATE OF b SKIP LOCKED
 )
 UPDATE lane_batch b SET address = $4, held_until = now() + $6::bigint * interval '1 millisecond' FROM next
-WHERE b.root = next.root RETURNING b.root, b.request_ids, b.failures, b.reason, b.queued`
+WHERE b.root = next.root RETURNING b.root, b.request_ids, b.failures, b.rejections, b.reason, b.queued`
 }
 
 export const WAITING: Prepared = {
   name: "lane-waiting",
-  text: "SELECT root, request_ids, failures, reason, queued FROM lane_batch WHERE chain_id = $1 AND nonce IS NULL ORDER BY queued LIMIT $2"
+  text: "SELECT root, request_ids, failures, rejections, reason, queued FROM lane_batch WHERE chain_id = $1 AND nonce IS NULL ORDER BY queued LIMIT $2"
 }
 
 export const BACKLOG: Prepared = {
@@ -169,8 +173,31 @@ export const PUT_BACK: Prepared = {
   text: `
 WITH fence AS MATERIALIZED (${FENCE})
 UPDATE lane_batch b SET
-  address = NULL, held_until = NULL, reason = $6, not_before = now() + $7::float8 * interval '1 millisecond'
+  address = NULL, held_until = NULL, reason = $6, not_before = now() + $7::float8 * interval '1 millisecond',
+  rejections = b.rejections + ($8::boolean)::integer
 FROM fence WHERE b.root = $3 AND b.chain_id = $4 AND b.address = $5 AND b.nonce IS NULL`
+}
+
+/** $6, $7 and $8: the parts' names, whose results they are, and whether they are queued now. */
+export const SPLIT: Prepared = {
+  name: "lane-split",
+  text: `
+WITH fence AS MATERIALIZED (${FENCE}),
+whole AS (
+  DELETE FROM lane_batch b USING fence WHERE b.root = $3 AND b.chain_id = $4 AND b.address = $5 AND b.nonce IS NULL
+  RETURNING b.root, b.chain_id, b.failures, b.queued_at
+),
+part AS MATERIALIZED (SELECT * FROM unnest($6::bytea[], $7::bytea[], $8::boolean[]) AS p(name, request_id, is_wanted)),
+named AS (
+  INSERT INTO attested_part (part, root, request_id) SELECT part.name, whole.root, part.request_id FROM whole, part
+  ON CONFLICT DO NOTHING
+),
+queued AS (
+  INSERT INTO lane_batch (root, chain_id, request_ids, failures, reason, queued_at)
+  SELECT part.name, whole.chain_id, ARRAY[part.request_id], whole.failures, $9, whole.queued_at FROM whole, part WHERE part.is_wanted
+  ON CONFLICT DO NOTHING
+)
+SELECT root FROM whole`
 }
 
 export const DISCARD: Prepared = {

@@ -11,6 +11,7 @@ import * as cluster from "./migrations/0002-cluster.ts"
 import * as lanes from "./migrations/0005-lanes.ts"
 import * as work from "./migrations/0006-work.ts"
 import * as timeline from "./migrations/0007-timeline.ts"
+import * as parts from "./migrations/0009-parts.ts"
 
 /** In order, for ever: names are what the database remembers. */
 const MIGRATIONS: Readonly<Record<string, Migration>> = {
@@ -18,7 +19,8 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
   "0002-cluster": cluster,
   "0005-lanes": lanes,
   "0006-work": work,
-  "0007-timeline": timeline
+  "0007-timeline": timeline,
+  "0009-parts": parts
 }
 
 const migratorOf = <Tables>(database: Kysely<Tables>): Migrator =>

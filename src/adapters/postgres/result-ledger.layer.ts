@@ -11,6 +11,7 @@ import type { AttestedBatch } from "../../domain/response.ts"
 import { LedgerUnavailable } from "../../ledger/ledger-unavailable.ts"
 import { ResultLedger } from "../../ledger/result-ledger.port.ts"
 import { Sealer } from "../../ledger/sealer.port.ts"
+import { partOf } from "../../threshold/part-of-batch.ts"
 import { Database, type Prepared } from "./pool.ts"
 import { byteaOfBytes, byteaOfHex } from "./wire-types.ts"
 
@@ -27,8 +28,13 @@ interface StandingRow {
 const BATCH: Prepared = {
   name: "read-batch",
   text: `
-SELECT b.root, b.chain_id, b.gateway, b.epoch, b.count, b.expiry, b.attestation, r.request_id, r.sealed
-FROM attested_batch b JOIN result r USING (root) WHERE b.root = $1 ORDER BY r.position`
+WITH asked AS MATERIALIZED (
+  SELECT $1::bytea AS root, NULL::bytea AS only_request WHERE NOT EXISTS (SELECT FROM attested_part WHERE part = $1)
+  UNION ALL
+  SELECT p.root, p.request_id FROM attested_part p JOIN standing s USING (request_id, root) WHERE p.part = $1
+)
+SELECT b.root, b.chain_id, b.gateway, b.epoch, b.count, b.expiry, b.attestation, r.request_id, r.sealed, a.only_request
+FROM asked a JOIN attested_batch b USING (root) JOIN result r USING (root) ORDER BY r.position`
 }
 
 interface BatchRow {
@@ -41,6 +47,8 @@ interface BatchRow {
   readonly attestation: Hex
   readonly request_id: Hex
   readonly sealed: Hex | null
+  /** Whose result is wanted alone. */
+  readonly only_request: Hex | null
 }
 
 /**
@@ -112,15 +120,16 @@ export const resultLedgerLayer: Layer.Layer<ResultLedger, never, Database | Seal
         const [head] = rows
         if (head === undefined || rows.some((row) => row.sealed === null)) return undefined
         const responses = yield* Effect.forEach(rows, ({ request_id: requestId, sealed }) =>
-          sealer.open(contextOf(root, requestId), fromHex(sealed ?? "0x")).pipe(Effect.map((result) => ({ requestId, result })))
+          sealer.open(contextOf(head.root, requestId), fromHex(sealed ?? "0x")).pipe(Effect.map((result) => ({ requestId, result })))
         ).pipe(Effect.mapError(unavailable(`open the results under ${root}`)))
-        return {
+        const batch: AttestedBatch = {
           attested: { root: head.root, count: head.count, epoch: Number(head.epoch), expiry: Number(head.expiry) },
           chainId: head.chain_id,
           gateway: head.gateway,
           attestation: fromHex(head.attestation),
           responses
         }
+        return head.only_request === null ? batch : partOf(batch, head.only_request)
       })
     })
   })

@@ -19,6 +19,15 @@ export class LaneOutOfFunds extends Schema.TaggedError<LaneOutOfFunds>()("LaneOu
   readonly fate: Fate = "retry"
 }
 
+/** Estimates are made on the latest block; by the time of mining a skipped entry may cost less and a callback a little more. */
+const GAS_MARGIN_PERCENT = 25n
+
+/** The reason of a rejection that is ours, not the contract's. */
+export const TOO_MUCH_GAS = "needs more gas than a block can give it"
+
+/** What a transaction is given that needs so much gas. What is not used is not paid. */
+export const withMargin = (gas: bigint): bigint => gas + (gas * GAS_MARGIN_PERCENT) / 100n
+
 export interface Fees {
   readonly maxFeePerGas: bigint
   readonly maxPriorityFeePerGas: bigint
@@ -59,7 +68,8 @@ export class ResultContract extends Context.Service<
     /** Wei at the newest block. */
     readonly balanceOf: (address: Hex) => Effect.Effect<bigint, ChainUnavailable>
     readonly fees: Effect.Effect<Fees, ChainUnavailable>
-    /** Gas the fulfilment needs; rejected when it would revert. */
+    /** Gas the fulfilment needs; rejected when it would revert, and when no block could hold it with its margin: no mempool would take it, and
+     * nothing above its nonce could be mined. */
     readonly estimate: (address: Hex, batch: AttestedBatch) => Effect.Effect<bigint, ChainUnavailable | SubmissionRejected>
     readonly sign: (
       address: Hex,

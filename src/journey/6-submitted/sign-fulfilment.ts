@@ -2,10 +2,8 @@
 import { Effect } from "effect"
 import type { Hex } from "../../domain/hex.ts"
 import type { AttestedBatch } from "../../domain/response.ts"
-import { ResultContract, type Fees } from "./result-contract.port.ts"
+import { ResultContract, type Fees, withMargin } from "./result-contract.port.ts"
 
-/** Estimates are made on the latest block; by the time of mining a skipped entry may cost less and a callback a little more. */
-const GAS_MARGIN_PERCENT = 25n
 /** A replacement must pay at least 10 % more (geth's rule); 12.5 % keeps clear of rounding. */
 const BUMP_PERMILLE = 1_125n
 
@@ -15,8 +13,7 @@ const CANCELLATION_GAS = 100_000n
 export const signFulfilment = Effect.fnUntraced(function* (address: Hex, batch: AttestedBatch, nonce: number, previous?: Fees) {
   const contract = yield* ResultContract
   const fees = yield* feesAbove(previous)
-  const gas = yield* contract.estimate(address, batch)
-  const gasLimit = gas + (gas * GAS_MARGIN_PERCENT) / 100n
+  const gasLimit = withMargin(yield* contract.estimate(address, batch))
   const signed = yield* contract.sign(address, batch, { nonce, gasLimit, fees })
   return { ...signed, gasLimit, fees }
 })

@@ -8,9 +8,9 @@ import { type Driver, freshHealth, type LaneHealth, SPEND_BUDGET, type SpendBudg
 import type { GivenUp } from "../../../actors/runtime/lane-sending.ts"
 import { makePauses, Pauses } from "../../../actors/runtime/pauses.ts"
 import type { Ledger } from "../../../src/adapters/postgres/ledger.layer.ts"
-import type { Hex } from "../../../src/domain/hex.ts"
+import { fromHex, type Hex, toHex } from "../../../src/domain/hex.ts"
 import type { RequestId } from "../../../src/domain/request.ts"
-import type { AttestedBatch } from "../../../src/domain/response.ts"
+import { type AttestedBatch, responseLeaf, resultHashOf } from "../../../src/domain/response.ts"
 import { RequestLog } from "../../../src/journey/1-detected/request-log.port.ts"
 import type { ResultContract } from "../../../src/journey/6-submitted/result-contract.port.ts"
 import { LaneLedger, laneLeaseName, type LaneId } from "../../../src/ledger/lane-ledger.port.ts"
@@ -21,6 +21,8 @@ import { ResultLedger } from "../../../src/ledger/result-ledger.port.ts"
 import type { Telemetry } from "../../../src/telemetry/telemetry.port.ts"
 import { Bus } from "../../../src/messaging/bus.port.ts"
 import type { StoredRequest } from "../../../src/ledger/stored-request.ts"
+import { merkleRoot } from "../../../src/threshold/merkle.ts"
+import { partOf, partsOf } from "../../../src/threshold/part-of-batch.ts"
 import type { LedgerRig } from "../../support/ledger-rig.ts"
 import { aChainId, random32, randomAddress } from "../../support/ledger-world.ts"
 import { withOver } from "./actor-world.ts"
@@ -28,18 +30,19 @@ import { heardTelemetry, type HeardTelemetry } from "./heard-telemetry.ts"
 import { type MovedClock, movedClock } from "./moved-clock.ts"
 import { SubmissionChain } from "./submission-chain.ts"
 
-export const aBatch = (chainId: bigint, count = 1): AttestedBatch => ({
-  attested: { root: random32(), count, epoch: 1, expiry: 2_000_000_000 },
-  chainId,
-  gateway: randomAddress(),
-  attestation: new Uint8Array(128),
-  responses: Array.from({ length: count }, () => ({ requestId: random32(), result: new Uint8Array(32) }))
-})
+export const aBatch = (chainId: bigint, count = 1): AttestedBatch => {
+  const responses = Array.from({ length: count }, () => ({ requestId: random32(), result: new Uint8Array(32) }))
+  const leaves = responses.map(({ requestId, result }) => fromHex(responseLeaf(requestId, resultHashOf(result))))
+  return {
+    attested: { root: toHex(merkleRoot(leaves)), count, epoch: 1, expiry: 2_000_000_000 },
+    ...{ chainId, gateway: randomAddress(), attestation: new Uint8Array(128), responses }
+  }
+}
 
 const died = new LedgerUnavailable({ doing: "go on", cause: "the process died here" })
 
 /** Where a process dies: after this write has been committed, and before anything else. */
-export type Death = "after take" | "after save" | "after adopt" | undefined
+export type Death = "after take" | "after save" | "after split" | "after adopt" | undefined
 
 export class LaneWorld {
   readonly chain: SubmissionChain
@@ -89,12 +92,20 @@ export class LaneWorld {
     const results = Layer.succeed(ResultLedger, {
       keep: () => Effect.die("nothing is kept here"),
       rootOf: () => Effect.die("nobody asks for roots here"),
-      batch: (root) => Effect.sync(() => this.batches.get(root))
+      batch: (root) => Effect.sync(() => this.batches.get(root) ?? this.part(root))
     })
     const asked = withOver(RequestLedger, () => ({
       load: (ids) => Effect.sync(() => ids.flatMap((id) => this.facts(id)))
     }))
     return this.world.run(asked(program).pipe(Effect.provide(results)))
+  }
+
+  private part(name: Hex): AttestedBatch | undefined {
+    for (const batch of this.batches.values()) {
+      const part = partsOf(batch).find((one) => one.name === name)
+      if (part !== undefined) return partOf(batch, part.requestId)
+    }
+    return undefined
   }
 
   private facts(id: RequestId): ReadonlyArray<StoredRequest> {
@@ -182,6 +193,7 @@ export class LaneWorld {
           if (isSaved && change.attempt !== undefined) this.stored.add(change.attempt.rawTx)
           return dies("after save")
         }),
+      split: (lane, held, root, parts, reason) => Effect.tap(real.split(lane, held, root, parts, reason), () => dies("after split")),
       adopt: (lane, held, slot) =>
         Effect.tap(real.adopt(lane, held, slot), (isAdopted) => {
           if (isAdopted) this.stored.add(slot.attempt.rawTx)

@@ -5,7 +5,7 @@ import { Effect, Layer } from "effect"
 import { type Hex, toHex } from "../../../src/domain/hex.ts"
 import type { BlockRef } from "../../../src/domain/outcome.ts"
 import type { RequestId } from "../../../src/domain/request.ts"
-import type { AttestedBatch } from "../../../src/domain/response.ts"
+import { type AttestedBatch, partNameOf } from "../../../src/domain/response.ts"
 import { ChainUnavailable } from "../../../src/journey/1-detected/request-log.port.ts"
 import {
   type Broadcast,
@@ -15,6 +15,7 @@ import {
   ResultContract,
   SubmissionRejected
 } from "../../../src/journey/6-submitted/result-contract.port.ts"
+import { partsOf } from "../../../src/threshold/part-of-batch.ts"
 import { random32, randomAddress } from "../../support/ledger-world.ts"
 
 interface Transaction {
@@ -39,6 +40,9 @@ export const CANCELLED: Hex = `0x${"c0".repeat(32)}`
 /** What every mined transaction costs. */
 export const COST = 7_000n
 
+/** A part goes by its name. */
+const carriedBy = ({ attested, responses, proof }: AttestedBatch): Hex =>
+  proof === undefined ? attested.root : partNameOf(attested.root, responses[0]!.requestId)
 const encode = (transaction: Omit<Transaction, "hash">): Hex =>
   toHex(Buffer.from(JSON.stringify([transaction.nonce, transaction.root, String(transaction.fee)])))
 const hashOf = (rawTx: Hex): Hex => toHex(createHash("sha256").update(rawTx).digest())
@@ -64,10 +68,16 @@ export class SubmissionChain {
   isOrderFree = false
   /** What an endpoint says that lies about the account's nonce. */
   liedNonce: number | undefined = undefined
-  /** Roots that revert when they are mined, and those that an estimate already rejects. */
+  /** Roots, or names of parts, that revert when they are mined, and those that an estimate already rejects. */
   readonly reverting = new Set<Hex>()
   readonly rejected = new Set<Hex>()
   rejection = "InvalidAttestation"
+  /** Roots about whose gas no endpoint gives an answer. */
+  readonly unanswerable = new Set<Hex>()
+  /** Requests whose results make every estimate fail that has them. */
+  readonly unestimable = new Set<RequestId>()
+  /** Requests whose results make every transaction revert that carries them. */
+  readonly poisoned = new Set<RequestId>()
   /** What an endpoint says that a transaction has cost. */
   liedCost: bigint | undefined = undefined
   /** Questions about the finality of a block. */
@@ -87,7 +97,12 @@ export class SubmissionChain {
   }
 
   knows(batch: AttestedBatch): void {
-    this.requestsOf.set(batch.attested.root, batch.responses.map(({ requestId }) => requestId))
+    this.requestsOf.set(carriedBy(batch), batch.responses.map(({ requestId }) => requestId))
+    for (const { name, requestId } of partsOf(batch)) this.requestsOf.set(name, [requestId])
+  }
+
+  private reverts(root: Hex): boolean {
+    return this.reverting.has(root) || (this.requestsOf.get(root) ?? []).some((id) => this.poisoned.has(id))
   }
 
   get nextNonce(): number {
@@ -120,7 +135,7 @@ export class SubmissionChain {
       const next = this.pool.get(nonce)
       if (next === undefined) break
       this.pool.delete(nonce)
-      transactions.push({ ...next, isSuccess: !this.reverting.has(next.root) })
+      transactions.push({ ...next, isSuccess: !this.reverts(next.root) })
     }
     this.push(transactions)
   }
@@ -238,15 +253,16 @@ export class SubmissionChain {
       finalNonceOf: () => ask(() => this.minedUpTo(this.finalHeight).length),
       balanceOf: () => ask(() => (this.isOutOfFunds ? 0n : this.balance)),
       fees: ask(() => this.market),
-      estimate: (_address, { attested }) =>
-        asked((): Effect.Effect<bigint, SubmissionRejected> =>
-          this.rejected.has(attested.root)
-            ? Effect.fail(new SubmissionRejected({ reason: this.rejection }))
-            : Effect.succeed(this.gasOf.get(attested.root) ?? 200_000n)
-        ),
-      sign: (_address, { attested }, { nonce, fees }) =>
+      estimate: (_address, batch) =>
+        asked((): Effect.Effect<bigint, SubmissionRejected | ChainUnavailable> => {
+          const root = carriedBy(batch)
+          if (this.unanswerable.has(root)) return Effect.fail(unreachable)
+          const isRejected = this.rejected.has(root) || batch.responses.some(({ requestId }) => this.unestimable.has(requestId))
+          return isRejected ? Effect.fail(new SubmissionRejected({ reason: this.rejection })) : Effect.succeed(this.gasOf.get(root) ?? 200_000n)
+        }),
+      sign: (_address, batch, { nonce, fees }) =>
         Effect.sync(() => {
-          const rawTx = encode({ nonce, root: attested.root, fee: fees.maxFeePerGas })
+          const rawTx = encode({ nonce, root: carriedBy(batch), fee: fees.maxFeePerGas })
           return { rawTx, txHash: hashOf(rawTx) }
         }),
       signCancellation: (_address, { nonce, fees }) =>
