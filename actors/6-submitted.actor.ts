@@ -15,6 +15,7 @@ import { RequestLedger } from "../src/ledger/request-ledger.port.ts"
 import { ResultLedger } from "../src/ledger/result-ledger.port.ts"
 import type { RequestId } from "../src/domain/request.ts"
 import type { StoredRequest } from "../src/ledger/stored-request.ts"
+import { Telemetry } from "../src/telemetry/telemetry.port.ts"
 import { laneRound, type MinedBatch } from "./runtime/lane.ts"
 import { freshHealth, SPEND_BUDGET, type Driver, type LaneHealth, type SpendBudget } from "./runtime/lane-health.ts"
 import type { GivenUp } from "./runtime/lane-sending.ts"
@@ -52,12 +53,15 @@ export const makeBell = (): Bell => {
   }
 }
 
-/** Queues attested batches. Sent again by the sweeper, it asks the chain what became of the result. */
+/** Queues attested batches. Sent again by the sweeper, it asks the chain what became of the result. A request without one goes back a step: its
+ * outcome reached a database that had lost the result itself (docs/adr/0023). */
 export const submitActor = (concurrency: number, bell: Bell) =>
   stepActor("threshold-verified", concurrency, (requests) =>
     enqueue(requests).pipe(
-      Effect.andThen(Effect.sync(bell.ring)),
-      Effect.andThen(Effect.forEach(requests, (request) => settle(settleOnChain(request), request), { concurrency: 8 })),
+      Effect.tap(Effect.sync(bell.ring)),
+      Effect.flatMap((roots) =>
+        Effect.forEach(requests, (request) => settle(settleOnChain(request, roots.has(request.id)), request), { concurrency: 8 })
+      ),
       Effect.catch((error) => outcomesOfFailure(error, requests))
     )
   )
@@ -70,14 +74,22 @@ const enqueue = Effect.fnUntraced(function* (requests: ReadonlyArray<StoredReque
   for (const [root, ids] of Map.groupBy(roots.keys(), (id) => roots.get(id)!)) {
     yield* lanes.enqueue(contract.chainId, root, ids)
   }
+  return roots
 })
 
-const settleOnChain = Effect.fnUntraced(function* ({ id, facts }: StoredRequest) {
+const settleOnChain = Effect.fnUntraced(function* ({ id, facts }: StoredRequest, hasResult: boolean) {
   const contract = yield* ResultContract
   const [status] = yield* contract.statuses([id])
   const nowSeconds = (yield* Clock.currentTimeMillis) / 1_000
-  if (status === "requested" && nowSeconds <= facts.deadline) return null // on its way
+  if (status === "requested" && nowSeconds <= facts.deadline) return hasResult ? null : yield* resultLost(id) // null: on its way
   return (yield* findFulfilment(id, facts.deadline)) ?? null
+})
+
+const resultLost = Effect.fnUntraced(function* (requestId: RequestId) {
+  const telemetry = yield* Telemetry
+  telemetry.count("results_lost")
+  telemetry.warn("a verified result is gone: it is made again", { requestId, runbook: "docs/runbooks/failover.md" })
+  return { type: "result-lost" } satisfies StepOutcome as StepOutcome
 })
 
 /** Watches submitted results until their block is final. */

@@ -56,5 +56,7 @@ const detail = ({ event }: FactReached): string => {
       return `by ${event.by}: ${event.why}`
     case "deadline-passed":
       return "the chain decides"
+    case "result-lost":
+      return "the result is made again"
   }
 }

@@ -54,6 +54,10 @@ const learn = (known: Known, event: RequestEvent): Known => {
       return { ...known, end: { reason: "orphaned", detail: `block ${event.block.blockNumber} left the chain` } }
     case "cancelled":
       return { ...known, end: { reason: `cancelled by ${event.by}`, detail: event.why } }
+    case "result-lost": {
+      const { root: _root, resultHash: _hash, liars: _liars, ...held } = known
+      return held
+    }
     case "deadline-passed":
       return { ...known, end: { reason: "expired", detail: "the deadline passed" } }
     case "moved":
@@ -80,7 +84,8 @@ const END_IS_FOR_EVER = {
   orphaned: IGNORED,
   moved: IGNORED,
   cancelled: IGNORED,
-  "deadline-passed": IGNORED
+  "deadline-passed": IGNORED,
+  "result-lost": IGNORED
 } as const
 
 /** What may happen wherever a request is under way. */
@@ -89,6 +94,7 @@ const UNDER_WAY = {
   refused: { target: "refused", actions: "remember" },
   expired: { target: "expired", actions: "remember" },
   halted: { target: "halted", actions: "remember" },
+  "result-lost": IGNORED,
   orphaned: [{ guard: "isOurBlock", target: "orphaned", actions: "remember" }, IGNORED],
   moved: [{ guard: "isElsewhere", target: "detected", reenter: true, actions: "remember" }, IGNORED]
 } as const
@@ -154,12 +160,14 @@ export const decryptionRequestMachine = setup({
     "threshold-verified": {
       description:
         "The result is verified and the committee attests it. Next: a lane submits it. It can no longer be cancelled, for " +
-        "it may already be on its way; when the deadline passes the chain decides whether it came in time.",
+        "it may already be on its way; when the deadline passes the chain decides whether it came in time. A result that a " +
+        "failover of the database took with it is made again.",
       entry: dispatch("threshold-verified"),
       on: {
         ...UNDER_WAY,
         cancelled: IGNORED,
         "deadline-passed": { target: "threshold-verified", reenter: true },
+        "result-lost": { target: "shares-collected", actions: "remember" },
         submitted: { target: "submitted", actions: "remember" }
       }
     },

@@ -110,9 +110,9 @@ export class Gateway {
 }
 
 const noteLine = (node: Target, line: Line, note: (event: Omit<RigEvent, "atMs">) => void): void => {
-  const { msg, level, request, cause, reason } = line
+  const { msg, level, request, cause, reason, actor, error, why: because } = line
   if (STATES.has(msg)) return note({ node, kind: "fact", text: `${String(msg)} ${String(request).slice(0, 8)}` })
   if (level === "info") return
-  const why = [reason, cause].filter((given) => given !== undefined).map((given) => (typeof given === "string" ? given : JSON.stringify(given)))
+  const why = [actor, error, because, reason, cause].filter((given) => given !== undefined).map((given) => (typeof given === "string" ? given : JSON.stringify(given)))
   note({ node, kind: "log", text: [`${String(level)}: ${String(msg)}`, ...why].join(": ").slice(0, 300) })
 }

@@ -11,6 +11,7 @@ import { seededRandom } from "../seeded-random.ts"
 import { Chain } from "./chain.ts"
 import { startComposedCluster, type ComposedWorld } from "./composed-cluster.ts"
 import { composedLines } from "./composed-services.ts"
+import { leftOver } from "./left-over.ts"
 import { logsOf, processLevers, untilTrue } from "./process-levers.ts"
 import { recordsOf, settledOf, statesOf } from "./records.ts"
 
@@ -103,6 +104,8 @@ export const startProcessRig: StartRig<Records> = async ({ shape, seed, requests
           LOOK_EVERY_MS
         )
         raised.length = 0
+        const open = settled.open.map(({ id }) => id)
+        if (open.length > 0) for (const text of await leftOver(databases.primary.address, open)) note({ node: "postgres", kind: "log", text })
         return settled
       },
       records: async () => {

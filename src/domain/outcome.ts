@@ -48,7 +48,10 @@ export type SignalEvent =
   | { readonly type: "cancelled"; readonly by: string; readonly why: string }
   | { readonly type: "deadline-passed" }
 
-export type RequestEvent = FactEvent | EndEvent | SignalEvent
+/** A fact without what it rests on. `result-lost`: the verified result is not in this database, and not on chain (docs/adr/0023). */
+export type LossEvent = { readonly type: "result-lost" }
+
+export type RequestEvent = FactEvent | EndEvent | SignalEvent | LossEvent
 
 /** Not now. No decision is made and nothing changes but the time of the next try. */
 export interface Postponed {
@@ -57,7 +60,7 @@ export interface Postponed {
   readonly retryAfterMs: number
 }
 
-export type StepOutcome = FactEvent | EndEvent | Postponed
+export type StepOutcome = FactEvent | EndEvent | LossEvent | Postponed
 
 /** What a step answers about one request: the version it worked on tells a late answer from a current one. */
 export interface OutcomeItem {

@@ -46,6 +46,7 @@ const Outcome = Schema.Union([
   Schema.Struct({ type: Schema.Literal("refused"), reason: Schema.Literals(REFUSALS), detail: Text }),
   Schema.Struct({ type: Schema.Literal("expired"), detail: Text }),
   Schema.Struct({ type: Schema.Literal("halted"), reason: Text, detail: Text }),
+  Schema.Struct({ type: Schema.Literal("result-lost") }),
   Schema.Struct({ type: Schema.Literal("postponed"), reason: Text, retryAfterMs: Count })
 ])
 

@@ -33,6 +33,7 @@ export const evidenceOf = (event: FactReached["event"]): LogData => {
       return { event: event.type, ...blockOf(event.anchor), logIndex: event.anchor.logIndex }
     case "cancelled":
       return { by: event.by, why: event.why }
+    case "result-lost":
     case "deadline-passed":
       return { event: event.type }
   }

@@ -30,7 +30,7 @@ export interface Metric {
 const KINDS = ["public", "user"]
 const STATES = [...JOURNEY, ...ENDS]
 /** What a step can answer (domain/outcome.ts); `waiting`: a row will wake the request, there is nothing to say yet. */
-const STEP_OUTCOMES = [...JOURNEY.slice(1), "finalized", "refused", "expired", "halted", "postponed", "waiting"]
+const STEP_OUTCOMES = [...JOURNEY.slice(1), "finalized", "refused", "expired", "halted", "result-lost", "postponed", "waiting"]
 const NODES = Array.from({ length: COMMITTEE_NODES_MAX }, (_, index) => String(index + 1))
 const ENDPOINTS = Array.from({ length: RPC_ENDPOINTS_MAX }, (_, index) => String(index + 1))
 const SHARE_OUTCOMES = ["answered", "NodeUnavailable", "NodeRefused", "AnswerInvalid"]
@@ -135,6 +135,7 @@ const BECAUSE: Readonly<Record<CounterName | GaugeName, string>> = {
   wrong_shares: "Every single one is a broken or lying operator: the evidence file is for them.",
   hedged_asks: "The price of low latency; above a tenth of shares_asked a node is slow all the time.",
   hedges_won: "Divided by hedged_asks: how often hedging helped. Near zero: it only costs the nodes work.",
+  results_lost: "A failover lost the last commits, and the outcome came by the bus all the same. At any other time: who deletes rows?",
   lane_cancellations: "Each is money for nothing: a batch that the contract had come to reject, or a nonce that an endpoint had lied about.",
   lane_reverts: "Should be zero: what would revert is noticed before it is sent. Each has paged.",
   batches_split: "Should be zero: one result makes a transaction fail that carries others too. Each result alone costs as much as a small batch.",

@@ -33,6 +33,7 @@ export const COUNTERS = {
   wrong_shares: "Shares proved wrong; each left an evidence file",
   hedged_asks: "Further nodes asked because the first ones were slow",
   hedges_won: "Further nodes that answered in time to be counted",
+  results_lost: "Verified results that the database does not have, and that are made again",
   fee_bumps: "Transactions replaced with a higher fee",
   lane_cancellations: "Nonces used up by a transaction that sends nothing, so that those above them could be mined",
   lane_reverts: "Fulfilments that were mined, reverted and final",

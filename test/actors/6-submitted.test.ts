@@ -4,6 +4,7 @@ import { Effect, Exit, Scope } from "effect"
 import assert from "node:assert/strict"
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { type Bell, finalityActor, laneActor, makeBell, submitActor } from "../../actors/6-submitted.actor.ts"
+import { leftOver } from "../../chaos/process/left-over.ts"
 import { type Milestone, workSubject } from "../../src/domain/journey.ts"
 import type { RequestEvent } from "../../src/domain/outcome.ts"
 import type { AttestedBatch } from "../../src/domain/response.ts"
@@ -88,6 +89,30 @@ describe("the step that submits", () => {
         yield* until("one is answered", Effect.sync(() => outcomes.of(requests[0]!.id).length === 1))
         expect(outcomes.of(requests[0]!.id)).toMatchObject([{ type: "submitted" }])
         expect(outcomes.of(requests[1]!.id)).toEqual([])
+      }).pipe(Effect.provide(chain.layer))
+    )
+  })
+
+  test("has a result made again that the database has lost, unless the chain has it", () => {
+    const chain = aChain()
+    return inActorWorld(world, () =>
+      Effect.gen(function* () {
+        // As if their outcomes had reached a promoted standby that never heard of their results.
+        const [lost, arrived] = yield* bornVerified(2)
+        assert.ok(lost !== undefined && arrived !== undefined)
+        const { requests: [kept] } = yield* verified(chain, 1)
+        chain.fulfilledByOthers(arrived.id)
+        const outcomes = yield* hearOutcomes
+        yield* submitActor(1, makeBell())
+        yield* giveOut("threshold-verified", [lost, arrived, kept!])
+        yield* until("two are answered", Effect.sync(() => [lost, arrived].every(({ id }) => outcomes.of(id).length > 0)))
+        expect([lost, arrived, kept!].map(({ id }) => outcomes.of(id).map(({ type }) => type))).toEqual([["result-lost"], ["submitted"], []])
+        // What an engineer reads of it in the report of a chaos run.
+        const left = yield* Effect.promise(() => leftOver(world.server.address, [lost.id, kept!.id]))
+        expect(left.map((line) => /"standing":(null|"0x).*"lane_batch":(null|\[\{"root")/.exec(line)?.slice(1))).toEqual([
+          ["null", "null"],
+          [`"0x`, `[{"root"`]
+        ])
       }).pipe(Effect.provide(chain.layer))
     )
   })

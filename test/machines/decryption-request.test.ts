@@ -62,6 +62,8 @@ const expected = (state: RequestState, event: RequestEvent): RequestState | unde
       return isBeforeVerified ? "cancelled" : undefined
     case "deadline-passed":
       return isBeforeVerified ? "expired" : state === "threshold-verified" ? state : undefined
+    case "result-lost":
+      return state === "threshold-verified" ? "shares-collected" : undefined
     case "submitted":
       return state === "submitted" && event !== RESUBMITTED ? undefined : "submitted"
     default:
@@ -128,6 +130,13 @@ describe("the journey", () => {
 
   test("a request whose old block came back starts again there", () => {
     expect(on(inState("orphaned"), { type: "moved", anchor: HOME })).toMatchObject({ to: "detected", anchor: HOME })
+  })
+
+  test("a result that is lost is made again from what was collected, and nothing of it is remembered", () => {
+    const again = on(inState("threshold-verified"), { type: "result-lost" })
+    expect(again).toMatchObject({ to: "shares-collected", dispatch: "shares-collected" })
+    expect(again.type === "decided" && roundTrip(again.snapshot)).toEqual(roundTrip(inState("shares-collected")))
+    expect(after(again.type === "decided" && again.snapshot, FACTS[3])).toEqual(inState("threshold-verified"))
   })
 
   test("an end says why", () => {
@@ -205,8 +214,8 @@ describe("whatever happens, in whatever order", () => {
   test("no fact is skipped: forward is one step at a time, or to submitted when the chain already has the result", () => {
     fc.assert(
       fc.property(histories, (events) =>
-        walkAll(events, (before, _event, decision) => {
-          if (decision.type === "ignored" || isEnd(decision.to) || decision.to === "submitted") return
+        walkAll(events, (before, event, decision) => {
+          if (event.type === "result-lost" || decision.type === "ignored" || isEnd(decision.to) || decision.to === "submitted") return
           const from = stateOf(before)
           if (decision.to === "detected" || decision.to === from) return
           expect(isEnd(from) ? undefined : nextMilestone(from)).toBe(decision.to)

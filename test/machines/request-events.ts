@@ -34,7 +34,8 @@ export const EVENTS: ReadonlyArray<RequestEvent> = [
   { type: "moved", anchor: HOME },
   { type: "moved", anchor: ELSEWHERE },
   { type: "cancelled", by: "operator", why: "asked to" },
-  { type: "deadline-passed" }
+  { type: "deadline-passed" },
+  { type: "result-lost" }
 ]
 
 export const anyEvent: fc.Arbitrary<RequestEvent> = fc.oneof(
