@@ -1,5 +1,5 @@
 /** A gateway node: real adapters behind every port, and the actors that its roles call for. Lives as long as its scope. */
-import { Effect, Layer } from "effect"
+import { Effect, identity, Layer } from "effect"
 import { detectedActor } from "../actors/1-detected.actor.ts"
 import { aclCheckedActor } from "../actors/2-acl-checked.actor.ts"
 import { ciphertextFetchedActor } from "../actors/3-ciphertext-fetched.actor.ts"
@@ -15,6 +15,7 @@ import { joinCluster } from "../actors/runtime/membership.ts"
 import { ownPartitions } from "../actors/runtime/partitions.ts"
 import { Freeze, type FreezeView } from "../actors/runtime/freeze.ts"
 import { Pauses, unlessPaused } from "../actors/runtime/pauses.ts"
+import { gatherOutcomes, Gathered } from "../actors/runtime/publish-outcomes.ts"
 import { Recent, type RecentRequests } from "../actors/runtime/recent-requests.ts"
 import { rescanActor } from "../actors/rescan.actor.ts"
 import { sweeper } from "../actors/sweeper.actor.ts"
@@ -120,8 +121,14 @@ const startActors = Effect.fnUntraced(function* (options: GatewayOptions, freeze
     yield* followPartitions(decides)
     yield* sweeper(decides)
   }
+  const gathered = yield* gatherOutcomes
   const onStep = <E, R>(step: Step, actor: Effect.Effect<unknown, E, R>) =>
-    doesStep(roles, step) ? unlessPaused(`step:${step}`, recent === undefined ? actor : Effect.provideService(actor, Recent, recent)) : Effect.void
+    doesStep(roles, step)
+      ? unlessPaused(`step:${step}`, actor).pipe(
+          Effect.provideService(Gathered, gathered),
+          recent === undefined ? identity : Effect.provideService(Recent, recent)
+        )
+      : Effect.void
   const beliefs = yield* nodeBeliefs
   yield* onStep("acl-checked", aclCheckedActor(concurrency))
   yield* onStep("ciphertext-fetched", ciphertextFetchedActor(concurrency))

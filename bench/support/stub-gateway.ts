@@ -9,6 +9,7 @@ import { detectedActor } from "../../actors/1-detected.actor.ts"
 import { coordinator } from "../../actors/coordinator.actor.ts"
 import { followPartitions } from "../../actors/runtime/follow-partitions.ts"
 import { ownPartitions } from "../../actors/runtime/partitions.ts"
+import { gatherOutcomes, Gathered } from "../../actors/runtime/publish-outcomes.ts"
 import { Recent } from "../../actors/runtime/recent-requests.ts"
 import { stepActor } from "../../actors/runtime/step-actor.ts"
 import { sweeper } from "../../actors/sweeper.actor.ts"
@@ -67,9 +68,11 @@ const startStubSteps = Effect.fnUntraced(function* ({ worker, workConcurrency, c
   const decides = yield* coordinator(worker, yield* ownPartitions(worker))
   yield* followPartitions(decides)
   yield* sweeper(decides)
+  const gathered = yield* gatherOutcomes
   for (const reached of JOURNEY) {
     yield* stepActor(reached, workConcurrency, (requests) => Effect.succeed(requests.map(() => OUTCOMES[reached]))).pipe(
-      Effect.provideService(Recent, decides.recent)
+      Effect.provideService(Recent, decides.recent),
+      Effect.provideService(Gathered, gathered)
     )
   }
   yield* detectedActor({ worker, startBlock: chain.contracts.startBlock, pollMs: chain.pollMs })

@@ -43,7 +43,7 @@ import {
 } from "./request-statements.ts"
 import { type Decided, SAVE, saveValues } from "./save-statement.ts"
 import { byteaOfHex } from "./wire-types.ts"
-import { makeCombiner } from "./write-combiner.ts"
+import { makeCombiner } from "../../resilience/combiner.ts"
 
 /** Beyond 100 the gain is small and the latency grows (reliability.md 3.3). */
 const CHANGES_PER_STATEMENT_MAX = 100

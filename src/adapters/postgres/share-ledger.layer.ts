@@ -14,7 +14,7 @@ import { ShareLedger } from "../../ledger/share-ledger.port.ts"
 import { Database, isRefusal, type Prepared } from "./pool.ts"
 import { decodeAnswer, encodeAnswer } from "./share-record.ts"
 import { byteaOfHex } from "./wire-types.ts"
-import { makeCombiner } from "./write-combiner.ts"
+import { makeCombiner } from "../../resilience/combiner.ts"
 
 /**
  * A new row takes as many nodes as the budget allows; a known one keeps its nodes and takes what is left of the budget, in order.

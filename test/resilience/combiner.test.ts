@@ -2,8 +2,8 @@ import { Deferred, Effect, Exit, Fiber, Scope } from "effect"
 import fc from "fast-check"
 import assert from "node:assert/strict"
 import { test } from "vitest"
-import { eventually } from "../../support/eventually.ts"
-import { type CombinerOptions, makeCombiner } from "../../../src/adapters/postgres/write-combiner.ts"
+import { eventually } from "../support/eventually.ts"
+import { type CombinerOptions, makeCombiner } from "../../src/resilience/combiner.ts"
 
 interface Item {
   readonly key: string

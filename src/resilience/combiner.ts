@@ -1,7 +1,7 @@
 /**
- * Merges calls of many fibers into one statement: group commit. There is no timer. When nothing is under way a call goes out at
- * once; while a statement is under way, calls gather for the next one; a second statement may start beside the first only when it
- * would be full. A caller hears back only after the transaction that holds its items has committed.
+ * Merges calls of many fibers into one: group commit, of statements to a database or of messages to a bus. There is no timer. When nothing is under
+ * way a call goes out at once; while a statement is under way, calls gather for the next one; a second statement may start beside the first only
+ * when it would be full. A caller hears back only after what holds its items has been committed.
  */
 import { Cause, Effect, Exit, Fiber, type Scope } from "effect"
 
