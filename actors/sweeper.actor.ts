@@ -7,9 +7,10 @@ import { CLAIMS_MAX, SWEEP_PERIOD_MS, WORK_TIMEOUT_MS } from "../src/domain/limi
 import type { RequestEvent } from "../src/domain/outcome.ts"
 import { RequestLedger, type Overdue } from "../src/ledger/request-ledger.port.ts"
 import { Bus } from "../src/messaging/bus.port.ts"
+import { monotonicMs } from "../src/resilience/monotonic.ts"
 import { Telemetry } from "../src/telemetry/telemetry.port.ts"
 import type { Coordinator, Told } from "./coordinator.actor.ts"
-import { Pauses } from "./runtime/pauses.ts"
+import { Pauses, type PausesView } from "./runtime/pauses.ts"
 import { supervise } from "./runtime/supervise.ts"
 
 /** Rows in one sweep: a backlog is worked off in pages, not in one gulp. */
@@ -21,10 +22,11 @@ const NEXT_PAGE_MS = 50
 const OWED_PUT_OFF_MS = 6 * WORK_TIMEOUT_MS
 /** Requests of newer builds are counted this often. */
 const UNREADABLE_PERIOD_MS = 10_000
+const PAUSED_OVERDUE_PERIOD_MS = 5_000
 
 export const sweeper = Effect.fnUntraced(function* (coordinator: Coordinator) {
-  const telemetry = yield* Telemetry
   const look = lookForUnreadable(coordinator)
+  const sayOverdue = yield* overdueSaid
   let isMoreDue = false
   const sweep = Effect.gen(function* () {
     const owned = coordinator.partitions.owned()
@@ -36,7 +38,7 @@ export const sweeper = Effect.fnUntraced(function* (coordinator: Coordinator) {
       isMoreDue = yield* resend(coordinator, owned, isMoreDue)
       yield* coordinator.gate.look(owned)
     }
-    telemetry.gauge("oldest_overdue_seconds", yield* RequestLedger.use((ledger) => ledger.oldestOverdueSeconds))
+    yield* sayOverdue
     return isMoreDue ? NEXT_PAGE_MS : SWEEP_PERIOD_MS / 2
   })
   yield* supervise("sweeper", Effect.flatMap(sweep, (pauseMs) => Effect.sleep(Duration.millis(pauseMs))))
@@ -56,6 +58,24 @@ const lookForUnreadable = ({ partitions }: Coordinator) => {
   })
 }
 
+/** While something is paused, all that waits for it is looked at: not so often. */
+const overdueSaid = Effect.gen(function* () {
+  const telemetry = yield* Telemetry
+  const pauses = yield* Pauses
+  let notBeforeMs = 0
+  return Effect.gen(function* () {
+    const paused = pausedStates(pauses)
+    const nowMs = yield* monotonicMs
+    if (paused.length > 0 && nowMs < notBeforeMs) return
+    notBeforeMs = nowMs + PAUSED_OVERDUE_PERIOD_MS
+    const { seconds, pausedSeconds } = yield* RequestLedger.use((ledger) => ledger.oldestOverdue(paused))
+    telemetry.gauge("oldest_overdue_seconds", seconds)
+    telemetry.gauge("paused_overdue_seconds", pausedSeconds)
+  })
+})
+
+const pausedStates = ({ isPaused }: PausesView): ReadonlyArray<Milestone> => JOURNEY.filter((reached) => isPaused(`step:${stepFrom(reached)}`))
+
 /** Whose partition it is by now has the same rows, and sweeps them. */
 const tell = (coordinator: Coordinator, told: ReadonlyArray<Told>) =>
   coordinator.tell(told).pipe(Effect.catchTag("PartitionNotOurs", () => Effect.void))
@@ -73,7 +93,7 @@ const resend = Effect.fnUntraced(function* (coordinator: Coordinator, owned: Rea
   const ledger = yield* RequestLedger
   const telemetry = yield* Telemetry
   const pauses = yield* Pauses
-  const paused: ReadonlyArray<RequestState> = JOURNEY.filter((reached) => pauses.isPaused(`step:${stepFrom(reached)}`))
+  const paused: ReadonlyArray<RequestState> = pausedStates(pauses)
   const full: ReadonlyArray<RequestState> = yield* coordinator.gate.full
   const leftAlone = isNextPage ? [...new Set([...paused, ...full])] : paused
   const overdue = yield* ledger.claimOverdue(owned, PAGE, WORK_TIMEOUT_MS, KNOWN_MACHINE_VERSIONS, leftAlone as ReadonlyArray<Milestone>)

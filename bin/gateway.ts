@@ -12,11 +12,13 @@ import { reconcileActor, watchTimeline } from "../actors/failover.actor.ts"
 import { nodeBeliefs } from "../actors/kms-node.actor.ts"
 import { followPartitions } from "../actors/runtime/follow-partitions.ts"
 import { joinCluster } from "../actors/runtime/membership.ts"
+import { serveChain } from "../actors/runtime/one-chain.ts"
 import { ownPartitions } from "../actors/runtime/partitions.ts"
 import { Freeze, type FreezeView } from "../actors/runtime/freeze.ts"
 import { Pauses, unlessPaused } from "../actors/runtime/pauses.ts"
 import { gatherOutcomes, Gathered } from "../actors/runtime/publish-outcomes.ts"
 import { Recent, type RecentRequests } from "../actors/runtime/recent-requests.ts"
+import { countDone, DoneHere } from "../actors/runtime/work-done.ts"
 import { rescanActor } from "../actors/rescan.actor.ts"
 import { sweeper } from "../actors/sweeper.actor.ts"
 import { KNOWN_MACHINE_VERSIONS } from "../machines/decide.ts"
@@ -90,8 +92,10 @@ export const gatewayLayer = (options: GatewayOptions) => {
  * it drains, then its actors finish or give back what they have, and last it says that it is gone. */
 export const startGateway = Effect.fnUntraced(function* (options: GatewayOptions) {
   const { roles, worker } = options
+  yield* serveChain(options.chain.contracts.chainId)
   const life = { worker, name: nodeNameOf(worker), version: VERSION, roles: [...roles], machineVersions: KNOWN_MACHINE_VERSIONS }
-  const membership = yield* joinCluster(life, options.obeyDrain ?? Effect.void)
+  const done = countDone()
+  const membership = yield* joinCluster(life, options.obeyDrain ?? Effect.void, done.totals)
   const http =
     options.http === undefined
       ? undefined
@@ -102,11 +106,15 @@ export const startGateway = Effect.fnUntraced(function* (options: GatewayOptions
           resilience: (yield* guardsHere).states,
           isTakingWork: Effect.sync(() => membership.state() === "working"),
           routes: roles.has("api")
-            ? { "/cluster": yield* clusterRoute, "/autoscale": Effect.map(yield* autoscaleActor, (steps) => json(200, { steps })) }
+            ? { "/cluster": yield* clusterRoute, "/autoscale": Effect.map(yield* autoscaleActor(membership.pauses), (steps) => json(200, { steps })) }
             : {}
         })
   const freeze = yield* watchTimeline
-  yield* startActors(options, freeze).pipe(Effect.provideService(Pauses, membership.pauses), Effect.provideService(Freeze, freeze))
+  yield* startActors(options, freeze).pipe(
+    Effect.provideService(Pauses, membership.pauses),
+    Effect.provideService(DoneHere, done),
+    Effect.provideService(Freeze, freeze)
+  )
   yield* membership.work
   return http
 })

@@ -4,6 +4,7 @@ import { Cause, Clock, Duration, Effect, Exit, Schedule, type Scope } from "effe
 import { ALL_ROLES, takesRole, type NodeState } from "../../src/domain/cluster.ts"
 import { NODE_BEAT_MS, NODE_BEAT_TIMEOUT_MS } from "../../src/domain/limits.ts"
 import { Cluster, type NodeLife, type Pause } from "../../src/ledger/cluster.port.ts"
+import type { WorkDone } from "../../src/domain/work-rate.ts"
 import { Telemetry } from "../../src/telemetry/telemetry.port.ts"
 import { makePauses, type PausesView } from "./pauses.ts"
 import { supervise } from "./supervise.ts"
@@ -20,7 +21,7 @@ export interface Membership {
 }
 
 /** Answers once the node has been heard, and so knows what is paused. Leaves when the scope closes, after everything that was started later. */
-export const joinCluster = Effect.fnUntraced(function* (life: NodeLife, obeyDrain: Effect.Effect<void>) {
+export const joinCluster = Effect.fnUntraced(function* (life: NodeLife, obeyDrain: Effect.Effect<void>, done: () => WorkDone) {
   const cluster = yield* Cluster
   const telemetry = yield* Telemetry
   const startedNanos = yield* Clock.monotonicTimeNanos
@@ -30,7 +31,7 @@ export const joinCluster = Effect.fnUntraced(function* (life: NodeLife, obeyDrai
 
   const beat = Effect.gen(function* () {
     const uptimeMs = Number((yield* Clock.monotonicTimeNanos) - startedNanos) / 1e6
-    const heard = yield* cluster.beat({ ...life, state, uptimeMs }).pipe(Effect.timeout(Duration.millis(NODE_BEAT_TIMEOUT_MS)))
+    const heard = yield* cluster.beat({ ...life, state, uptimeMs, done: done() }).pipe(Effect.timeout(Duration.millis(NODE_BEAT_TIMEOUT_MS)))
     sayChanges(telemetry, heard.pauses, set(heard.pauses.map(({ target }) => target)))
     telemetry.gauge("cluster_paused", heard.pauses.length)
     const alive = state === "draining" ? heard.others : [life.roles, ...heard.others]

@@ -1,12 +1,13 @@
 /** Answers go to the coordinator of each request's partition, many in one message: those of one call, and where a process gathers them, those that
  * arise while the message before is on its way. Nobody waits for company. */
 import { Context, Effect, Random } from "effect"
-import { outcomeSubject } from "../../src/domain/journey.ts"
+import { outcomeSubject, stepFrom } from "../../src/domain/journey.ts"
 import { ITEMS_PER_ENVELOPE_MAX, PARTITIONS } from "../../src/domain/limits.ts"
 import type { OutcomeItem } from "../../src/domain/outcome.ts"
 import { Bus, type BusUnavailable } from "../../src/messaging/bus.port.ts"
 import { packOutcomes } from "../../src/messaging/pack.ts"
 import { makeCombiner } from "../../src/resilience/combiner.ts"
+import { DoneHere } from "./work-done.ts"
 
 export interface AddressedOutcome {
   readonly partition: number
@@ -55,4 +56,7 @@ export const publishOutcomes = Effect.fnUntraced(function* (outcomes: ReadonlyAr
     ([partition, all]) => say(partition, all.map(({ item }) => item)),
     { concurrency: "unbounded", discard: true }
   )
+  // "Not now" is an answer, and no work that is done.
+  const done = yield* DoneHere
+  for (const { item } of outcomes) if (item.outcome.type !== "postponed") done.add(stepFrom(item.reached), 1)
 })

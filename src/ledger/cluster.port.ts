@@ -1,6 +1,7 @@
 /** Who is in the cluster, and what operators have ordered. Heartbeats are worth a second and may be lost; orders and their history are kept. */
 import { Context, type Effect } from "effect"
 import type { NodeState, PauseTarget, Role } from "../domain/cluster.ts"
+import type { WorkDone } from "../domain/work-rate.ts"
 import type { LedgerUnavailable } from "./ledger-unavailable.ts"
 
 /** One life of a node. */
@@ -17,6 +18,8 @@ export interface NodeLife {
 export interface Beat extends NodeLife {
   readonly state: Exclude<NodeState, "gone">
   readonly uptimeMs: number
+  /** What it has answered since its start. */
+  readonly done: WorkDone
 }
 
 export interface ClusterNode extends NodeLife {
@@ -25,6 +28,10 @@ export interface ClusterNode extends NodeLife {
   readonly startedAtMs: number
   /** Since it was heard last, by the database's clock. */
   readonly silentMs: number
+  /** When that was, by the same clock. */
+  readonly heardAtMs: number
+  /** What it had answered by then. */
+  readonly done: WorkDone
   /** How it went, when it has said goodbye. */
   readonly farewell: string | null
 }
@@ -64,6 +71,8 @@ export interface OperatorAction {
 export class Cluster extends Context.Service<
   Cluster,
   {
+    /** Answers the chain that this cluster serves: the one that was named first, by whomever. */
+    readonly serve: (chainId: bigint) => Effect.Effect<bigint, LedgerUnavailable>
     /** Says that a node lives and in which state, and answers what it must know: one statement. A life that has left stays gone. */
     readonly beat: (beat: Beat) => Effect.Effect<Heard, LedgerUnavailable>
     /** The last word of a life. */

@@ -55,6 +55,13 @@ export interface Workload {
   readonly oldestOwedMs: number
 }
 
+/** 0 where nothing is overdue. */
+export interface OldestOverdue {
+  /** The number to page on. Counted from the last time that a step was resumed, for what has waited until then could not move. */
+  readonly seconds: number
+  readonly pausedSeconds: number
+}
+
 export interface PendingSignal {
   readonly id: bigint
   readonly requestId: RequestId
@@ -141,8 +148,8 @@ export class RequestLedger extends Context.Service<
       readonly limit: number
     }) => Effect.Effect<ReadonlyArray<RequestSummary>, LedgerUnavailable>
     readonly countByState: Effect.Effect<Readonly<Partial<Record<RequestState, number>>>, LedgerUnavailable>
-    /** Seconds since the most overdue wake-up was due; 0 when nothing is overdue. The number to page on. */
-    readonly oldestOverdueSeconds: Effect.Effect<number, LedgerUnavailable>
+    /** How long ago the most overdue wake-ups were due, of requests that should move and of those in a state of `paused`. */
+    readonly oldestOverdue: (paused: ReadonlyArray<Milestone>) => Effect.Effect<OldestOverdue, LedgerUnavailable>
     readonly ping: Effect.Effect<void, LedgerUnavailable>
   }
 >()("portcullis/ledger/RequestLedger") {}

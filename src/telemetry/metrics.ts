@@ -160,6 +160,7 @@ const BECAUSE: Readonly<Record<CounterName | GaugeName, string>> = {
   cache_evictions: "Fast and steady while hits are few: the cache is too small for what is under way.",
   telemetry_dropped: "Should be zero: something is said that must not be written, or the log's disk or reader is stuck.",
   oldest_overdue_seconds: "Says that requests are not moving while every process looks well; page beyond 30.",
+  paused_overdue_seconds: "Somebody wants it so. What is to be done when it is resumed grows with it, and deadlines go on.",
   work_owed: "More is asked than is answered: it is given out in turn, one for each requester. Rising for minutes: more workers (GET /autoscale).",
   work_given_out: "What a newcomer finds ahead of it; at its bound while work_owed is above 0.",
   owned_partitions: "Summed over all coordinators it is the number of partitions; less means that requests wait for an owner.",
@@ -168,6 +169,7 @@ const BECAUSE: Readonly<Record<CounterName | GaugeName, string>> = {
   cursor_block: "chain_head_block minus this is how far behind the listener is.",
   desired_workers: "What an autoscaler follows; every node with the role api says it, so take the maximum.",
   backlog_seconds: "Above 5 there are too few workers for this step, or what they work with is slow.",
+  worker_rate: "What desired_workers is worked out from. Falling: workers are slower, or what all of them wait for is.",
   listener_held: "Requests wait on chain, and their deadlines go on: more workers, or find out what they wait for.",
   chain_head_block: "Standing still: the chain or the RPC endpoint has stopped.",
   heads_announced: "0 where PORTCULLIS_RPC_WS_URL is set: detection is later by up to the poll interval, and nothing else.",
@@ -184,7 +186,7 @@ const BECAUSE: Readonly<Record<CounterName | GaugeName, string>> = {
   cluster_nodes:
     "Every node says what it hears, so take the maximum. 0 for a role: nobody does that part of the work. A node with the role worker counts " +
     "for each worker:<step> as well.",
-  cluster_paused: "Above 0 an operator has stopped something on purpose: oldest_overdue_seconds rises with it, and nobody need be paged.",
+  cluster_paused: "Above 0 an operator has stopped something on purpose: paused_overdue_seconds rises with it, and nobody need be paged.",
   reconciling: "1 for some seconds after a failover. Page when it stays 1 for a minute: nothing leaves; docs/runbooks/failover.md."
 }
 

@@ -58,7 +58,8 @@ export const COUNTERS = {
 export type CounterName = keyof typeof COUNTERS
 
 export const GAUGES = {
-  oldest_overdue_seconds: "Seconds since the most overdue wake-up was due; page on this one",
+  oldest_overdue_seconds: "Seconds since the most overdue wake-up was due, of what is not paused; page on this one",
+  paused_overdue_seconds: "The same of what waits because an operator has paused its step",
   work_owed: "Messages that wait to be given out, in the partitions of this coordinator, by the state of their requests",
   work_given_out: "Requests given out and not answered yet, by this coordinator, by their state",
   owned_partitions: "Partitions this coordinator owns",
@@ -67,6 +68,7 @@ export const GAUGES = {
   cursor_block: "Newest block read by the listener",
   desired_workers: "Workers that a step should have, as GET /autoscale says",
   backlog_seconds: "How long the oldest work for a step has waited to be given out, in the whole cluster",
+  worker_rate: "Requests that one worker of a step was seen to be able to answer in a second; 0 before work has waited",
   listener_held: "1 while the listener reads no blocks, because too much is under way or has waited for too long",
   chain_head_block: "Newest block the chain has announced",
   heads_announced: "1 while a WebSocket announces new blocks, 0 while the listener only looks by itself",
@@ -117,6 +119,7 @@ export const LABELS = {
   cache_evictions: "cache",
   cache_entries: "cache",
   cache_bytes: "cache",
+  worker_rate: "step",
   work_owed: "state",
   work_given_out: "state"
 } as const satisfies Partial<Record<CounterName | GaugeName, string>>

@@ -88,13 +88,14 @@ describe("the sweeper", () => {
     ))
 
   test("neither claims nor gives out what is paused, ends it all the same past its deadline, and gives it out once it is resumed", () =>
-    inActorWorld(world, () =>
+    inActorWorld(world, (telemetry) =>
       Effect.gen(function* () {
         const pauses = makePauses()
         pauses.set(["step:acl-checked"])
         const [paused, late, other] = [...(yield* bornRequests(2)), ...(yield* brought(yield* bornRequests(1), "acl-checked"))]
         yield* settleAll
         yield* makeOverdue(paused!.id, CLAIMS_MAX)
+        yield* ask("UPDATE wake SET due = now() - interval '1 hour' WHERE request_id = $1", [bytea(paused!.id)])
         yield* makeOverdue(other!.id)
         yield* passDeadline(late!.id)
         const work = yield* hearWork("detected", "acl-checked")
@@ -105,6 +106,9 @@ describe("the sweeper", () => {
         const [row] = yield* ask("SELECT claims FROM wake WHERE request_id = $1", [bytea(paused!.id)])
         expect(row?.["claims"]).toBe(CLAIMS_MAX)
         expect(yield* stateOf(paused!.id)).toBe("detected")
+        // Nobody is paged for what somebody wants.
+        yield* until("it is said how long it waits", Effect.sync(() => telemetry.gauged("paused_overdue_seconds").some((seconds) => seconds >= 3_600)))
+        expect(Math.max(...telemetry.gauged("oldest_overdue_seconds"))).toBeLessThan(60)
         yield* makeOverdue(paused!.id)
         pauses.set([])
         yield* until("it is given out", Effect.sync(() => work.items().some(({ requestId }) => requestId === paused!.id)))

@@ -16,6 +16,7 @@ const aBeat = (given: Partial<Beat> = {}): Beat => ({
   machineVersions: [1, 2],
   state: "working",
   uptimeMs: 5_000,
+  done: { "acl-checked": 3 },
   ...given
 })
 /** Switches are few and worldwide: each law sets one that nobody else has. */
@@ -35,13 +36,22 @@ export const clusterLaws = (world: () => LedgerRig): void => {
     const beat = aBeat({ state: "joining" })
     assert.equal(yield* seen(beat.worker), undefined)
     yield* cluster.beat(beat)
-    const { startedAtMs, silentMs, ...node } = (yield* seen(beat.worker))!
+    const { startedAtMs, silentMs, heardAtMs, ...node } = (yield* seen(beat.worker))!
     const { uptimeMs, ...life } = beat
     assert.deepEqual(node, { ...life, farewell: null })
     assert(silentMs >= 0 && silentMs < 60_000)
-    yield* cluster.beat({ ...beat, state: "working", uptimeMs: uptimeMs + 50 })
+    const done = { "acl-checked": 4, finalized: 1 }
+    yield* cluster.beat({ ...beat, state: "working", uptimeMs: uptimeMs + 50, done })
     const later = (yield* seen(beat.worker))!
-    assert.deepEqual([later.state, later.startedAtMs], ["working", startedAtMs])
+    assert.deepEqual([later.state, later.startedAtMs, later.done], ["working", startedAtMs, done])
+    assert(later.heardAtMs >= heardAtMs)
+  }))
+
+  law("belongs to one chain: the first that anybody named, whoever else asks at once", Effect.gen(function*() {
+    const cluster = yield* Cluster
+    const said = yield* Effect.forEach([11n, 12n, 13n, 14n], cluster.serve, { concurrency: "unbounded" })
+    assert.equal(new Set(said).size, 1)
+    assert.equal(yield* cluster.serve(said[0]! + 100n), said[0])
   }))
 
   law("keeps a life that has left gone, however late a beat of it comes", Effect.gen(function*() {

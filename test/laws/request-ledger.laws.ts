@@ -6,6 +6,7 @@ import type { Ledger } from "../../src/adapters/postgres/ledger.layer.ts"
 import type { SignalEvent } from "../../src/domain/outcome.ts"
 import { verifyHistory } from "../../src/ledger/hash-chain.ts"
 import { Leases } from "../../src/ledger/lease.port.ts"
+import { Cluster } from "../../src/ledger/cluster.port.ts"
 import { RequestLedger } from "../../src/ledger/request-ledger.port.ts"
 import type { LedgerRig } from "../support/ledger-rig.ts"
 import { aChange, anEnd, born, inOneHour, ownPartition, random32 } from "../support/ledger-world.ts"
@@ -253,9 +254,24 @@ export const requestLedgerLaws = (world: () => LedgerRig): void => {
     law("says how long the most overdue one has waited", Effect.gen(function*() {
       const { request, ledger, partition } = yield* given()
       yield* ledger.postpone([{ requestId: request.id, version: 1, afterMs: -90_000, reason: "long ago" }])
-      assert((yield* ledger.oldestOverdueSeconds) >= 90)
+      assert((yield* ledger.oldestOverdue([])).seconds >= 90)
       yield* ledger.claimOverdue([partition], 10, 60_000, [1])
-      assert((yield* ledger.oldestOverdueSeconds) < 90)
+      assert((yield* ledger.oldestOverdue([])).seconds < 90)
+    }))
+
+    law("tell what is overdue from what operators have paused, and count from the last time that a step was resumed", Effect.gen(function*() {
+      const { request, ledger, partition } = yield* given()
+      yield* ledger.postpone([{ requestId: request.id, version: 1, afterMs: -190_000, reason: "long ago" }])
+      const paused = yield* ledger.oldestOverdue(["detected"])
+      assert(paused.pausedSeconds >= 190 && paused.seconds < 190)
+      const others = yield* ledger.oldestOverdue(["acl-checked"])
+      assert(others.seconds >= 190 && others.pausedSeconds < 190)
+      const cluster = yield* Cluster
+      yield* cluster.pause("step:finalized", "ann", "a test")
+      yield* cluster.resume("step:finalized", "ann", "done")
+      assert((yield* ledger.oldestOverdue([])).seconds < 90)
+      assert((yield* ledger.oldestOverdue(["detected"])).pausedSeconds >= 190)
+      yield* ledger.claimOverdue([partition], 10, 60_000, [1])
     }))
   })
 

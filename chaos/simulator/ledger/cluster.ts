@@ -4,7 +4,7 @@ import { NODE_DEAD_AFTER_MS, NODE_REMEMBERED_MS } from "../../../src/domain/limi
 import { type Beat, Cluster, type OperatorAction, type Pause } from "../../../src/ledger/cluster.port.ts"
 import type { Connection } from "./connection.ts"
 import type { Transaction } from "./memory-table.ts"
-import { drainOrderTable, gatewayNodeTable, operatorActionTable, pauseTable } from "./tables.ts"
+import { drainOrderTable, gatewayNodeTable, operatorActionTable, pauseTable, servedChainTable } from "./tables.ts"
 
 const note = ({ table, next, nowMs }: Transaction, action: Omit<OperatorAction, "atMs">): void => {
   table(operatorActionTable).insert({ id: next("operator-action"), atMs: nowMs, ...action })
@@ -28,14 +28,19 @@ const heardBy = (transaction: Transaction, { worker }: Beat) => {
 
 export const clusterOn = (connection: Connection): Layer.Layer<Cluster> =>
   Layer.succeed(Cluster, {
+    serve: (chainId) =>
+      connection.statement("serve-chain", ({ table }) => {
+        table(servedChainTable).insertIfNew({ chainId })
+        return table(servedChainTable).all()[0]?.chainId ?? chainId
+      }),
     beat: (beat) =>
       connection.statement("beat", (transaction) => {
         const { table, nowMs } = transaction
-        const { uptimeMs, state, ...life } = beat
+        const { uptimeMs, state, done, ...life } = beat
         const nodes = table(gatewayNodeTable)
         const known = nodes.get(beat.worker)
-        if (known === undefined) nodes.insert({ ...life, state, startedAtMs: nowMs - Math.round(uptimeMs), beatAtMs: nowMs, farewell: null })
-        else if (known.state !== "gone") nodes.update(beat.worker, (row) => ({ ...row, state, beatAtMs: nowMs }))
+        if (known === undefined) nodes.insert({ ...life, state, done, startedAtMs: nowMs - Math.round(uptimeMs), beatAtMs: nowMs, farewell: null })
+        else if (known.state !== "gone") nodes.update(beat.worker, (row) => ({ ...row, state, done, beatAtMs: nowMs }))
         return heardBy(transaction, beat)
       }),
     leave: (worker, farewell) =>
@@ -52,7 +57,7 @@ export const clusterOn = (connection: Connection): Layer.Layer<Cluster> =>
       table(gatewayNodeTable)
         .all()
         .filter(({ beatAtMs }) => beatAtMs > nowMs - NODE_REMEMBERED_MS)
-        .map(({ beatAtMs, ...node }) => ({ ...node, silentMs: Math.max(0, nowMs - beatAtMs) }))
+        .map(({ beatAtMs, ...node }) => ({ ...node, heardAtMs: beatAtMs, silentMs: Math.max(0, nowMs - beatAtMs) }))
         .toSorted((a, b) => (a.worker < b.worker ? -1 : 1))
     ),
     pauses: connection.statement("pauses", pausesIn),

@@ -11,6 +11,7 @@ import type { Connection } from "./connection.ts"
 import { isFenced } from "./leases.ts"
 import type { Transaction } from "./memory-table.ts"
 import {
+  operatorActionTable,
   outboxTable,
   type OutboxTableRow,
   type RequestRow,
@@ -281,11 +282,20 @@ export const requestLedgerOn = (connection: Connection): Layer.Layer<RequestLedg
       return counts
     }),
 
-    oldestOverdueSeconds: connection.statement("oldest-overdue", ({ table, nowMs }) =>
-      table(wakeTable)
-        .all()
-        .reduce((oldest, { dueMs }) => Math.max(oldest, (nowMs - dueMs) / 1_000), 0)
-    ),
+    oldestOverdue: (paused: ReadonlyArray<RequestState>) =>
+      connection.statement("oldest-overdue", ({ table, nowMs }) => {
+        const resumedAtMs = table(operatorActionTable)
+          .all()
+          .filter(({ action, target }) => action === "resume" && (target === "everything" || target.startsWith("step:")))
+          .reduce((newest, { atMs }) => Math.max(newest, atMs), Number.NEGATIVE_INFINITY)
+        const since = { moving: nowMs, paused: nowMs }
+        for (const { requestId, dueMs } of table(wakeTable).all()) {
+          const state = table(requestTable).get(requestId)?.state
+          if (state !== undefined && paused.includes(state)) since.paused = Math.min(since.paused, dueMs)
+          else since.moving = Math.min(since.moving, Math.max(dueMs, resumedAtMs))
+        }
+        return { seconds: (nowMs - since.moving) / 1_000, pausedSeconds: (nowMs - since.paused) / 1_000 }
+      }),
 
     ping: connection.statement("ping", () => undefined)
   })

@@ -359,11 +359,13 @@ export const DATABASE_TIMELINE = "only row"
 export const databaseTimelineTable: TableDefinition<DatabaseTimelineRow> = { name: "database_timeline", key: () => DATABASE_TIMELINE }
 
 /** Unlogged in PostgreSQL: a crash of the server may empty it. */
-export interface GatewayNodeRow extends Omit<ClusterNode, "silentMs"> {
+export interface GatewayNodeRow extends Omit<ClusterNode, "silentMs" | "heardAtMs"> {
   readonly beatAtMs: number
 }
 
 export const gatewayNodeTable: TableDefinition<GatewayNodeRow> = { name: "gateway_node", key: (row) => row.worker }
+
+export const servedChainTable: TableDefinition<{ readonly chainId: bigint }> = { name: "served_chain", key: () => "only row" }
 
 export const pauseTable: TableDefinition<Pause> = { name: "pause", key: (row) => row.target }
 

@@ -1,9 +1,17 @@
 /** Cluster on PostgreSQL. Only the database's clock counts. Every order is one statement that also writes its history. */
 import { Effect, Layer } from "effect"
 import type { NodeState, PauseTarget, Role } from "../../domain/cluster.ts"
+import type { WorkDone } from "../../domain/work-rate.ts"
 import { NODE_DEAD_AFTER_MS, NODE_REMEMBERED_MS } from "../../domain/limits.ts"
 import { Cluster, type ClusterNode, type DrainOrder, type OperatorAction, type Pause } from "../../ledger/cluster.port.ts"
 import { Database, type Prepared } from "./pool.ts"
+
+/** The row is written once, and answered as it is. */
+const SERVE: Prepared = {
+  name: "serve-chain",
+  text: `
+INSERT INTO served_chain AS s (chain_id, since) VALUES ($1, now()) ON CONFLICT (only_row) DO UPDATE SET chain_id = s.chain_id RETURNING chain_id`
+}
 
 const MS = (column: string): string => `round(extract(epoch FROM ${column}) * 1000)::float8`
 
@@ -16,9 +24,9 @@ const BEAT: Prepared = {
   name: "beat",
   text: `
 WITH beaten AS (
-  INSERT INTO gateway_node AS n (worker, name, version, roles, machine_versions, state, started_at, beat_at)
-  VALUES ($1, $2, $3, $4::text[], $5::integer[], $6, now() - $7::bigint * interval '1 millisecond', now())
-  ON CONFLICT (worker) DO UPDATE SET state = excluded.state, beat_at = excluded.beat_at WHERE n.state <> 'gone'
+  INSERT INTO gateway_node AS n (worker, name, version, roles, machine_versions, state, started_at, beat_at, done)
+  VALUES ($1, $2, $3, $4::text[], $5::integer[], $6, now() - $7::bigint * interval '1 millisecond', now(), $9::json)
+  ON CONFLICT (worker) DO UPDATE SET state = excluded.state, beat_at = excluded.beat_at, done = excluded.done WHERE n.state <> 'gone'
 )
 SELECT
   (${PAUSES}) AS pauses,
@@ -45,7 +53,7 @@ const NODES: Prepared = {
   name: "nodes",
   text: `
 SELECT worker, name, version, roles, machine_versions, state, farewell, ${MS("started_at")} AS started_at_ms,
-       greatest(0, ${MS("(now() - beat_at)")}) AS silent_ms
+       greatest(0, ${MS("(now() - beat_at)")}) AS silent_ms, ${MS("beat_at")} AS heard_at_ms, done
 FROM gateway_node WHERE beat_at > now() - $1::bigint * interval '1 millisecond' ORDER BY worker`
 }
 
@@ -59,6 +67,8 @@ interface NodeRow {
   readonly farewell: string | null
   readonly started_at_ms: number
   readonly silent_ms: number
+  readonly heard_at_ms: number
+  readonly done: WorkDone
 }
 
 const clusterNode = (row: NodeRow): ClusterNode => ({
@@ -70,6 +80,8 @@ const clusterNode = (row: NodeRow): ClusterNode => ({
   state: row.state,
   startedAtMs: row.started_at_ms,
   silentMs: row.silent_ms,
+  heardAtMs: row.heard_at_ms,
+  done: row.done,
   farewell: row.farewell
 })
 
@@ -103,10 +115,13 @@ export const clusterLayer: Layer.Layer<Cluster, never, Database> = Layer.effect(
     const order = (doing: string, statement: Prepared) => (target: PauseTarget | string, by: string, why: string) =>
       Effect.map(database.run(doing, statement, [target, by, why]), (rows) => rows.length > 0)
     return Cluster.of({
-      beat: ({ worker, name, version, roles, machineVersions, state, uptimeMs }) =>
+      serve: (chainId) =>
+        Effect.map(database.run<{ chain_id: bigint }>("ask which chain is served", SERVE, [chainId]), ([row]) => row?.chain_id ?? chainId),
+      beat: ({ worker, name, version, roles, machineVersions, state, uptimeMs, done }) =>
         database
           .run<BeatRow>("say that this node lives", BEAT, [
-            worker, name, version, roles, machineVersions, state, Math.round(uptimeMs), NODE_DEAD_AFTER_MS
+            worker, name, version, roles, machineVersions, state, Math.round(uptimeMs), NODE_DEAD_AFTER_MS,
+            JSON.stringify(done)
           ])
           .pipe(Effect.map(([row]) => ({ pauses: row?.pauses ?? [], drain: row?.drain ?? null, others: row?.others ?? [] }))),
       leave: (worker, farewell) => Effect.asVoid(database.run("leave the cluster", LEAVE, [worker, farewell, NODE_REMEMBERED_MS])),

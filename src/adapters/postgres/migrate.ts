@@ -12,6 +12,7 @@ import * as lanes from "./migrations/0005-lanes.ts"
 import * as work from "./migrations/0006-work.ts"
 import * as timeline from "./migrations/0007-timeline.ts"
 import * as parts from "./migrations/0009-parts.ts"
+import * as oneChain from "./migrations/0010-one-chain.ts"
 
 /** In order, for ever: names are what the database remembers. */
 const MIGRATIONS: Readonly<Record<string, Migration>> = {
@@ -20,7 +21,8 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
   "0005-lanes": lanes,
   "0006-work": work,
   "0007-timeline": timeline,
-  "0009-parts": parts
+  "0009-parts": parts,
+  "0010-one-chain": oneChain
 }
 
 const migratorOf = <Tables>(database: Kysely<Tables>): Migrator =>

@@ -19,6 +19,8 @@ import {
   DROP_SIGNALS,
   LOAD,
   OLDEST_OVERDUE,
+  OLDEST_OVERDUE_PAUSED,
+  type OldestOverdueRow,
   outboxRow,
   overdue,
   type OverdueRow,
@@ -215,9 +217,11 @@ export const requestLedgerLayer: Layer.Layer<RequestLedger, never, Database> = L
 
       countByState: countByState(database),
 
-      oldestOverdueSeconds: database
-        .run<{ seconds: number }>("find the oldest overdue request", OLDEST_OVERDUE, [])
-        .pipe(Effect.map((rows) => rows[0]?.seconds ?? 0)),
+      oldestOverdue: (paused) =>
+        (paused.length === 0
+          ? database.run<OldestOverdueRow>("find the oldest overdue request", OLDEST_OVERDUE, [])
+          : database.run<OldestOverdueRow>("find the oldest overdue requests", OLDEST_OVERDUE_PAUSED, [paused]))
+          .pipe(Effect.map(([row]) => ({ seconds: row?.seconds ?? 0, pausedSeconds: row?.paused_seconds ?? 0 }))),
 
       ping: Effect.asVoid(database.ask("ping", (kysely) => sql`SELECT 1`.execute(kysely)))
     })

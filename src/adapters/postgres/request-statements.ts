@@ -275,7 +275,29 @@ export const pendingSignal = (row: SignalRow): PendingSignal => ({
 
 export const DROP_SIGNALS: Prepared = { name: "drop-signals", text: `DELETE FROM signal WHERE signal_id = ANY ($1::bigint[])` }
 
+const RESUMED = `(
+  SELECT at FROM operator_action WHERE action = 'resume' AND (target = 'everything' OR target LIKE 'step:%') ORDER BY action_id DESC LIMIT 1
+)`
+const secondsSince = (moment: string): string => `greatest(0, coalesce(extract(epoch FROM now() - ${moment}), 0))::float8`
+const MOVING_SINCE = `CASE WHEN due IS NOT NULL THEN greatest(due, ${RESUMED}) END`
+
 export const OLDEST_OVERDUE: Prepared = {
   name: "oldest-overdue",
-  text: `SELECT greatest(0, coalesce(extract(epoch FROM now() - min(due)), 0))::float8 AS seconds FROM wake`
+  text: `SELECT ${secondsSince(MOVING_SINCE)} AS seconds, 0::float8 AS paused_seconds FROM (SELECT min(due) AS due FROM wake) AS oldest`
+}
+
+/** Looks at every overdue request; only while something is paused. */
+export const OLDEST_OVERDUE_PAUSED: Prepared = {
+  name: "oldest-overdue-paused",
+  text: `
+SELECT ${secondsSince(MOVING_SINCE)} AS seconds, ${secondsSince("paused_due")} AS paused_seconds
+FROM (
+  SELECT min(w.due) FILTER (WHERE r.state <> ALL ($1::text[])) AS due, min(w.due) FILTER (WHERE r.state = ANY ($1::text[])) AS paused_due
+  FROM wake w JOIN request r USING (request_id) WHERE w.due <= now()
+) AS oldest`
+}
+
+export interface OldestOverdueRow {
+  readonly seconds: number
+  readonly paused_seconds: number
 }

@@ -34,6 +34,7 @@ const scripted = () => {
       return Effect.succeed({ pauses, drain: script.drain, others: script.others })
     })
   const layer = Layer.succeed(Cluster, {
+    serve: unused,
     beat,
     leave: (_, farewell) => Effect.sync(() => void script.said.push(`gone: ${farewell}`)),
     nodes: unused(),
@@ -61,7 +62,7 @@ const inWorld = async (program: Program) => {
   return script
 }
 
-const join = (obeyDrain: Effect.Effect<void> = Effect.void) => joinCluster(LIFE, obeyDrain)
+const join = (obeyDrain: Effect.Effect<void> = Effect.void) => joinCluster(LIFE, obeyDrain, () => ({ finalized: 7 }))
 
 describe("a node of a cluster", () => {
   test("is joining until its actors have started, drains before any of them stops, and says goodbye after all of them", async () => {
@@ -79,7 +80,7 @@ describe("a node of a cluster", () => {
       })
     )
     expect(script.said).toEqual(["joining", "working", "draining", "an actor stops", "gone: drained"])
-    expect(script.beats[0]).toEqual({ ...LIFE, state: "joining", uptimeMs: 0 })
+    expect(script.beats[0]).toEqual({ ...LIFE, state: "joining", uptimeMs: 0, done: { finalized: 7 } })
   })
 
   test("is heard once a second, drains included, and not any more when it has left", async () => {

@@ -45,7 +45,7 @@ for (const version of postgresVersions) {
             return { together, later: yield* each }
           }))
       )
-      assert.deepEqual(fresh.together.flat(), ["0001-the-ledger", "0002-cluster", "0005-lanes", "0006-work", "0007-timeline", "0009-parts"])
+      assert.deepEqual(fresh.together.flat(), ["0001-the-ledger", "0002-cluster", "0005-lanes", "0006-work", "0007-timeline", "0009-parts", "0010-one-chain"])
       assert.deepEqual(fresh.later, [])
     })
 
@@ -145,7 +145,7 @@ for (const version of postgresVersions) {
     })
 
     test("forgets beats in a crash, and hears them again; what operators have paused stays paused", async () => {
-      const life: Beat = { ...{ worker: "a-1", name: "a", version: "1", roles: ["api"], machineVersions: [1] }, state: "working", uptimeMs: 1 }
+      const life: Beat = { ...{ worker: "a-1", name: "a", version: "1", roles: ["api"], machineVersions: [1] }, state: "working", uptimeMs: 1, done: {} }
       const nodes = Effect.map(Cluster.use((cluster) => cluster.nodes), (all) => all.map(({ worker }) => worker))
       const beat = Cluster.use((cluster) => cluster.beat(life))
       await world.run(beat)
@@ -158,7 +158,7 @@ for (const version of postgresVersions) {
     })
 
     test("calls nobody alive who has been silent for too long, and forgets who has been gone for an hour", async () => {
-      const beat = (worker: string): Beat => ({ ...{ worker, name: "n", version: "1", machineVersions: [1] }, roles: ["api"], state: "working", uptimeMs: 1 })
+      const beat = (worker: string): Beat => ({ ...{ worker, name: "n", version: "1", machineVersions: [1] }, roles: ["api"], state: "working", uptimeMs: 1, done: {} })
       const others = Effect.map(Cluster.use((cluster) => cluster.beat(beat("here"))), (heard) => heard.others.length)
       const before = await world.run(others)
       await world.run(Cluster.use((cluster) => cluster.beat(beat("silent"))))
