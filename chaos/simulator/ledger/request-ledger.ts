@@ -290,7 +290,7 @@ export const requestLedgerOn = (connection: Connection): Layer.Layer<RequestLedg
           .reduce((newest, { atMs }) => Math.max(newest, atMs), Number.NEGATIVE_INFINITY)
         const since = { moving: nowMs, paused: nowMs }
         for (const { requestId, dueMs } of table(wakeTable).all()) {
-          const state = table(requestTable).get(requestId)?.state
+          const state = paused.length === 0 ? undefined : table(requestTable).get(requestId)?.state
           if (state !== undefined && paused.includes(state)) since.paused = Math.min(since.paused, dueMs)
           else since.moving = Math.min(since.moving, Math.max(dueMs, resumedAtMs))
         }

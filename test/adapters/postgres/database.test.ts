@@ -45,7 +45,10 @@ for (const version of postgresVersions) {
             return { together, later: yield* each }
           }))
       )
-      assert.deepEqual(fresh.together.flat(), ["0001-the-ledger", "0002-cluster", "0005-lanes", "0006-work", "0007-timeline", "0009-parts", "0010-one-chain"])
+      assert.deepEqual(fresh.together.flat(), [
+        ...["0001-the-ledger", "0002-cluster", "0005-lanes", "0006-work", "0007-timeline"],
+        ...["0009-parts", "0010-one-chain"]
+      ])
       assert.deepEqual(fresh.later, [])
     })
 
