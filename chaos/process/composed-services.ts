@@ -11,6 +11,8 @@ const NOT_STARTED = ["prometheus", "grafana"]
 /** docker/setup.sh makes a file with the key of so many sending accounts. */
 const LANES_MAX = 3
 
+const WRITTEN = readComposeFile(COMPOSE_FILE)
+
 const LETTERS: Readonly<Record<string, string>> = { gateway: "g", kms: "k", nats: "n", rpc: "r" }
 
 /** `gateway-1` is g1 in scenarios and reports; postgres and store are called so in both. */
@@ -21,17 +23,16 @@ export const targetOf = (service: string): Target => {
 }
 
 export const servicesFor = (shape: ClusterShape): ReadonlyMap<string, Service> => {
-  const written = readComposeFile(COMPOSE_FILE)
-  const natsServers = [...written.keys()].filter((name) => name.startsWith("nats-")).length
+  const natsServers = [...WRITTEN.keys()].filter((name) => name.startsWith("nats-")).length
   if (shape.natsServers !== natsServers) throw new CannotInject("shape", `docker-compose.yml connects ${natsServers} NATS servers, not ${shape.natsServers}`)
   if (shape.lanes > LANES_MAX) throw new CannotInject("shape", `docker/setup.sh funds ${LANES_MAX} lanes, not ${shape.lanes}`)
-  const inShape = scaled(scaled(written, "gateway", shape.gateways), "kms", shape.kmsNodes)
+  const inShape = scaled(scaled(WRITTEN, "gateway", shape.gateways), "kms", shape.kmsNodes)
   return overlaid(new Map([...inShape].filter(([name]) => !NOT_STARTED.includes(name))), overlayOf(shape))
 }
 
 /** For the report: what the cluster is, next to the file. */
 export const composedLines = (shape: ClusterShape): ReadonlyArray<string> => {
-  const written = [...readComposeFile(COMPOSE_FILE).keys()]
+  const written = [...WRITTEN.keys()]
   const running = [...servicesFor(shape).keys()]
   const copies = running.filter((name) => !written.includes(name))
   return [

@@ -106,6 +106,21 @@ test("a service starts when those it depends on are there", async () => {
   expect(there.indexOf("gateway-1")).toBeGreaterThan(there.indexOf("setup"))
 })
 
+test("when a service does not start, no other is begun, and those under way are waited for", async () => {
+  const begun: Array<string> = []
+  const done: Array<string> = []
+  const starting = startInOrder(written, async (name) => {
+    begun.push(name)
+    await Promise.resolve()
+    if (name === "chain") throw new TypeError("no chain")
+    await new Promise((resolve) => setImmediate(resolve))
+    done.push(name)
+  })
+  await expect(starting).rejects.toThrow("no chain")
+  expect(begun.filter((name) => /setup|kms|gateway/.test(name))).toEqual([])
+  expect(done.toSorted()).toEqual(begun.filter((name) => name !== "chain").toSorted())
+})
+
 test("targets of scenarios have the numbers of services", () => {
   expect(["gateway-2", "kms-10", "nats-3", "rpc-1", "postgres", "store", "chain"].map(targetOf)).toEqual(["g2", "k10", "n3", "r1", "postgres", "store", "chain"])
 })
