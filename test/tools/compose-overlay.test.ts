@@ -1,4 +1,5 @@
 /** The rig of real processes runs the compose file: its overlay changes only what the file has, and nothing else is changed. */
+import { availableParallelism } from "node:os"
 import { describe, expect, test } from "vitest"
 import { SETTINGS } from "../../bin/settings.ts"
 import { overlayOf } from "../../chaos/process/compose-overlay.ts"
@@ -95,11 +96,15 @@ describe("a copy of a service", () => {
   })
 })
 
-test("a service starts when those it depends on are there", async () => {
+test("a service starts when those it depends on are there, and no more at once than there are cores", async () => {
   const there: Array<string> = []
+  let underWay = 0
   await startInOrder(written, async (name) => {
     for (const { service: on } of service(name).dependsOn) expect(there, name).toContain(on)
-    await Promise.resolve()
+    underWay += 1
+    expect(underWay).toBeLessThanOrEqual(availableParallelism())
+    await new Promise((resolve) => setImmediate(resolve))
+    underWay -= 1
     there.push(name)
   })
   expect(there.toSorted()).toEqual([...written.keys()].toSorted())
