@@ -77,6 +77,12 @@ export class EventLoop {
     }
   }
 
+  /** As a real loop that was held up: what came due meanwhile runs late, and whatever that begins counts from now. */
+  runLate(nowMs: number): void {
+    this.now = Math.max(this.now, Math.round(nowMs * MICROS_PER_MS))
+    this.run(nowMs, () => false)
+  }
+
   private runReady(): void {
     for (let count = 0; this.firstReady < this.ready.length; count++) {
       const { process, task } = this.ready[this.firstReady++]!

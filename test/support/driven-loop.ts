@@ -6,16 +6,13 @@ export interface DrivenLoop {
   readonly stop: () => void
 }
 
-const MICROS_PER_MS = 1_000
-
-/** Moved once in every turn of Node's own loop, until it is stopped. */
+/** Moved once in every turn of Node's own loop, until it is stopped. A turn may come late on a busy machine; then so does what was due. */
 export const drivenLoop = (): DrivenLoop => {
   const [startMs, started] = [Date.now(), performance.now()]
   const loop = new EventLoop(startMs)
   let isOn = true
   const turn = (): void => {
-    // To the microsecond: a call that takes 20 of them must not wait for the next millisecond.
-    loop.run(startMs + Math.floor((performance.now() - started) * MICROS_PER_MS) / MICROS_PER_MS, () => false)
+    loop.runLate(startMs + performance.now() - started)
     if (isOn) setImmediate(turn)
   }
   setImmediate(turn)
