@@ -10,10 +10,11 @@ export class SingleFlight<A, E> {
 
   /** `what` names everything that the answer depends on. Whoever asks first does so in its own fiber; when it is interrupted, another one asks. */
   share<R>(what: string, ask: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
-    return Effect.suspend((): Effect.Effect<A, E, R> => {
+    // No interruption between taking the lead and being sure that it ends: those who wait would wait for ever.
+    return Effect.uninterruptibleMask((restore): Effect.Effect<A, E, R> => {
       const other = this.#underWay.get(what)
-      if (other === undefined) return this.#lead(what, ask)
-      return Effect.flatMap(Deferred.await(other), (exit) => (Exit.hasInterrupts(exit) ? this.share(what, ask) : exit))
+      if (other === undefined) return this.#lead(what, restore(ask))
+      return Effect.flatMap(restore(Deferred.await(other)), (exit) => (Exit.hasInterrupts(exit) ? restore(this.share(what, ask)) : exit))
     })
   }
 
