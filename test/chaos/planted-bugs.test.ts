@@ -39,7 +39,7 @@ const DATABASE_AWAY: Scenario = {
 
 const PLANTED: ReadonlyArray<Planted> = [
   {
-    bug: "a message does not know how often it came, and comes again until it is parked",
+    bug: "no message knows how often it came",
     scenario: DATABASE_AWAY,
     says: /^only poison parked/,
     mutation: (services) =>
