@@ -1,6 +1,6 @@
 /**
  * Notices that the database is in another history than the one that was compared with the chain (a promoted standby, a restored copy, an
- * empty one), and compares: what lost commits may have sent, asked and promised is settled before lanes send again (docs/adr/0023). Any
+ * empty one), or that it lacks commits that this process or a witness outside has seen (a snapshot that was put back), and compares: what lost commits may have sent, asked and promised is settled before lanes send again (docs/adr/0023). Any
  * number of nodes may do so; a lease chooses one, and one that dies anywhere is followed by the next, which begins again.
  */
 import { Clock, Duration, Effect, Schedule } from "effect"
@@ -11,7 +11,9 @@ import { ResultContract } from "../src/journey/6-submitted/result-contract.port.
 import { signCancellation } from "../src/journey/6-submitted/sign-fulfilment.ts"
 import { type Attempt, type LaneId, LaneLedger, NO_BATCH } from "../src/ledger/lane-ledger.port.ts"
 import { type Lease, leaseLost, Leases } from "../src/ledger/lease.port.ts"
-import { isReconciled, RECONCILE_LEASE, Timeline, type TimelineView } from "../src/ledger/timeline.port.ts"
+import { isBehind, type Standing } from "../src/ledger/standing.ts"
+import { isReconciled, isThawed, RECONCILE_LEASE, Timeline, type TimelineView } from "../src/ledger/timeline.port.ts"
+import { REMEMBER_EVERY_MS, Witness } from "../src/ledger/witness.port.ts"
 import { Telemetry } from "../src/telemetry/telemetry.port.ts"
 import { rescan, type RescanOptions } from "./rescan.actor.ts"
 import type { FreezeView } from "./runtime/freeze.ts"
@@ -25,25 +27,58 @@ export const ADOPTED_MAX = 1_024
 
 const RUNBOOK = "docs/runbooks/failover.md"
 
-/** Looks at once a second; the first look is taken before this answers. A look that fails changes no belief. */
+/** Commits may be lost: what is remembered is not there; or the server has started again, and nobody remembers how far it had come. */
+const mayHaveLost = (remembered: Standing | null, seen: TimelineView): boolean => {
+  if (remembered === null) return isReconciled(seen) && !seen.isVouched
+  // Another database says so itself, until it has been compared.
+  return (isReconciled(seen) || seen.standing.system === remembered.system) && isBehind(remembered, seen.standing)
+}
+
+/** Looks once a second; the first look is taken before this answers. A look that fails changes no belief. */
 export const watchTimeline = Effect.gen(function* () {
   const timeline = yield* Timeline
   const telemetry = yield* Telemetry
+  const witness = yield* Witness
+  let remembered = yield* witness.recall
   let isFrozen = true
-  const look = Effect.gen(function* () {
-    const seen = yield* timeline.look.pipe(Effect.timeout(Duration.millis(NODE_BEAT_TIMEOUT_MS)))
-    if (isFrozen && isReconciled(seen) && seen.noticedAtMs !== null) telemetry.info("the database and the chain are reconciled", { history: seen.here })
-    if (!isFrozen && !isReconciled(seen)) sayNoticed(telemetry, seen)
-    isFrozen = !isReconciled(seen)
+  let wasReconciled = false
+  const freeze = (frozen: boolean) => {
+    isFrozen = frozen
     telemetry.gauge("reconciling", isFrozen ? 1 : 0)
-    return seen
-  })
+  }
+  const look = Effect.gen(function* () {
+    const seen = yield* timeline.look
+    const { here, reconciled, noticedAtMs, standing } = seen
+    if (mayHaveLost(remembered, seen)) {
+      freeze(true)
+      sayLost(telemetry, remembered, seen)
+      yield* timeline.rewind(standing, remembered?.system === standing.system ? remembered.rewinds : 0)
+      return
+    }
+    if (isFrozen && !wasReconciled && isReconciled(seen) && noticedAtMs !== null) telemetry.info("the database and the chain are reconciled", { history: here })
+    if (!isFrozen && !isReconciled(seen)) sayNoticed(telemetry, { here, reconciled })
+    wasReconciled = isReconciled(seen)
+    remembered = standing
+    freeze(!isThawed(seen) && !(isReconciled(seen) && (yield* timeline.vouch(standing))))
+  }).pipe(Effect.timeout(Duration.millis(NODE_BEAT_TIMEOUT_MS)))
   yield* look.pipe(Effect.retry({ schedule: Schedule.spaced(Duration.millis(LOOK_AGAIN_MS)) }))
-  yield* supervise("timeline", Effect.andThen(Effect.sleep(Duration.millis(LOOK_EVERY_MS)), look))
+  const pause = Effect.suspend(() => Effect.sleep(Duration.millis(isFrozen ? LOOK_AGAIN_MS : LOOK_EVERY_MS)))
+  yield* supervise("timeline", Effect.andThen(pause, look))
+  const remember = Effect.suspend(() => (remembered === null ? Effect.void : witness.remember(remembered)))
+  yield* supervise("witness", Effect.andThen(remember, Effect.sleep(Duration.millis(REMEMBER_EVERY_MS))))
   return { isFrozen: () => isFrozen } satisfies FreezeView as FreezeView
 })
 
-const sayNoticed = (telemetry: Telemetry["Service"], { here, reconciled }: TimelineView): void =>
+const sayLost = (telemetry: Telemetry["Service"], remembered: Standing | null, { here, standing }: TimelineView): void => {
+  const where = { history: here, beganAt: standing.beganAt, position: standing.position, runbook: RUNBOOK }
+  if (remembered === null) return telemetry.warn("the database started again, and nobody remembers how far it had come: lanes wait until the chain has been asked", where)
+  const { system, timeline, rewinds } = remembered
+  telemetry.warn("the database lacks commits that were seen: lanes wait until the chain has been asked what was lost", {
+    ...{ ...where, remembered: `${system}/${timeline}.${rewinds}`, rememberedPosition: remembered.position }
+  })
+}
+
+const sayNoticed = (telemetry: Telemetry["Service"], { here, reconciled }: Pick<TimelineView, "here" | "reconciled">): void =>
   telemetry.warn("the database is in another history: lanes wait until the chain has been asked what was lost", { here, reconciled, runbook: RUNBOOK })
 
 export interface ReconcileOptions {

@@ -103,6 +103,8 @@ export interface Levers {
   readonly stopPostgresAtOnce: (target: Target) => Promise<Undo>
   /** The primary dies, and a standby takes over that has heard nothing for `lostMs`. */
   readonly promoteStandby: (lostMs: number) => Promise<Undo>
+  /** Remembers what PostgreSQL has on its disk; the undo brings back exactly that, and the server starts with it. */
+  readonly snapshotPostgres: () => Promise<Undo>
   readonly fillDisk: (target: Target) => Promise<Undo>
   readonly skewClock: (target: Target, ms: number) => Promise<Undo>
   /** The newest blocks are replaced by others; `lostShare` of the requests in them do not come back. */

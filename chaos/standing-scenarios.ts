@@ -14,6 +14,7 @@ import { poisonedMessage } from "./scenarios/poisoned-message.scenario.ts"
 import { rollingRestartUnderLoad } from "./scenarios/rolling-restart-under-load.scenario.ts"
 import { rpcSaysNothingHappened } from "./scenarios/rpc-says-nothing-happened.scenario.ts"
 import { slowStore } from "./scenarios/slow-store.scenario.ts"
+import { snapshotRestored } from "./scenarios/snapshot-restored.scenario.ts"
 import { staleStandbyPromoted } from "./scenarios/stale-standby-promoted.scenario.ts"
 import { tMinusOneLiars } from "./scenarios/t-minus-one-liars.scenario.ts"
 import { threeDeepReorgAfterSubmission } from "./scenarios/three-deep-reorg-after-submission.scenario.ts"
@@ -26,6 +27,7 @@ export const SCENARIOS: ReadonlyArray<Scenario> = [
   rollingRestartUnderLoad,
   databaseAndWorkerDieTogether,
   staleStandbyPromoted,
+  snapshotRestored,
   natsLostEverything,
   zombieLeader,
   frozenCoordinator,

@@ -26,6 +26,7 @@ import { rateLimit } from "./verbs/rate-limit.ts"
 import { reorder } from "./verbs/reorder.ts"
 import { reorg } from "./verbs/reorg.ts"
 import { restart } from "./verbs/restart.ts"
+import { restoreSnapshot } from "./verbs/restore-snapshot.ts"
 import { rollBack } from "./verbs/roll-back.ts"
 import { skewClock } from "./verbs/skew-clock.ts"
 import { slowDrip } from "./verbs/slow-drip.ts"
@@ -56,6 +57,7 @@ export const VERBS: ReadonlyArray<Verb> = [
   poison,
   stopImmediate,
   promoteStandby,
+  restoreSnapshot,
   fillDisk,
   skewClock,
   reorg,

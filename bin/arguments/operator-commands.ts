@@ -60,6 +60,12 @@ const addClusterCommands = (cluster: Command): void => {
     .argument("<what>", WHAT)
     .option("--why <text>", "kept for ever", reason, "resumed by an operator")
     .action(async (what, options) => (await import("../commands/cluster-pause.ts")).clusterResume(what, options))
+
+  withCommonOptions(cluster.command("reconcile"))
+    .description("Say that the database may have lost commits (a backup was restored): lanes wait until the chain has been asked what was lost.")
+    .requiredOption("--why <text>", "kept for ever", reason)
+    .option("--dry-run", "only say what would be done")
+    .action(async (options) => (await import("../commands/cluster-reconcile.ts")).clusterReconcile(options))
 }
 
 const addKeysCommands = (keys: Command): void => {

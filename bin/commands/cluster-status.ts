@@ -25,6 +25,7 @@ const timelineLines = (view: TimelineView): ReadonlyArray<string> => {
     const before = reconciled === null ? "never compared with the chain before" : `last compared with the chain in ${reconciled}`
     return [`database   ${here}  RECONCILING: lanes send nothing; ${before}. docs/runbooks/failover.md`]
   }
+  if (!view.isVouched) return [`database   ${here}  STARTED AGAIN: lanes send nothing until a gateway has seen that no commits are missing. docs/runbooks/failover.md`]
   const since = noticedAtMs === null || reconciledAtMs === null ? "" : `  since ${time(noticedAtMs)}, compared with the chain in ${duration(reconciledAtMs - noticedAtMs)}`
   return [`database   ${here}${since}`]
 }

@@ -1,11 +1,15 @@
 /** The database of the rig: the server that is the primary now, and the standby that will be the next. */
+import { execFile } from "node:child_process"
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as pause } from "node:timers/promises"
+import { promisify } from "node:util"
 import { Effect, Scope } from "effect"
 import type { PostgresServer } from "../../src/adapters/embedded/postgres-server.ts"
 import { type Standby, startStandby } from "./standby.ts"
+
+const run = promisify(execFile)
 
 export class Databases {
   private server: PostgresServer
@@ -51,6 +55,27 @@ export class Databases {
     this.directory = join(this.standbyDirectory, "server")
     this.standby = undefined
     return this.server
+  }
+
+  /** Of the disk of the primary, which is stopped and started for it; answers how to put it back. */
+  async keepCopy(): Promise<() => Promise<void>> {
+    const { server, directory } = this
+    const [data, copies] = [join(directory, "data"), await mkdtemp(join(tmpdir(), "portcullis-chaos-snapshot-"))]
+    this.folders.push(copies)
+    const copy = join(copies, "data")
+    const replace = async (from: string, to: string) => {
+      await rm(to, { recursive: true, force: true })
+      await run("cp", ["-a", from, to]) // with its owner: PostgreSQL never runs as root
+    }
+    await Effect.runPromise(server.stop("immediate"))
+    await replace(data, copy)
+    await Effect.runPromise(server.start)
+    return async () => {
+      await Effect.runPromise(server.kill)
+      await replace(copy, data)
+      await Effect.runPromise(server.start)
+      await rm(copies, { recursive: true, force: true })
+    }
   }
 
   /** Once the servers have stopped. */

@@ -138,6 +138,10 @@ export const processLevers = (parts: Parts): Levers => {
         for (const { to, proxy } of parts.links) if (to === "postgres") proxy.retarget(address)
         return nothingToUndo
       }),
+    snapshotPostgres: async () => {
+      const bringBack = await inTurn("postgres", () => databases.keepCopy())
+      return () => inTurn("postgres", bringBack)
+    },
     fillDisk: async (target) => {
       const disk = parts.disks.get(target)
       if (disk === undefined) throw new CannotInject(`the disk of ${target}`, "the scenario did not ask for small disks in its shape")

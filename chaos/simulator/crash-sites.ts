@@ -34,7 +34,7 @@ const NOT_ASKED = "not asked yet"
 /** Done all the time, whatever becomes of the request: tried once without a request and once with one, not in each of its states. */
 export const ALWAYS: ReadonlySet<string> = new Set([
   ...["lane-pull", "lane-open", "lane-next-nonce", "signals", "claim-overdue", "put-off-owed", "backlog", "workload", "timeline", "oldest-overdue"],
-  ...["ping", "read the final block", "read the newest block", "beat", "read-leases", "unreadable"]
+  ...["ping", "read the final block", "read the newest block", "beat", "read-leases", "unreadable", "remember"]
 ])
 /** A gateway is up, and owns everything, after so long. */
 const START_MS = 3_000

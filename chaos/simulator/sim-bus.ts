@@ -3,6 +3,8 @@
 import assert from "node:assert/strict"
 import { Effect, Exit, type Fiber, Layer, Option } from "effect"
 import { ACK_WAIT_MS, DEFECT_NAK_MS, DELIVERIES_MAX, PARKED_KEPT_MAX } from "../../src/messaging/bus-limits.ts"
+import type { Standing } from "../../src/ledger/standing.ts"
+import { Witness } from "../../src/ledger/witness.port.ts"
 import { Bus, BusUnavailable, type Delivery, type Verdict } from "../../src/messaging/bus.port.ts"
 import { ParkedMessages, type ParkedMessage } from "../../src/messaging/parked-messages.port.ts"
 import { assertPublishable } from "../../src/messaging/publishable.ts"
@@ -41,6 +43,7 @@ export const noMessageShares = (): MessageShares => ({ duplicate: 0, reorder: 0,
 /** What a restored backup brings back. */
 export interface BusBackup {
   readonly waiting: ReadonlyArray<Message>
+  readonly witnessed: Standing | null
 }
 
 /** How much later a message comes that others overtake. */
@@ -56,6 +59,8 @@ export class Broker {
   readonly parked: Array<ParkedMessage> = []
   parkedCount = 0
   deliveredCount = 0
+  /** How far the database had come, as it was told last. */
+  witnessed: Standing | null = null
   /** Grows with every store that was lost: whatever is still under way belongs to another life. */
   private life = 0
 
@@ -86,11 +91,13 @@ export class Broker {
     this.life++
     this.waiting.clear()
     this.outstanding.clear()
+    this.witnessed = null
     this.history.sometimes("bus wiped")
   }
 
   backup(): BusBackup {
-    return { waiting: [...[...this.waiting.values()].flat(), ...this.outstanding].map((message) => ({ ...message })) }
+    const waiting = [...[...this.waiting.values()].flat(), ...this.outstanding].map((message) => ({ ...message }))
+    return { waiting, witnessed: this.witnessed }
   }
 
   /** What was settled since comes back, what was published since never was. */
@@ -98,6 +105,7 @@ export class Broker {
     this.life++
     this.waiting.clear()
     this.outstanding.clear()
+    this.witnessed = backup.witnessed
     this.history.sometimes("bus rolled back")
     for (const message of backup.waiting) this.put({ ...message })
   }
@@ -183,7 +191,7 @@ export interface BusPortOptions {
 }
 
 /** The bus as one process has it. */
-export const busPorts = (options: BusPortOptions): Layer.Layer<Bus | ParkedMessages> =>
+export const busPorts = (options: BusPortOptions): Layer.Layer<Bus | ParkedMessages | Witness> =>
   Layer.unwrap(Effect.map(Effect.serviceOption(Telemetry), (telemetry) => portsOf(options, Option.getOrUndefined(telemetry))))
 
 const portsOf = ({ broker, link, process, faults }: BusPortOptions, telemetry: Telemetry["Service"] | undefined) => {
@@ -242,5 +250,9 @@ const portsOf = ({ broker, link, process, faults }: BusPortOptions, telemetry: T
     count: Effect.sync(() => broker.parkedCount),
     newest: (limit) => Effect.sync(() => broker.parked.toReversed().slice(0, limit))
   })
-  return Layer.mergeAll(bus, parked)
+  const witness = Layer.succeed(Witness, {
+    recall: Effect.catch(call("recall", () => broker.witnessed), () => Effect.succeed(null)),
+    remember: (standing) => Effect.ignore(call("remember", () => void (broker.witnessed = standing)))
+  })
+  return Layer.mergeAll(bus, parked, witness)
 }

@@ -185,6 +185,14 @@ export const simLevers = (world: SimWorld): Levers => {
       history.tell("standby", `promoted without the last ${lostMs} ms`)
       return nothingToUndo
     },
+    snapshotPostgres: async () => {
+      const snapshot = world.database.copy()
+      const fromMs = world.nowMs
+      return undo(() => {
+        world.database.restore(snapshot)
+        history.tell("postgres", `set back by ${world.nowMs - fromMs} ms`)
+      })
+    },
     fillDisk: async (target) => {
       if (kindOf(target) === "postgres") return stopDatabase()
       if (kindOf(target) !== "nats-server" && kindOf(target) !== "nats") return nothingToUndo

@@ -62,8 +62,8 @@ export interface Heard {
 export interface OperatorAction {
   readonly atMs: number
   readonly by: string
-  readonly action: "pause" | "resume" | "drain"
-  /** What was paused or resumed, or the worker that was to drain. */
+  readonly action: "pause" | "resume" | "drain" | "reconcile"
+  /** What was paused or resumed, the worker that was to drain, or the history that was to be compared with the chain. */
   readonly target: string
   readonly why: string
 }

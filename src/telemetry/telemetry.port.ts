@@ -85,7 +85,7 @@ export const GAUGES = {
   cache_bytes: "Bytes that a cache of ciphertexts holds",
   cluster_nodes: "Nodes of the cluster that live and take work, by role, as this node hears",
   cluster_paused: "Switches that operators have set, as this node hears",
-  reconciling: "1 while the database is in a history that has not been compared with the chain yet: lanes send nothing"
+  reconciling: "1 while lanes send nothing: the history of the database was not compared with the chain yet, or nobody has vouched for its last start"
 } as const
 export type GaugeName = keyof typeof GAUGES
 

@@ -3,11 +3,18 @@
 import { Effect, Exit } from "effect"
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
 import { ADOPTED_MAX, watchTimeline } from "../../actors/failover.actor.ts"
+import type { FreezeView } from "../../actors/runtime/freeze.ts"
 import type { DatabaseCopy } from "../../chaos/simulator/ledger/memory-database.ts"
 import { LANE_PATIENCE } from "../../machines/transaction-lane.machine.ts"
+import type { Ledger } from "../../src/adapters/postgres/ledger.layer.ts"
 import { NO_BATCH } from "../../src/ledger/lane-ledger.port.ts"
 import { Leases } from "../../src/ledger/lease.port.ts"
+import type { Standing } from "../../src/ledger/standing.ts"
+import { Timeline } from "../../src/ledger/timeline.port.ts"
+import { noWitness, REMEMBER_EVERY_MS, Witness } from "../../src/ledger/witness.port.ts"
+import { random32 } from "../support/ledger-world.ts"
 import { type MemoryLedgerWorld, openMemoryLedgerWorld } from "../support/memory-ledger-world.ts"
+import { sayReconciled } from "../support/reconciled.ts"
 import { heardTelemetry } from "./support/heard-telemetry.ts"
 import { LaneWorld } from "./support/lane-world.ts"
 import { CANCELLED } from "./support/submission-chain.ts"
@@ -147,24 +154,90 @@ test("no epoch is given twice, though two failovers in a row forget what was giv
   expect(epochs).toEqual(epochs.toSorted((one, other) => (one < other ? -1 : 1)))
 })
 
-test("a promotion is noticed within a second, and a crash with its recovery is none", async () => {
+/** A gateway that watches, with what stands outside the database. */
+const watching = (witness: Witness["Service"], program: (freeze: FreezeView) => Effect.Effect<void, unknown, Ledger>) => {
   const telemetry = heardTelemetry()
-  await world.run(
-    Effect.scoped(
-      Effect.gen(function* () {
-        const freeze = yield* watchTimeline
-        expect(freeze.isFrozen()).toBe(false)
-        world.database.stop()
-        yield* world.passLaneTime(3_000)
-        world.database.start()
-        yield* world.passLaneTime(3_000)
-        expect(freeze.isFrozen()).toBe(false)
-        world.database.promote(world.database.copy())
-        yield* world.passLaneTime(1_000)
-        expect(freeze.isFrozen()).toBe(true)
-      })
-    ).pipe(Effect.provide(telemetry.layer))
+  const watched = Effect.scoped(Effect.flatMap(watchTimeline, program))
+  return world
+    .run(watched.pipe(Effect.provideService(Witness, witness), Effect.provide(telemetry.layer)))
+    .then(() => ({ telemetry, said: telemetry.warnings.map(({ what }) => what).join("; ") }))
+}
+const commit = Leases.use((leases) => leases.claim([`test/${random32()}`], "somebody", 60_000))
+const rewinds = Timeline.use(({ look }) => Effect.map(look, ({ standing }) => standing.rewinds))
+
+test("a promotion is noticed within a second, and a crash with its recovery is none", async () => {
+  const { telemetry, said } = await watching(noWitness, (freeze) =>
+    Effect.gen(function* () {
+      expect(freeze.isFrozen()).toBe(false)
+      world.database.stop()
+      yield* world.passLaneTime(3_000)
+      world.database.start()
+      yield* world.passLaneTime(3_000)
+      expect(freeze.isFrozen()).toBe(false)
+      world.database.promote(world.database.copy())
+      yield* world.passLaneTime(1_000)
+      expect(freeze.isFrozen()).toBe(true)
+    })
   )
   expect(telemetry.gauged("reconciling").slice(-1)).toEqual([1])
-  expect(telemetry.warnings.map(({ what }) => what)).toContainEqual(expect.stringMatching(/^the database is in another history/))
+  expect(said).toMatch(/the database is in another history/)
+})
+
+describe("a snapshot that is put back, which PostgreSQL itself does not tell", () => {
+  test("is noticed by who has seen the commits that it lacks, though others have written more since than was lost", async () => {
+    const { said } = await watching(noWitness, (freeze) =>
+      Effect.gen(function* () {
+        const snapshot = world.database.copy()
+        yield* commit
+        yield* world.passLaneTime(1_000)
+        world.database.restore(snapshot)
+        for (let more = 0; more < 5; more++) yield* commit
+        yield* world.passLaneTime(1_000)
+        expect(freeze.isFrozen()).toBe(true)
+        yield* sayReconciled
+        yield* world.passLaneTime(1_000)
+        expect(freeze.isFrozen()).toBe(false)
+        expect(yield* rewinds).toBe(1)
+      })
+    )
+    expect(said).toMatch(/lacks commits that were seen/)
+  })
+
+  test("is noticed by a gateway that has only been told how far it had come, and by nobody when nothing is lacking", async () => {
+    let told: Standing | null = null
+    const witness = { recall: Effect.sync(() => told), remember: (standing: Standing) => Effect.sync(() => void (told = standing)) }
+    const snapshot = world.database.copy()
+    await watching(witness, () => Effect.andThen(commit, world.passLaneTime(2 * REMEMBER_EVERY_MS)))
+    world.database.stop()
+    world.database.start()
+    const well = await watching(witness, (freeze) => Effect.sync(() => expect(freeze.isFrozen()).toBe(false)))
+    expect(well.said).toBe("")
+    world.database.restore(snapshot)
+    const { said } = await watching(witness, (freeze) => Effect.sync(() => expect(freeze.isFrozen()).toBe(true)))
+    expect(said).toMatch(/lacks commits that were seen/)
+  })
+
+  test("is taken for one when the server has started again and nobody remembers; not when it has only run on", async () => {
+    const well = await watching(noWitness, (freeze) => Effect.sync(() => expect(freeze.isFrozen()).toBe(false)))
+    expect(well.said).toBe("")
+    world.database.stop()
+    world.database.start()
+    const { said } = await watching(noWitness, (freeze) => Effect.sync(() => expect(freeze.isFrozen()).toBe(true)))
+    expect(said).toMatch(/nobody remembers/)
+  })
+
+  test("keeps every lane from signing before anybody has looked, and gives epochs beyond the lost ones", async () => {
+    const [root] = await lane.queue()
+    const snapshot = world.database.copy()
+    const lost = await lane.claim("another")
+    world.database.restore(snapshot)
+    succeeded(await lane.round())
+    expect(lane.chain.broadcasts).toEqual([])
+    expect((await lane.waiting()).map((batch) => batch.root)).toEqual([root])
+    await world.run(Timeline.use(({ look, rewind }) => Effect.flatMap(look, ({ standing }) => rewind(standing, 0))))
+    expect(succeeded(await lane.reconcile())).toBe(true)
+    expect((await lane.claim()).epoch).toBeGreaterThan(lost.epoch)
+    succeeded(await lane.round())
+    expect(lane.chain.broadcasts).toMatchObject([{ nonce: 0, root }])
+  })
 })

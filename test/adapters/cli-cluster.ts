@@ -64,6 +64,19 @@ export const clusterCommands = (given: () => ClusterGiven): void => {
     assert.deepEqual(actions.slice(0, 4).map(({ action }) => action), ["resume", "resume", "pause", "pause"])
   })
 
+  test("compares the database with the chain again when an operator says that commits may be lost, and writes that down", async () => {
+    const { timeline: before } = await status()
+    const preview = await well(["cluster", "reconcile", "--why", "a try", "--dry-run"])
+    assert.match(preview.output, /^would {6}begin a new history after \d+\/1: .*\n(?:.*\n)*lane {7}31337\/0x.*from nonce \d+.*\n(?:.*\n)*done by {4}dev-.*\nnothing was changed$/m)
+    assert.equal((await status()).timeline.here, before.here)
+    assert.match((await well(["cluster", "reconcile", "--why", "a backup was restored"])).output, /^began {6}\d+\/1\.1 after \d+\/1: /m)
+    await eventually("the gateway has compared it", async () => (await status()).timeline.reconciled === `${before.here}.1`)
+    const { action, target, why } = (await status()).actions[0]!
+    assert.deepEqual({ action, target, why }, { action: "reconcile", target: `${before.here}.1`, why: "a backup was restored" })
+    const without = await run(["cluster", "reconcile"])
+    assert.equal(without.code, 2)
+  })
+
   test("drains no node that it does not know, and says whom it knows", async () => {
     const { code, errors } = await run(["cluster", "drain", "dve"])
     assert.equal(code, 2)

@@ -6,8 +6,10 @@ import type { Ledger } from "../../src/adapters/postgres/ledger.layer.ts"
 import type { Hex } from "../../src/domain/hex.ts"
 import { AuditLedger } from "../../src/ledger/audit-ledger.port.ts"
 import { type Attempt, type LaneId, laneLeaseName, LaneLedger, NO_BATCH } from "../../src/ledger/lane-ledger.port.ts"
+import { Cluster } from "../../src/ledger/cluster.port.ts"
 import { Leases } from "../../src/ledger/lease.port.ts"
 import { RequestLedger } from "../../src/ledger/request-ledger.port.ts"
+import { isBehind } from "../../src/ledger/standing.ts"
 import { ANSWERED_LATE_MS, isReconciled, RECONCILE_LEASE, Timeline } from "../../src/ledger/timeline.port.ts"
 import type { LedgerRig } from "../support/ledger-rig.ts"
 import { aChainId, aChange, born, ownPartition, random32, randomAddress } from "../support/ledger-world.ts"
@@ -109,11 +111,12 @@ export const timelineLaws = (world: () => LedgerRig): void => {
     assert.equal(isReconciled(yield* timeline.look), false)
     const mine = yield* claimReconcile
     const history = yield* timeline.begin(mine)
-    const noticed = yield* timeline.look
+    const lookAt = Effect.map(timeline.look, ({ standing: _, ...view }) => view)
+    const noticed = yield* lookAt
     assert(history !== undefined && noticed.noticedAtMs !== null && noticed.here === history)
     assert.equal(yield* AuditLedger.use((audit) => audit.lostUntilMs), noticed.noticedAtMs + ANSWERED_LATE_MS)
     assert.equal(yield* timeline.begin(mine), history)
-    assert.deepEqual(yield* timeline.look, noticed)
+    assert.deepEqual(yield* lookAt, noticed)
     const due = yield* ledger.claimOverdue([partition], 100, 60_000, [1])
     assert.deepEqual(due.map(({ requestId }) => requestId).filter((id) => [on!.id, early!.id].includes(id)), [on!.id])
     assert.equal(yield* timeline.finish({ ...mine, epoch: mine.epoch + 1n }, history), false)
@@ -121,5 +124,57 @@ export const timelineLaws = (world: () => LedgerRig): void => {
     assert.equal(yield* timeline.finish(mine, history), true)
     assert.equal(isReconciled(yield* timeline.look), true)
     assert.equal(yield* timeline.begin(mine), undefined)
+  }))
+
+  law("stores nothing signed in a life of the server that nobody has vouched for", Effect.gen(function*() {
+    const { lane, lanes, claim, queued } = yield* aLane
+    const root = yield* queued
+    const timeline = yield* Timeline
+    yield* Effect.promise(world().restart)
+    const seen = yield* timeline.look
+    assert.deepEqual([isReconciled(seen), seen.isVouched], [true, false])
+    assert.equal(yield* lanes.take(lane, yield* claim, aSlot(root, 0)), false)
+    assert.equal(yield* timeline.vouch({ ...seen.standing, life: seen.standing.life - 1 }), false)
+    assert.equal(yield* timeline.vouch({ ...seen.standing, rewinds: seen.standing.rewinds + 1 }), false)
+    assert.equal(yield* timeline.vouch(seen.standing), true)
+    assert.equal((yield* timeline.look).isVouched, true)
+    assert.equal(yield* lanes.take(lane, yield* claim, aSlot(root, 0)), true)
+  }))
+
+  law("tells how far it has come, and that a start of the server has lost nothing", Effect.gen(function*() {
+    const { standing: before } = yield* (yield* Timeline).look
+    yield* Leases.use((leases) => leases.claim([`test/${random32()}`], "a", 1))
+    const { standing: after } = yield* (yield* Timeline).look
+    assert(after.position > before.position && after.life === before.life && after.beganAt <= before.position)
+    yield* Effect.promise(world().restart)
+    const { standing: again } = yield* (yield* Timeline).look
+    assert(again.life !== after.life && again.beganAt >= after.position && again.position >= again.beganAt)
+    assert.equal(isBehind(after, again), false)
+    assert.equal(isBehind({ ...after, position: again.beganAt + 1 }, again), true)
+  }))
+
+  law("begins a new history when commits are said to be lost, once for all who saw it, and beyond all that are remembered", Effect.gen(function*() {
+    const timeline = yield* Timeline
+    const { standing, here } = yield* timeline.look
+    assert.equal(yield* timeline.rewind({ ...standing, life: standing.life + 1 }, 0), false)
+    assert.equal(yield* timeline.rewind(standing, standing.rewinds + 5), true)
+    assert.equal(yield* timeline.rewind(standing, standing.rewinds), false)
+    const seen = yield* timeline.look
+    assert.equal(seen.standing.rewinds, standing.rewinds + 6)
+    assert.equal(isReconciled(seen), false)
+    assert.equal(seen.reconciled, here)
+    const history = yield* timeline.begin(yield* claimReconcile)
+    assert.equal(history, seen.here)
+  }))
+
+  law("compares again when an operator says so, writes that down, and not twice at once", Effect.gen(function*() {
+    const timeline = yield* Timeline
+    assert.equal(yield* timeline.order({ by: "ann", why: "a backup was restored" }), true)
+    assert.equal(yield* timeline.order({ by: "ann", why: "again" }), false)
+    const seen = yield* timeline.look
+    assert.equal(isReconciled(seen), false)
+    const [action] = yield* Cluster.use((cluster) => cluster.actions(1))
+    const { atMs: _, ...written } = action!
+    assert.deepEqual(written, { by: "ann", action: "reconcile", target: seen.here, why: "a backup was restored" })
   }))
 }

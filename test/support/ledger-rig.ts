@@ -31,6 +31,8 @@ export interface BehindTheLedger {
 export interface LedgerRig extends LedgerProcess {
   /** The database finds itself in another history than the one that was reconciled, as after a failover. */
   readonly failOver: () => Promise<unknown>
+  /** The server crashes and recovers: nothing is lost. */
+  readonly restart: () => Promise<unknown>
   /** Another gateway process on the same database, with the same keys. */
   readonly another: () => LedgerProcess
   readonly behind: BehindTheLedger

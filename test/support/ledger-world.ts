@@ -15,6 +15,7 @@ import { type DecryptionRequest, requestIdOf, ZERO_ADDRESS } from "../../src/dom
 import { DetectionLedger, type SeenBlock, type SeenRequest } from "../../src/ledger/detection-ledger.port.ts"
 import { type Lease, Leases } from "../../src/ledger/lease.port.ts"
 import { RequestLedger } from "../../src/ledger/request-ledger.port.ts"
+import { Timeline } from "../../src/ledger/timeline.port.ts"
 import type { Change, StoredRequest } from "../../src/ledger/stored-request.ts"
 import { behindPostgres, makeLanesOlder } from "./behind-postgres.ts"
 import { eventually } from "./eventually.ts"
@@ -65,6 +66,13 @@ export const openLedgerWorld = async (version?: PostgresVersion): Promise<Ledger
     query,
     failOver: () =>
       query("UPDATE database_timeline SET reconciled = 'another/1', noticed = NULL").then(() => query("UPDATE lease SET given_in = 'another/1'")),
+    restart: async () => {
+      await Effect.runPromise(server.stop("immediate"))
+      await Effect.runPromise(server.start)
+      // Connections of before find out one by one.
+      const answers = () => Promise.all(Array.from({ length: 12 }, () => first.run(Timeline.use(({ look }) => look))))
+      await eventually("the ledger answers again", () => answers().then(() => true, () => false))
+    },
     behind: behindPostgres(query),
     nowMs: Effect.sync(() => Date.now()),
     passLaneTime: (ms) => Effect.promise(() => makeLanesOlder(query, ms)),

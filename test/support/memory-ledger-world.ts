@@ -87,6 +87,10 @@ export const openMemoryLedgerWorld = async (): Promise<MemoryLedgerWorld> => {
     database,
     another,
     failOver: async () => database.promote(database.copy()),
+    restart: async () => {
+      database.stop()
+      database.start()
+    },
     behind: behind(database),
     nowMs: Clock.currentTimeMillis,
     passLaneTime: TestClock.adjust,

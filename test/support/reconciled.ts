@@ -12,4 +12,11 @@ export const sayReconciled = Effect.gen(function* () {
   const history = yield* timeline.begin(lease)
   if (history !== undefined) assert(yield* timeline.finish(lease, history))
   yield* leases.resign([lease], "test")
+  yield* sayVouched
+})
+
+/** As a gateway that remembers how far the database had come, and finds nothing lacking. */
+export const sayVouched = Effect.gen(function* () {
+  const timeline = yield* Timeline
+  assert(yield* timeline.vouch((yield* timeline.look).standing))
 })

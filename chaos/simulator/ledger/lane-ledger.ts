@@ -20,7 +20,7 @@ import type { LedgerUnavailable } from "../../../src/ledger/ledger-unavailable.t
 import type { Connection } from "./connection.ts"
 import { lanesOf, spendingOf } from "./lane-overview.ts"
 import { isFenced } from "./leases.ts"
-import { isReconciledIn } from "./timeline.ts"
+import { isReconciledIn, isThawedIn } from "./timeline.ts"
 import { ConstraintViolation, type Transaction, UNIQUE_VIOLATION } from "./memory-table.ts"
 import {
   attestedPartTable,
@@ -112,7 +112,7 @@ const openSlot = ({ table }: Transaction, { chainId, address }: LaneId, { nonce,
 const take = (transaction: Transaction, lane: LaneId, slot: SlotStart): boolean => {
   const { table } = transaction
   const known = table(laneTable).get(keyOf(lane))
-  if (!isReconciledIn(transaction)) return false
+  if (!isThawedIn(transaction)) return false
   if (reserved(transaction, lane, slot.root) === undefined || (known !== undefined && known.nextNonce > slot.nonce)) return false
   const nextNonce = slot.nonce + 1
   if (known === undefined) table(laneTable).insert({ chainId: lane.chainId, address: lane.address, nextNonce })
@@ -125,7 +125,7 @@ const take = (transaction: Transaction, lane: LaneId, slot: SlotStart): boolean 
 const fill = (transaction: Transaction, lane: LaneId, slot: SlotStart): boolean => {
   const { table } = transaction
   const nextNonce = table(laneTable).get(keyOf(lane))?.nextNonce ?? 0
-  if (!isReconciledIn(transaction) || nextNonce <= slot.nonce || table(laneSlotTable).get(slotKeyOf(lane, slot.nonce)) !== undefined) return false
+  if (!isThawedIn(transaction) || nextNonce <= slot.nonce || table(laneSlotTable).get(slotKeyOf(lane, slot.nonce)) !== undefined) return false
   openSlot(transaction, lane, slot)
   return true
 }
@@ -161,7 +161,7 @@ const save = (transaction: Transaction, lane: LaneId, change: SlotChange): boole
   const { chainId, address } = lane
   const key = slotKeyOf(lane, nonce)
   const slot = table(laneSlotTable).get(key)
-  if (slot?.version !== version || (attempt !== undefined && !isReconciledIn(transaction))) return false
+  if (slot?.version !== version || (attempt !== undefined && !isThawedIn(transaction))) return false
   table(laneSlotTable).update(key, (row) => ({ ...row, version: version + 1, snapshot: JSON.stringify(snapshot), isFinal }))
   for (const { requester, wei } of spent ?? []) {
     const known = table(laneSpendTable).get(`${key}/${requester}`)

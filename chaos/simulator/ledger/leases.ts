@@ -3,7 +3,7 @@ import { Layer } from "effect"
 import { type Lease, Leases } from "../../../src/ledger/lease.port.ts"
 import type { Connection } from "./connection.ts"
 import type { Transaction } from "./memory-table.ts"
-import { type LeaseRow, leaseTable } from "./tables.ts"
+import { DATABASE_TIMELINE, databaseTimelineTable, type LeaseRow, leaseTable } from "./tables.ts"
 
 /** The row, while it is still this owner's under this epoch. */
 const held = ({ table }: Transaction, { name, epoch }: Lease, owner: string): LeaseRow | undefined => {
@@ -13,6 +13,15 @@ const held = ({ table }: Transaction, { name, epoch }: Lease, owner: string): Le
 
 /** Nobody has taken this lease since. Asked inside the statement that writes under it. */
 export const isFenced = ({ table }: Transaction, { name, epoch }: Lease): boolean => table(leaseTable).get(name)?.epoch === epoch
+
+/** Of the simulated servers: there is one cluster of them. */
+export const SYSTEM = "simulated"
+
+/** As `HERE` of src/adapters/postgres/timeline-statements.ts. */
+export const historyIn = ({ table, timelineId }: Transaction): string => {
+  const { rewinds = 0 } = table(databaseTimelineTable).get(DATABASE_TIMELINE) ?? {}
+  return `${SYSTEM}/${timelineId}${rewinds > 0 ? `.${rewinds}` : ""}`
+}
 
 const EPOCHS_PER_TIMELINE_BITS = 32n
 
@@ -30,9 +39,9 @@ export const leasesOn = (connection: Connection): Layer.Layer<Leases> =>
   Layer.succeed(Leases, {
     claim: (names, owner, ms) =>
       connection.statement("claim-leases", (transaction) => {
-        const { table, nowMs, history } = transaction
+        const { table, nowMs } = transaction
         const leases = table(leaseTable)
-        const givenIn = history
+        const givenIn = historyIn(transaction)
         const untilMs = nowMs + Math.round(ms)
         return [...new Set(names)].toSorted().flatMap((name): ReadonlyArray<Lease> => {
           const row = leases.get(name)

@@ -1,7 +1,7 @@
 /**
  * PostgreSQL as the ledger's laws know it, in memory: statements that happen at once and whole or not at all, constraints and
  * triggers, a clock of its own. It can stop and start (what was committed survives), and an older copy of it can take its place, as
- * when an asynchronous standby is promoted. It belongs to no node: nodes reach it through a `Connection`.
+ * when an asynchronous standby is promoted or the snapshot of a disk is put back. It belongs to no node: nodes reach it through a `Connection`.
  */
 import { Clock, Effect } from "effect"
 import { MemoryTable, type TableDefinition, type Transaction, type UnderWay } from "./memory-table.ts"
@@ -13,6 +13,7 @@ type AnyTable = MemoryTable<never>
 export interface DatabaseCopy {
   readonly tables: ReadonlyArray<{ readonly definition: AnyDefinition; readonly rows: ReadonlyMap<string, never> }>
   readonly sequences: ReadonlyMap<string, bigint>
+  readonly position: number
 }
 
 export class MemoryDatabase {
@@ -23,6 +24,11 @@ export class MemoryDatabase {
   private up = true
   /** Grows with every promotion (PostgreSQL's timeline): how a node can see that it talks to another history. */
   private timelineId = 1
+  /** Statements that changed something: where the write-ahead log ends. */
+  private position = 0
+  /** Grows with every start. */
+  private life = 1
+  private beganAt = 0
 
   constructor(clock: Clock.Clock) {
     this.clock = clock
@@ -45,8 +51,7 @@ export class MemoryDatabase {
     if (this.current !== undefined) throw new TypeError("a statement does not start another")
     const transaction: Transaction = {
       nowMs: Math.floor(this.nowMs),
-      history: `simulated/${this.timelineId}`,
-      timelineId: this.timelineId,
+      ...{ timelineId: this.timelineId, life: this.life, position: this.position, beganAt: this.beganAt },
       table: (definition) => this.table(definition),
       next: (sequence) => {
         const value = (this.sequences.get(sequence) ?? 0n) + 1n
@@ -56,7 +61,9 @@ export class MemoryDatabase {
     }
     this.current = { transaction, undo: [] }
     try {
-      return work(transaction)
+      const answer = work(transaction)
+      if (this.current.undo.length > 0) this.position += 1
+      return answer
     } catch (cause) {
       for (const undo of this.current.undo.toReversed()) undo()
       throw cause
@@ -71,24 +78,38 @@ export class MemoryDatabase {
   }
 
   start(): void {
+    if (!this.up) this.beginLife()
     this.up = true
   }
 
   copy(): DatabaseCopy {
     return {
       tables: [...this.tables.values()].map(({ definition, table }) => ({ definition, rows: table.copy() })),
-      sequences: new Map(this.sequences)
+      sequences: new Map(this.sequences),
+      position: this.position
     }
   }
 
   /** A standby that had seen this much takes over: what was committed since is gone. */
   promote(copy: DatabaseCopy): void {
+    this.restore(copy)
+    this.timelineId += 1
+  }
+
+  /** A snapshot of its disk is put back, and it starts with that: what was committed since is gone, and its timeline does not tell. */
+  restore(copy: DatabaseCopy): void {
     this.tables = new Map()
     for (const { definition, rows } of copy.tables) {
       this.tables.set(definition.name, { definition, table: new MemoryTable(definition, this.underWay, rows) })
     }
     this.sequences = new Map(copy.sequences)
-    this.timelineId += 1
+    this.position = copy.position
+    this.beginLife()
+  }
+
+  private beginLife(): void {
+    this.life += 1
+    this.beganAt = this.position
   }
 
   /** For who looks behind the ledger's back: checkers, and tests of the constraints. */

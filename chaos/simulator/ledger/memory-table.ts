@@ -27,9 +27,11 @@ export interface RowChange<Row> {
 export interface Transaction {
   /** By the database's clock, the same through the whole transaction. */
   readonly nowMs: number
-  /** System identifier and timeline: see src/ledger/timeline.port.ts. */
-  readonly history: string
+  /** Of the server: see src/ledger/standing.ts. */
   readonly timelineId: number
+  readonly life: number
+  readonly position: number
+  readonly beganAt: number
   readonly table: <Row>(definition: TableDefinition<Row>) => MemoryTable<Row>
   /** Sequences are not taken back with a transaction. */
   readonly next: (sequence: string) => bigint

@@ -352,6 +352,8 @@ export interface DatabaseTimelineRow {
   readonly noticed: string | null
   readonly noticedAtMs: number | null
   readonly lostUntilMs: number | null
+  readonly rewinds: number
+  readonly vouchedLife: number | null
 }
 
 export const DATABASE_TIMELINE = "only row"

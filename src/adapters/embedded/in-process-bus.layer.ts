@@ -5,6 +5,7 @@
 import { Context, Effect, type Fiber, Layer, Option } from "effect"
 import assert from "node:assert/strict"
 import { DEFECT_NAK_MS, DELIVERIES_MAX, PARKED_KEPT_MAX } from "../../messaging/bus-limits.ts"
+import { noWitness, Witness } from "../../ledger/witness.port.ts"
 import { Bus, BusUnavailable, type Delivery, type Verdict } from "../../messaging/bus.port.ts"
 import { assertPublishable } from "../../messaging/publishable.ts"
 import { ParkedMessages, type ParkedMessage } from "../../messaging/parked-messages.port.ts"
@@ -155,8 +156,8 @@ const make = Effect.gen(function*() {
     newest: (limit) => Effect.sync(() => [...parked].toReversed().slice(0, limit))
   })
 
-  return Context.make(Bus, bus).pipe(Context.add(ParkedMessages, parkedMessages))
+  return Context.make(Bus, bus).pipe(Context.add(ParkedMessages, parkedMessages), Context.add(Witness, noWitness))
 })
 
 /** Counts what it parks where a `Telemetry` stands below it. */
-export const inProcessBus: Layer.Layer<Bus | ParkedMessages> = Layer.effectContext(make)
+export const inProcessBus: Layer.Layer<Bus | ParkedMessages | Witness> = Layer.effectContext(make)

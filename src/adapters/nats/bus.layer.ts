@@ -7,6 +7,7 @@ import { errors } from "@nats-io/transport-node"
 import { Context, Effect, Layer, Option, Semaphore } from "effect"
 import assert from "node:assert/strict"
 import { DEFECT_NAK_MS, DELIVERIES_MAX } from "../../messaging/bus-limits.ts"
+import { Witness } from "../../ledger/witness.port.ts"
 import { Bus, BusUnavailable, type Verdict } from "../../messaging/bus.port.ts"
 import { ParkedMessages } from "../../messaging/parked-messages.port.ts"
 import { assertPublishable } from "../../messaging/publishable.ts"
@@ -20,6 +21,7 @@ import type { NatsSettings } from "./nats-settings.ts"
 import { countParked, newestParked, park, parkExhausted, type NoteParked } from "./parking.ts"
 import { type NoteRemade, pullInto } from "./pull-consumer.ts"
 import { ensureStreams, streamOf } from "./streams.ts"
+import { witnessOver } from "./witness.ts"
 
 /** A confirmation. Without a leader there is none for 4 to 12 s (stack.md section 4): say so soon, the outbox tries again. */
 const CONFIRM_MS_MAX = 2_000
@@ -39,7 +41,7 @@ const isRefused = (cause: unknown): boolean => cause instanceof CallRefused
 const PUBLISHING = { dependency: "nats", target: "jetstream", method: "publish" } as const
 
 /** Counts what it parks where a `Telemetry` stands below it. */
-export const natsBus = (settings: NatsSettings): Layer.Layer<Bus | ParkedMessages> =>
+export const natsBus = (settings: NatsSettings): Layer.Layer<Bus | ParkedMessages | Witness> =>
   Layer.effectContext(Effect.gen(function*() {
     const streams = sharedEnsure(settings)
     const telemetry = Option.getOrUndefined(yield* Effect.serviceOption(Telemetry))
@@ -55,7 +57,10 @@ export const natsBus = (settings: NatsSettings): Layer.Layer<Bus | ParkedMessage
         ),
         parkExhausted(session, noteParked)
       ))
-    return Context.make(Bus, busOver(link, settings, streams, { noteParked, noteRemade }, yield* guardsHere)).pipe(Context.add(ParkedMessages, parkedOver(link)))
+    return Context.make(Bus, busOver(link, settings, streams, { noteParked, noteRemade }, yield* guardsHere)).pipe(
+      Context.add(ParkedMessages, parkedOver(link)),
+      Context.add(Witness, witnessOver(link, streams))
+    )
   }))
 
 /** Many publishers find a stream missing at once; one of them makes it and the others wait for that. */

@@ -29,9 +29,13 @@ import type { NatsSettings } from "./nats-settings.ts"
 export const WORK_STREAM = "DECRYPTION_WORK"
 export const OUTCOME_STREAM = "DECRYPTION_OUTCOME"
 export const PARKED_STREAM = "DECRYPTION_PARKED"
+export const WITNESS_STREAM = "DECRYPTION_WITNESS"
+/** Not one that the bus lets anybody publish on. */
+export const WITNESS_SUBJECT = "decryption.witness"
 
 /** Room for the message id and the park headers beside a body. */
 const HEADER_BYTES_MAX = 4_096
+const WITNESS_BYTES_MAX = 65_536
 const PARKED_AGE_MAX_MS = 14 * 24 * 3_600_000
 /** Processes expected to share a consumer; bounds what may be unsettled at once, resting messages included. */
 const CONSUMING_PROCESSES_MAX = 64
@@ -66,11 +70,24 @@ const parkedStream = (settings: NatsSettings): WantedStream => ({
   duplicate_window: nanos(DUPLICATE_WINDOW_MS)
 })
 
+/** How far the database had come (witness.port.ts): only the newest word counts, however old it is. */
+const witnessStream = (settings: NatsSettings): WantedStream => ({
+  name: WITNESS_STREAM,
+  subjects: [WITNESS_SUBJECT],
+  retention: RetentionPolicy.Limits,
+  storage: StorageType.File,
+  num_replicas: settings.replicas,
+  max_msgs: 1,
+  max_bytes: WITNESS_BYTES_MAX,
+  discard: DiscardPolicy.Old
+})
+
 /** Work subjects are listed one by one: `decryption.*.do` would overlap `decryption.outcome.*`, which a server refuses. */
 export const wantedStreams = (settings: NatsSettings): ReadonlyArray<WantedStream> => [
   hintStream(WORK_STREAM, JOURNEY.map(workSubject), settings),
   hintStream(OUTCOME_STREAM, ["decryption.outcome.*"], settings),
-  parkedStream(settings)
+  parkedStream(settings),
+  witnessStream(settings)
 ]
 
 export const streamOf = (subject: string): string => (subject.endsWith(".do") ? WORK_STREAM : OUTCOME_STREAM)

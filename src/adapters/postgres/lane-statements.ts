@@ -2,7 +2,7 @@
  * statement.ts`, so that a sender who lost its lane writes nothing; what stores signed bytes also looks itself whether the database is in the
  * history that was compared with the chain, so that nobody signs after a failover, however old its beliefs. */
 import type { Prepared } from "./pool.ts"
-import { IS_RECONCILED } from "./timeline-statements.ts"
+import { IS_THAWED, IS_UNRECONCILED } from "./timeline-statements.ts"
 
 /** $1, $2: name and epoch of the lease. */
 const FENCE = "SELECT name FROM lease WHERE name = $1 AND epoch = $2 FOR KEY SHARE"
@@ -73,7 +73,7 @@ WHERE s.chain_id = $1 AND s.address = $2 AND NOT s.is_final ORDER BY s.nonce, a.
 }
 
 /** For signed bytes. */
-const THAWED_FENCE = `SELECT name FROM lease WHERE name = $1 AND epoch = $2 AND ${IS_RECONCILED} FOR KEY SHARE`
+const THAWED_FENCE = `SELECT name FROM lease WHERE name = $1 AND epoch = $2 AND ${IS_THAWED} FOR KEY SHARE`
 
 /** The batch must be this lane's; the nonce must never have been taken, and none below it can be taken any more. */
 export const TAKE: Prepared = {
@@ -126,7 +126,7 @@ export const ADOPT: Prepared = {
   text: `
 WITH fence AS MATERIALIZED (${FENCE}),
 moved AS (
-  INSERT INTO lane AS l (chain_id, address, next_nonce) SELECT $3, $4, $5::bigint + 1 FROM fence WHERE NOT ${IS_RECONCILED}
+  INSERT INTO lane AS l (chain_id, address, next_nonce) SELECT $3, $4, $5::bigint + 1 FROM fence WHERE ${IS_UNRECONCILED}
   ON CONFLICT (chain_id, address) DO UPDATE SET next_nonce = excluded.next_nonce WHERE l.next_nonce = $5
   RETURNING next_nonce
 ),
@@ -146,7 +146,7 @@ WITH fence AS MATERIALIZED (${FENCE}),
 saved AS (
   UPDATE lane_slot s SET version = s.version + 1, snapshot = $7::json, is_final = $8 FROM fence
   WHERE s.chain_id = $3 AND s.address = $4 AND s.nonce = $5 AND s.version = $6
-    AND CASE WHEN $15::integer IS NULL THEN true ELSE ${IS_RECONCILED} END
+    AND CASE WHEN $15::integer IS NULL THEN true ELSE ${IS_THAWED} END
   RETURNING s.nonce, s.root
 ),
 spent AS (

@@ -13,6 +13,7 @@ import * as work from "./migrations/0006-work.ts"
 import * as timeline from "./migrations/0007-timeline.ts"
 import * as parts from "./migrations/0009-parts.ts"
 import * as oneChain from "./migrations/0010-one-chain.ts"
+import * as rewinds from "./migrations/0011-rewinds.ts"
 
 /** In order, for ever: names are what the database remembers. */
 const MIGRATIONS: Readonly<Record<string, Migration>> = {
@@ -22,7 +23,8 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
   "0006-work": work,
   "0007-timeline": timeline,
   "0009-parts": parts,
-  "0010-one-chain": oneChain
+  "0010-one-chain": oneChain,
+  "0011-rewinds": rewinds
 }
 
 const migratorOf = <Tables>(database: Kysely<Tables>): Migrator =>

@@ -24,6 +24,7 @@ import type { StoredRequest } from "../../../src/ledger/stored-request.ts"
 import { merkleRoot } from "../../../src/threshold/merkle.ts"
 import { partOf, partsOf } from "../../../src/threshold/part-of-batch.ts"
 import type { LedgerRig } from "../../support/ledger-rig.ts"
+import { sayVouched } from "../../support/reconciled.ts"
 import { aChainId, random32, randomAddress } from "../../support/ledger-world.ts"
 import { withOver } from "./actor-world.ts"
 import { heardTelemetry, type HeardTelemetry } from "./heard-telemetry.ts"
@@ -172,7 +173,7 @@ export class LaneWorld {
   /** After a failover; no blocks are read again here. Answers whether this node did it. */
   reconcile(owner = "node-a"): Promise<Exit.Exit<boolean, unknown>> {
     const nobodyReads = Layer.mergeAll(Layer.succeed(RequestLog, undefined as never), Layer.succeed(Bus, undefined as never))
-    return this.watched(reconcile({ owner, rescan: undefined }).pipe(Effect.provide(nobodyReads)))
+    return this.watched(Effect.tap(reconcile({ owner, rescan: undefined }), () => sayVouched).pipe(Effect.provide(nobodyReads)))
   }
 
   private async watched<A, E>(work: Effect.Effect<A, E, Ledger | ResultContract | Telemetry>): Promise<Exit.Exit<A, E>> {
