@@ -153,6 +153,21 @@ export const timelineLaws = (world: () => LedgerRig): void => {
     assert.equal(isBehind({ ...after, position: again.beganAt + 1 }, again), true)
   }))
 
+  law("shows that it was set back in its own timeline, though more has been written since than was lost", Effect.gen(function*() {
+    const commit = Leases.use((leases) => leases.claim([`test/${random32()}`], "a", 1))
+    const look = Effect.map((yield* Timeline).look, ({ here, standing }) => ({ here, standing }))
+    let before = yield* look
+    yield* Effect.promise(() => world().setBack(async () => {
+      await world().run(commit)
+      before = await world().run(look)
+    }))
+    for (let more = 0; more < 10; more++) yield* commit
+    const after = yield* look
+    assert.equal(after.here, before.here)
+    assert(after.standing.position > before.standing.position)
+    assert.equal(isBehind(before.standing, after.standing), true)
+  }))
+
   law("begins a new history when commits are said to be lost, once for all who saw it, and beyond all that are remembered", Effect.gen(function*() {
     const timeline = yield* Timeline
     const { standing, here } = yield* timeline.look

@@ -33,6 +33,8 @@ export interface LedgerRig extends LedgerProcess {
   readonly failOver: () => Promise<unknown>
   /** The server crashes and recovers: nothing is lost. */
   readonly restart: () => Promise<unknown>
+  /** A snapshot of the disk is taken before `work` and put back after it: the same server on the same timeline, without what was committed. */
+  readonly setBack: (work: () => Promise<unknown>) => Promise<unknown>
   /** Another gateway process on the same database, with the same keys. */
   readonly another: () => LedgerProcess
   readonly behind: BehindTheLedger

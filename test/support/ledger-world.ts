@@ -1,9 +1,12 @@
 /** A ledger on a real PostgreSQL, as one or several gateway processes would see it, and requests to put into it. */
 import { Effect, Exit, Layer, ManagedRuntime, Scope } from "effect"
+import { execFile } from "node:child_process"
 import { randomBytes, randomInt } from "node:crypto"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { promisify } from "node:util"
 import pg from "pg"
 import { localKeyEncryptionKeyLayer } from "../../src/adapters/local-keys/key-encryption-key.layer.ts"
 import type { PostgresServer } from "../../src/adapters/embedded/postgres-server.ts"
@@ -42,6 +45,12 @@ const processOn = (server: PostgresServer, keyFile: string): LedgerProcess => {
   return { run: (effect) => runtime.runPromise(effect), close: () => runtime.dispose() }
 }
 
+/** With its owner: PostgreSQL never runs as root. */
+const replace = async (from: string, to: string) => {
+  await rm(to, { recursive: true, force: true })
+  await promisify(execFile)("cp", ["-a", from, to])
+}
+
 export const openLedgerWorld = async (version?: PostgresVersion): Promise<LedgerWorld> => {
   const scope = Scope.makeUnsafe()
   const server = await Effect.runPromise(testPostgres(version).pipe(Scope.provide(scope)))
@@ -59,6 +68,14 @@ export const openLedgerWorld = async (version?: PostgresVersion): Promise<Ledger
   const pool = new pg.Pool({ ...server.address, max: 4 })
   pool.on("error", () => undefined)
   const query: LedgerWorld["query"] = async (text, values = []) => (await pool.query(text, [...values])).rows
+  /** Connections of before find out one by one. */
+  const answers = () => Promise.all(Array.from({ length: 12 }, () => first.run(Timeline.use(({ look }) => look))))
+  const restarted = async (whileDown: () => Promise<unknown>) => {
+    await Effect.runPromise(server.stop("immediate"))
+    await whileDown()
+    await Effect.runPromise(server.start)
+    await eventually("the ledger answers again", () => answers().then(() => true, () => false))
+  }
   return {
     run: first.run,
     server,
@@ -66,12 +83,14 @@ export const openLedgerWorld = async (version?: PostgresVersion): Promise<Ledger
     query,
     failOver: () =>
       query("UPDATE database_timeline SET reconciled = 'another/1', noticed = NULL").then(() => query("UPDATE lease SET given_in = 'another/1'")),
-    restart: async () => {
-      await Effect.runPromise(server.stop("immediate"))
-      await Effect.runPromise(server.start)
-      // Connections of before find out one by one.
-      const answers = () => Promise.all(Array.from({ length: 12 }, () => first.run(Timeline.use(({ look }) => look))))
-      await eventually("the ledger answers again", () => answers().then(() => true, () => false))
+    restart: () => restarted(async () => {}),
+    setBack: async (work) => {
+      const [row] = await query("SHOW data_directory")
+      const data = String(row?.["data_directory"])
+      const copy = join(directory, "data")
+      await restarted(() => replace(data, copy))
+      await work()
+      await restarted(() => replace(copy, data))
     },
     behind: behindPostgres(query),
     nowMs: Effect.sync(() => Date.now()),

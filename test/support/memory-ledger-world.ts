@@ -91,6 +91,11 @@ export const openMemoryLedgerWorld = async (): Promise<MemoryLedgerWorld> => {
       database.stop()
       database.start()
     },
+    setBack: async (work) => {
+      const snapshot = database.copy()
+      await work()
+      database.restore(snapshot)
+    },
     behind: behind(database),
     nowMs: Clock.currentTimeMillis,
     passLaneTime: TestClock.adjust,
