@@ -111,7 +111,7 @@ export const timelineLaws = (world: () => LedgerRig): void => {
     assert.equal(isReconciled(yield* timeline.look), false)
     const mine = yield* claimReconcile
     const history = yield* timeline.begin(mine)
-    const lookAt = Effect.map(timeline.look, ({ standing: _, ...view }) => view)
+    const lookAt = Effect.map(timeline.look, ({ standing: _standing, ...view }) => view)
     const noticed = yield* lookAt
     assert(history !== undefined && noticed.noticedAtMs !== null && noticed.here === history)
     assert.equal(yield* AuditLedger.use((audit) => audit.lostUntilMs), noticed.noticedAtMs + ANSWERED_LATE_MS)
@@ -189,7 +189,7 @@ export const timelineLaws = (world: () => LedgerRig): void => {
     const seen = yield* timeline.look
     assert.equal(isReconciled(seen), false)
     const [action] = yield* Cluster.use((cluster) => cluster.actions(1))
-    const { atMs: _, ...written } = action!
+    const { atMs: _atMs, ...written } = action!
     assert.deepEqual(written, { by: "ann", action: "reconcile", target: seen.here, why: "a backup was restored" })
   }))
 }
