@@ -33,6 +33,8 @@ const LANE_TICK_UNMINED_LONGEST_MS = 64
 const LANE_RETRY_MS = 1_000
 /** Nobody sends on a stray lane, so a few seconds more or less do not matter there. */
 const STRAY_LANES_EVERY_MS = 5_000
+/** An operator waits for it, and it takes as long as the finality of what was sent before. */
+const RESUME_POLL_MS = 1_000
 
 /** Wakes the lanes of this process; others find their work at the next tick. */
 export interface Bell {
@@ -66,6 +68,7 @@ export const submitActor = (concurrency: number, bell: Bell) =>
     )
   )
 
+/** Answers the requests that stand in a batch. */
 const enqueue = Effect.fnUntraced(function* (requests: ReadonlyArray<StoredRequest>) {
   const results = yield* ResultLedger
   const lanes = yield* LaneLedger
@@ -77,18 +80,26 @@ const enqueue = Effect.fnUntraced(function* (requests: ReadonlyArray<StoredReque
   return roots
 })
 
-const settleOnChain = Effect.fnUntraced(function* ({ id, facts }: StoredRequest, hasResult: boolean) {
+const settleOnChain = Effect.fnUntraced(function* (request: StoredRequest, hasResult: boolean) {
+  const { id, facts } = request
   const contract = yield* ResultContract
   const [status] = yield* contract.statuses([id])
   const nowSeconds = (yield* Clock.currentTimeMillis) / 1_000
-  if (status === "requested" && nowSeconds <= facts.deadline) return hasResult ? null : yield* resultLost(id) // null: on its way
+  if (status === "requested" && nowSeconds <= facts.deadline) return hasResult ? null : yield* resultLost(request) // null: on its way
   return (yield* findFulfilment(id, facts.deadline)) ?? null
 })
 
-const resultLost = Effect.fnUntraced(function* (requestId: RequestId) {
+/** It stands in no batch: a failover took its result, or it halted, which deletes that, and was redriven. What was signed or queued before may still
+ * bring the result to the chain, so nothing else is sent until it cannot. */
+const resultLost = Effect.fnUntraced(function* (request: StoredRequest) {
+  if (!knowsMachineVersion(request.machineVersion)) return null
+  const { root } = contextOf(request).known
+  if (root !== undefined && (yield* LaneLedger.use((lanes) => lanes.isOnItsWay(root)))) {
+    return { type: "postponed", reason: "an-earlier-transaction-may-carry-it", retryAfterMs: RESUME_POLL_MS } satisfies StepOutcome as StepOutcome
+  }
   const telemetry = yield* Telemetry
   telemetry.count("results_lost")
-  telemetry.warn("a verified result is gone: it is made again", { requestId, runbook: "docs/runbooks/failover.md" })
+  telemetry.warn("a verified result is gone: it is made again", { requestId: request.id, runbook: "docs/runbooks/failover.md" })
   return { type: "result-lost" } satisfies StepOutcome as StepOutcome
 })
 

@@ -54,9 +54,9 @@ const detail = ({ event }: FactReached): string => {
       return `now in block ${event.anchor.blockNumber}`
     case "cancelled":
       return `by ${event.by}: ${event.why}`
-    case "deadline-passed":
-      return "the chain decides"
     case "result-lost":
       return "the result is made again"
+    case "redriven":
+      return `redriven by ${event.by}: ${event.why}`
   }
 }

@@ -9,14 +9,18 @@ import type { Anchor } from "../src/domain/request.ts"
 import { decryptionRequestMachine, type DecryptionRequestContext } from "./decryption-request.machine.ts"
 import { begin, effectOf, walk } from "./walk.ts"
 
-/** Raised whenever a stored snapshot of the version before would be misread; then a migration and a corpus file are added. */
-export const MACHINE_VERSION = 1
+/** Raised whenever a stored snapshot or an event would be misread by a build of the version before; then a migration and a corpus file are added.
+ * 2: halted requests can be redriven (docs/adr/0024). */
+export const MACHINE_VERSION = 2
 
 /** From version n to n + 1. */
 export type Migration = (snapshot: unknown) => unknown
 
 /** Keyed by the version they start from. */
-const MIGRATIONS: Readonly<Record<number, Migration>> = {}
+const MIGRATIONS: Readonly<Record<number, Migration>> = {
+  // Nothing that is kept has another form; an older build would not know what `redriven` and `result-lost` mean.
+  1: (snapshot) => snapshot
+}
 
 export interface StoredDecision {
   readonly snapshot: unknown

@@ -31,6 +31,8 @@ export interface DecryptionRequestContext {
 
 const isSameBlock = (a: BlockRef, b: BlockRef): boolean => a.blockHash === b.blockHash && a.blockNumber === b.blockNumber
 
+const withoutEnd = ({ end: _end, ...facts }: Known): Known => facts
+
 /** What is known after an event that was accepted. */
 const learn = (known: Known, event: RequestEvent): Known => {
   switch (event.type) {
@@ -58,10 +60,10 @@ const learn = (known: Known, event: RequestEvent): Known => {
       const { root: _root, resultHash: _hash, liars: _liars, ...held } = known
       return held
     }
-    case "deadline-passed":
-      return { ...known, end: { reason: "expired", detail: "the deadline passed" } }
     case "moved":
       return {} // nothing that was learned at the old place counts at the new one
+    case "redriven":
+      return withoutEnd(known)
   }
 }
 
@@ -73,7 +75,8 @@ const EVERY_FACT_IGNORED = {
   "shares-collected": IGNORED,
   "threshold-verified": IGNORED,
   submitted: IGNORED,
-  finalized: IGNORED
+  finalized: IGNORED,
+  redriven: IGNORED
 } as const
 
 const END_IS_FOR_EVER = {
@@ -84,8 +87,13 @@ const END_IS_FOR_EVER = {
   orphaned: IGNORED,
   moved: IGNORED,
   cancelled: IGNORED,
-  "deadline-passed": IGNORED,
   "result-lost": IGNORED
+} as const
+
+/** Nothing counts that was learned at another place. */
+const LEFT_THE_CHAIN = {
+  orphaned: [{ guard: "isOurBlock", target: "orphaned", actions: "remember" }, IGNORED],
+  moved: [{ guard: "isElsewhere", target: "detected", reenter: true, actions: "remember" }, IGNORED]
 } as const
 
 /** What may happen wherever a request is under way. */
@@ -95,8 +103,7 @@ const UNDER_WAY = {
   expired: { target: "expired", actions: "remember" },
   halted: { target: "halted", actions: "remember" },
   "result-lost": IGNORED,
-  orphaned: [{ guard: "isOurBlock", target: "orphaned", actions: "remember" }, IGNORED],
-  moved: [{ guard: "isElsewhere", target: "detected", reenter: true, actions: "remember" }, IGNORED]
+  ...LEFT_THE_CHAIN
 } as const
 
 /** Nothing of ours can be on its way to the chain, so a request may be given up; and if a step finds it fulfilled there already
@@ -104,8 +111,7 @@ const UNDER_WAY = {
 const STILL_OURS = {
   ...UNDER_WAY,
   submitted: { target: "submitted", actions: "remember" },
-  cancelled: { target: "cancelled", actions: "remember" },
-  "deadline-passed": { target: "expired", actions: "remember" }
+  cancelled: { target: "cancelled", actions: "remember" }
 } as const
 
 /** The effect of entering a milestone: the work that leads to the next fact is given out. */
@@ -127,7 +133,12 @@ export const decryptionRequestMachine = setup({
     isElsewhere: ({ context, event }) => event.type === "moved" && !isSameBlock(event.anchor, context.anchor),
     isAnotherPlace: ({ context, event }) =>
       event.type === "submitted" &&
-      (event.txHash !== context.known.submission?.txHash || !isSameBlock(event.block, context.known.submission.block))
+      (event.txHash !== context.known.submission?.txHash || !isSameBlock(event.block, context.known.submission.block)),
+    wasSubmitted: ({ context }) => context.known.submission !== undefined,
+    wasVerified: ({ context }) => context.known.root !== undefined,
+    wasCollected: ({ context }) => context.known.nodes !== undefined,
+    wasFetched: ({ context }) => context.known.digests !== undefined,
+    wasAllowed: ({ context }) => context.known.aclBlock !== undefined
   }
 }).createMachine({
   id: "decryption-request",
@@ -160,13 +171,12 @@ export const decryptionRequestMachine = setup({
     "threshold-verified": {
       description:
         "The result is verified and the committee attests it. Next: a lane submits it. It can no longer be cancelled, for " +
-        "it may already be on its way; when the deadline passes the chain decides whether it came in time. A result that a " +
-        "failover of the database took with it is made again.",
+        "it may already be on its way; when the deadline passes the chain decides whether it came in time. A result that is gone, and " +
+        "that no transaction can carry any more, is made again: a failover of the database took it, or it halted and was redriven.",
       entry: dispatch("threshold-verified"),
       on: {
         ...UNDER_WAY,
         cancelled: IGNORED,
-        "deadline-passed": { target: "threshold-verified", reenter: true },
         "result-lost": { target: "shares-collected", actions: "remember" },
         submitted: { target: "submitted", actions: "remember" }
       }
@@ -179,7 +189,6 @@ export const decryptionRequestMachine = setup({
       on: {
         ...UNDER_WAY,
         cancelled: IGNORED,
-        "deadline-passed": IGNORED,
         submitted: [{ guard: "isAnotherPlace", target: "submitted", reenter: true, actions: "remember" }, IGNORED],
         finalized: { target: "finalized", actions: "remember" }
       }
@@ -215,9 +224,20 @@ export const decryptionRequestMachine = setup({
     halted: {
       description:
         "Our own bug or an impossible answer: someone is paged. It says nothing about the request and is never shown to a " +
-        "user as a no.",
-      type: "final",
-      on: END_IS_FOR_EVER
+        "user as a no. An operator who has mended the cause may redrive it: it goes on from the last fact that was reached.",
+      on: {
+        ...END_IS_FOR_EVER,
+        ...LEFT_THE_CHAIN,
+        redriven: [
+          { guard: "wasSubmitted", target: "submitted", actions: "remember" },
+          { guard: "wasVerified", target: "threshold-verified", actions: "remember" },
+          // The shares were deleted when it halted; that step asks again for what it misses.
+          { guard: "wasCollected", target: "shares-collected", actions: "remember" },
+          { guard: "wasFetched", target: "ciphertext-fetched", actions: "remember" },
+          { guard: "wasAllowed", target: "acl-checked", actions: "remember" },
+          { target: "detected", actions: "remember" }
+        ]
+      }
     }
   }
 })

@@ -66,6 +66,12 @@ const addRequestCommands = (request: Command): void => {
     .argument("<id>", "the request: 0x and 64 hex digits")
     .requiredOption("--why <text>", "why, in one line", reason)
     .action(async (id, options) => (await import("../commands/request-cancel.ts")).requestCancel(id, options))
+
+  withCommonOptions(request.command("redrive"))
+    .description("Send a request that halted on its way again, once its cause is mended. Recorded for ever with your user name.")
+    .argument("<id>", "the request: 0x and 64 hex digits")
+    .requiredOption("--why <text>", "what was mended, in one line", reason)
+    .action(async (id, options) => (await import("../commands/request-redrive.ts")).requestRedrive(id, options))
 }
 
 const withRaiseOptions = (command: Command): Command =>

@@ -1,6 +1,7 @@
 /** Commands for those who run gateways and nodes: health, cluster, keys, evidence. */
 import { type Command, Option } from "commander"
 import { COMMITTEE_NODES_MAX } from "../../src/domain/limits.ts"
+import { PARKED_KEPT_MAX } from "../../src/messaging/bus-limits.ts"
 import { endpoints, keyFileOption, nodeFile, reason, whole, withCommonOptions } from "./read-argument.ts"
 
 const EPOCH_MAX = 4_294_967_295
@@ -31,6 +32,7 @@ export const addOperatorCommands = (program: Command): void => {
     .option("--window <minutes>", "what was spent in the last so many minutes", whole(1, 10_080), 60)
     .action(async (options) => (await import("../commands/lanes.ts")).lanes(options))
 
+  addParkedCommands(program.command("parked").description("Messages that nobody could read, kept apart by NATS."))
   addClusterCommands(program.command("cluster").description("The gateway nodes of a cluster, and switches for operators."))
   addKeysCommands(program.command("keys").description("Keys and certificates of a committee, FOR DEVELOPMENT."))
   addEvidenceCommands(program.command("evidence").description("Proofs that a KMS node has lied."))
@@ -66,6 +68,36 @@ const addClusterCommands = (cluster: Command): void => {
     .requiredOption("--why <text>", "kept for ever", reason)
     .option("--dry-run", "only say what would be done")
     .action(async (options) => (await import("../commands/cluster-reconcile.ts")).clusterReconcile(options))
+}
+
+const PARKED_ID = "as `parked list` shows it"
+const OF_SUBJECT = "only those that were going there, e.g. decryption.outcome.3"
+
+const addParkedCommands = (parked: Command): void => {
+  withCommonOptions(parked.command("list"))
+    .description("What is parked, newest first: where it was going, since when, after how many deliveries, and why.")
+    .option("--subject <subject>", OF_SUBJECT)
+    .option("--limit <n>", "at most this many", whole(1, PARKED_KEPT_MAX), 20)
+    .action(async (options) => (await import("../commands/parked.ts")).parkedList(options))
+
+  withCommonOptions(parked.command("show"))
+    .description("One parked message with its body.")
+    .argument("<id>", PARKED_ID)
+    .action(async (id, options) => (await import("../commands/parked.ts")).parkedShow(id, options))
+
+  withCommonOptions(parked.command("redrive"))
+    .description("Let parked messages go their way again: one, those of a subject, or all. Recorded for ever with your user name.")
+    .argument("[id]", PARKED_ID)
+    .option("--all", "all that are kept")
+    .option("--subject <subject>", OF_SUBJECT)
+    .requiredOption("--why <text>", "what was mended, in one line", reason)
+    .action(async (id, options) => (await import("../commands/parked.ts")).parkedRedrive(id, options))
+
+  withCommonOptions(parked.command("drop"))
+    .description("Forget a parked message. Recorded for ever with your user name.")
+    .argument("<id>", PARKED_ID)
+    .requiredOption("--why <text>", "kept for ever", reason)
+    .action(async (id, options) => (await import("../commands/parked.ts")).parkedDrop(id, options))
 }
 
 const addKeysCommands = (keys: Command): void => {

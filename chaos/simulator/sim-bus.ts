@@ -6,7 +6,7 @@ import { ACK_WAIT_MS, DEFECT_NAK_MS, DELIVERIES_MAX, PARKED_KEPT_MAX } from "../
 import type { Standing } from "../../src/ledger/standing.ts"
 import { Witness } from "../../src/ledger/witness.port.ts"
 import { Bus, BusUnavailable, type Delivery, type Verdict } from "../../src/messaging/bus.port.ts"
-import { ParkedMessages, type ParkedMessage } from "../../src/messaging/parked-messages.port.ts"
+import { parkedId, ParkedMessages, type ParkedMessage } from "../../src/messaging/parked-messages.port.ts"
 import { assertPublishable } from "../../src/messaging/publishable.ts"
 import { verdictOf } from "../../src/messaging/verdict-of.ts"
 import { Telemetry } from "../../src/telemetry/telemetry.port.ts"
@@ -56,7 +56,7 @@ export class Broker {
   private readonly waiting = new Map<string, Array<Message>>()
   private readonly consumers = new Map<string, Array<Consumer>>()
   private readonly outstanding = new Set<Message>()
-  readonly parked: Array<ParkedMessage> = []
+  parked: ReadonlyArray<ParkedMessage> = []
   parkedCount = 0
   deliveredCount = 0
   /** How far the database had come, as it was told last. */
@@ -175,10 +175,28 @@ export class Broker {
     })
   }
 
+  find(id: string): ParkedMessage | undefined {
+    return this.parked.find((message) => message.id === id)
+  }
+
+  drop(id: string): boolean {
+    const isKept = this.find(id) !== undefined
+    this.parked = this.parked.filter((message) => message.id !== id)
+    return isKept
+  }
+
+  /** One call, and yet in this order. */
+  redrive(id: string): boolean {
+    const message = this.find(id)
+    if (message === undefined) return false
+    this.publish(message.subject, message.body)
+    return this.drop(id)
+  }
+
   private park({ subject, body, deliveries }: Message, reason: string, onParked: () => void): void {
     this.parkedCount++
-    this.parked.push({ subject, body, reason, deliveries })
-    if (this.parked.length > PARKED_KEPT_MAX) this.parked.shift()
+    const message = { id: parkedId(this.parkedCount, { subject, body }), subject, body, reason, deliveries, parkedAtMs: this.world.loop.nowMs }
+    this.parked = [...this.parked, message].slice(-PARKED_KEPT_MAX)
     onParked()
   }
 }
@@ -248,7 +266,12 @@ const portsOf = ({ broker, link, process, faults }: BusPortOptions, telemetry: T
   })
   const parked = Layer.succeed(ParkedMessages, {
     count: Effect.sync(() => broker.parkedCount),
-    newest: (limit) => Effect.sync(() => broker.parked.toReversed().slice(0, limit))
+    kept: Effect.sync(() => broker.parked.length),
+    newest: ({ limit, subject }) =>
+      Effect.sync(() => broker.parked.filter((message) => subject === undefined || message.subject === subject).toReversed().slice(0, limit)),
+    find: (id) => call("find a parked message", () => broker.find(id)),
+    redrive: (id) => call("redrive a parked message", () => broker.redrive(id)),
+    drop: (id) => call("drop a parked message", () => broker.drop(id))
   })
   const witness = Layer.succeed(Witness, {
     recall: Effect.catch(call("recall", () => broker.witnessed), () => Effect.succeed(null)),

@@ -11,15 +11,17 @@ export interface BlockRef {
 }
 
 /** Why a request ends in `refused`: an answer about the request, never about our own health. */
-export type RefusalReason =
-  | "not-allowed"
-  | "not-public"
-  | "not-delegated"
-  | "unknown-request"
-  | "ciphertext-too-large"
-  | "ciphertext-malformed"
-  | "transport-key-invalid"
-  | "epoch-retired"
+export const REFUSAL_REASONS = [
+  "not-allowed",
+  "not-public",
+  "not-delegated",
+  "unknown-request",
+  "ciphertext-too-large",
+  "ciphertext-malformed",
+  "transport-key-invalid",
+  "epoch-retired"
+] as const
+export type RefusalReason = (typeof REFUSAL_REASONS)[number]
 
 /** Facts, each named like the milestone it establishes, with the evidence it rests on. */
 export type FactEvent =
@@ -46,9 +48,11 @@ export type SignalEvent =
   | { readonly type: "orphaned"; readonly block: BlockRef }
   | { readonly type: "moved"; readonly anchor: Anchor }
   | { readonly type: "cancelled"; readonly by: string; readonly why: string }
-  | { readonly type: "deadline-passed" }
+  /** An operator has mended what a request halted for. */
+  | { readonly type: "redriven"; readonly by: string; readonly why: string }
 
-/** A fact without what it rests on. `result-lost`: the verified result is not in this database, and not on chain (docs/adr/0023). */
+/** A fact without what it rests on. `result-lost`: the verified result is not in this database, not on chain, and no transaction can carry it any
+ * more: a failover took it, or the request halted, which deletes it, and was redriven (docs/adr/0023, 0024). */
 export type LossEvent = { readonly type: "result-lost" }
 
 export type RequestEvent = FactEvent | EndEvent | SignalEvent | LossEvent

@@ -58,12 +58,16 @@ export interface Heard {
   readonly others: ReadonlyArray<ReadonlyArray<Role>>
 }
 
+/** What is done to a parked message. It happens on the bus, so it is written down before. */
+export type MessageAction = "redrive message" | "drop message"
+
 /** What an operator has done; append-only. */
 export interface OperatorAction {
   readonly atMs: number
   readonly by: string
-  readonly action: "pause" | "resume" | "drain" | "reconcile"
-  /** What was paused or resumed, the worker that was to drain, or the history that was to be compared with the chain. */
+  readonly action: "pause" | "resume" | "drain" | "reconcile" | MessageAction
+  /** What was paused or resumed, the worker that was to drain, the history that was to be compared with the chain, or the parked message and where it
+   * was going. */
   readonly target: string
   readonly why: string
 }
@@ -87,6 +91,8 @@ export class Cluster extends Context.Service<
     readonly resume: (target: PauseTarget, by: string, why: string) => Effect.Effect<boolean, LedgerUnavailable>
     /** Orders a life to drain; it hears of it with its next beat. `false`: it was ordered before, and nothing was written. */
     readonly drain: (worker: string, by: string, why: string) => Effect.Effect<boolean, LedgerUnavailable>
+    /** Writes down what an operator is about to do to a parked message. */
+    readonly noteMessageAction: (action: MessageAction, target: string, by: string, why: string) => Effect.Effect<void, LedgerUnavailable>
     /** The newest first. */
     readonly actions: (limit: number) => Effect.Effect<ReadonlyArray<OperatorAction>, LedgerUnavailable>
   }

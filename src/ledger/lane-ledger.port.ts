@@ -168,6 +168,9 @@ export class LaneLedger extends Context.Service<
     readonly release: (lane: LaneId, lease: Lease, nonce: number, reason: string) => Effect.Effect<boolean, LedgerUnavailable>
     /** The requests that stand under a root. */
     readonly requestsOf: (root: Hex) => Effect.Effect<ReadonlyArray<RequestId>, LedgerUnavailable>
+    /** Whether a transaction with this batch, or with a part of it, may still be mined or sent: a request that stands in it lives, it is queued, or a slot that carries it is
+     * not final. Once it is `false`, it stays so until the batch is kept or queued anew. */
+    readonly isOnItsWay: (root: Hex) => Effect.Effect<boolean, LedgerUnavailable>
     /** Lanes of a chain with slots that are not final. */
     readonly busy: (chainId: bigint) => Effect.Effect<ReadonlyArray<LaneId>, LedgerUnavailable>
     /** What was spent on a chain in the last `windowMs`, by the database's clock: by this lane, and by each requester who spent more than

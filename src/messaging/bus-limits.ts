@@ -14,6 +14,8 @@ export const DUPLICATE_WINDOW_MS = 5_000
 export const HINT_AGE_MAX_MS = 3_600_000
 /** Parked messages kept for an operator. More than this many are one defect seen many times. */
 export const PARKED_KEPT_MAX = 1_000
+/** Nobody asks about an older one any more: what it was about has ended long ago. */
+export const PARKED_AGE_MAX_MS = 14 * 24 * 3_600_000
 /** Why a message was parked, in characters. It travels in a header. */
 export const PARK_REASON_LENGTH_MAX = 200
 /** A body: every envelope fits (domain/limits.ts), nothing larger is ours. */

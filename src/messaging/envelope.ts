@@ -4,7 +4,7 @@
 import { Effect, Schema } from "effect"
 import { COMMITTEE_NODES_MAX, ENVELOPE_BYTES_MAX, HANDLES_PER_REQUEST_MAX, ITEMS_PER_ENVELOPE_MAX } from "../domain/limits.ts"
 import { JOURNEY } from "../domain/journey.ts"
-import type { OutcomeItem, RefusalReason, WorkItem } from "../domain/outcome.ts"
+import { REFUSAL_REASONS, type OutcomeItem, type WorkItem } from "../domain/outcome.ts"
 import type { Fate } from "../domain/fate.ts"
 
 export const ENVELOPE_VERSION = 1
@@ -22,17 +22,6 @@ const Text = Schema.String.check(
 const Block = Schema.Struct({ blockNumber: Count, blockHash: Hash })
 const NodeIds = Schema.Array(Count).check(Schema.isMaxLength(COMMITTEE_NODES_MAX))
 
-const REFUSALS = [
-  "not-allowed",
-  "not-public",
-  "not-delegated",
-  "unknown-request",
-  "ciphertext-too-large",
-  "ciphertext-malformed",
-  "transport-key-invalid",
-  "epoch-retired"
-] as const satisfies ReadonlyArray<RefusalReason>
-
 const Outcome = Schema.Union([
   Schema.Struct({ type: Schema.Literal("acl-checked"), block: Block }),
   Schema.Struct({
@@ -43,7 +32,7 @@ const Outcome = Schema.Union([
   Schema.Struct({ type: Schema.Literal("threshold-verified"), root: Hash, resultHash: Hash, nodes: NodeIds, liars: NodeIds }),
   Schema.Struct({ type: Schema.Literal("submitted"), txHash: Hash, block: Block }),
   Schema.Struct({ type: Schema.Literal("finalized"), txHash: Hash, block: Block }),
-  Schema.Struct({ type: Schema.Literal("refused"), reason: Schema.Literals(REFUSALS), detail: Text }),
+  Schema.Struct({ type: Schema.Literal("refused"), reason: Schema.Literals(REFUSAL_REASONS), detail: Text }),
   Schema.Struct({ type: Schema.Literal("expired"), detail: Text }),
   Schema.Struct({ type: Schema.Literal("halted"), reason: Text, detail: Text }),
   Schema.Struct({ type: Schema.Literal("result-lost") }),

@@ -34,8 +34,9 @@ export const evidenceOf = (event: FactReached["event"]): LogData => {
     case "cancelled":
       return { by: event.by, why: event.why }
     case "result-lost":
-    case "deadline-passed":
       return { event: event.type }
+    case "redriven":
+      return { event: event.type, by: event.by, why: event.why }
   }
 }
 

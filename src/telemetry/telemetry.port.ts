@@ -85,6 +85,7 @@ export const GAUGES = {
   cache_bytes: "Bytes that a cache of ciphertexts holds",
   cluster_nodes: "Nodes of the cluster that live and take work, by role, as this node hears",
   cluster_paused: "Switches that operators have set, as this node hears",
+  parked_messages: "Messages kept apart because nobody could read them; `portcullis parked list` shows them",
   reconciling: "1 while lanes send nothing: the history of the database was not compared with the chain yet, or nobody has vouched for its last start"
 } as const
 export type GaugeName = keyof typeof GAUGES

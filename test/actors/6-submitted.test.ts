@@ -5,10 +5,11 @@ import assert from "node:assert/strict"
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { type Bell, finalityActor, laneActor, makeBell, submitActor } from "../../actors/6-submitted.actor.ts"
 import { leftOver } from "../../chaos/process/left-over.ts"
+import type { Hex } from "../../src/domain/hex.ts"
 import { type Milestone, workSubject } from "../../src/domain/journey.ts"
 import type { RequestEvent } from "../../src/domain/outcome.ts"
 import type { AttestedBatch } from "../../src/domain/response.ts"
-import { LaneLedger } from "../../src/ledger/lane-ledger.port.ts"
+import { type Attempt, LaneLedger, laneLeaseName } from "../../src/ledger/lane-ledger.port.ts"
 import { LeaseKeeper } from "../../src/ledger/lease-keeper.port.ts"
 import { Leases } from "../../src/ledger/lease.port.ts"
 import { ResultLedger } from "../../src/ledger/result-ledger.port.ts"
@@ -16,7 +17,7 @@ import type { StoredRequest } from "../../src/ledger/stored-request.ts"
 import { Bus } from "../../src/messaging/bus.port.ts"
 import { packWork } from "../../src/messaging/pack.ts"
 import { aChainId, type LedgerWorld, openLedgerWorld, random32, randomAddress } from "../support/ledger-world.ts"
-import { bornRequests, brought, hearOutcomes, inActorWorld, leaveNothingToSweep, until, withOver } from "./support/actor-world.ts"
+import { bornRequests, brought, facts, hearOutcomes, inActorWorld, leaveNothingToSweep, told, until, withOver } from "./support/actor-world.ts"
 import { SubmissionChain } from "./support/submission-chain.ts"
 
 let world: LedgerWorld
@@ -31,9 +32,9 @@ const bornVerified = Effect.fnUntraced(function* (count: number, deadline?: numb
   return yield* brought(yield* bornRequests(count, deadline === undefined ? {} : { deadline }), "threshold-verified")
 })
 
-const attest = Effect.fnUntraced(function* (chain: SubmissionChain, requests: ReadonlyArray<StoredRequest>) {
+const attest = Effect.fnUntraced(function* (chain: SubmissionChain, requests: ReadonlyArray<StoredRequest>, root = random32()) {
   const batch: AttestedBatch = {
-    attested: { root: random32(), count: requests.length, epoch: 1, expiry: 2_000_000_000 },
+    attested: { root, count: requests.length, epoch: 1, expiry: 2_000_000_000 },
     chainId: chain.chainId,
     gateway: randomAddress(),
     attestation: new Uint8Array(128),
@@ -48,6 +49,11 @@ const attest = Effect.fnUntraced(function* (chain: SubmissionChain, requests: Re
 const verified = Effect.fnUntraced(function* (chain: SubmissionChain, count: number, deadline?: number) {
   const requests = yield* bornVerified(count, deadline)
   return { requests, root: yield* attest(chain, requests) }
+})
+
+const anAttempt = (root: Hex): Attempt => ({
+  ...{ nonce: 0, attemptNo: 0, root, txHash: random32(), rawTx: "0x02", gasLimit: 1n, maxFeePerGas: 1n, maxPriorityFeePerGas: 1n },
+  ...{ isCancellation: false, signedAtMs: 0 }
 })
 
 const giveOut = Effect.fnUntraced(function* (reached: Milestone, requests: ReadonlyArray<StoredRequest>) {
@@ -135,6 +141,75 @@ describe("the step that submits", () => {
         yield* until("it is answered", Effect.sync(() => outcomes.of(request!.id).length > 0))
         expect(outcomes.of(request!.id)).toMatchObject([{ type: "expired" }])
         expect(rings).toBe(2)
+      }).pipe(Effect.provide(chain.layer))
+    )
+  })
+})
+
+describe("the step that submits, about a request that halted and was redriven", () => {
+  const halted = (): RequestEvent => ({ type: "halted", reason: "fulfilment-reverts", detail: "" })
+  const redriven = (): RequestEvent => ({ type: "redriven", by: "operator", why: "the contract is mended" })
+
+  /** Verified under the root that their batch has, and then halted; `living` others stand in the same batch. */
+  const halting = Effect.fnUntraced(function* (chain: SubmissionChain, living = 0) {
+    const root = random32()
+    const requests = yield* brought(yield* bornRequests(1 + living), "threshold-verified", () => facts["threshold-verified"](root))
+    yield* attest(chain, requests, root)
+    const [one, ...others] = requests
+    return { root, others, request: (yield* told([one!], [halted, redriven]))[0]! }
+  })
+
+  const answers = Effect.fnUntraced(function* (request: StoredRequest) {
+    const outcomes = yield* hearOutcomes
+    yield* submitActor(1, makeBell())
+    return Effect.gen(function* () {
+      const before = outcomes.of(request.id).length
+      yield* giveOut("threshold-verified", [request])
+      yield* until("it is answered", Effect.sync(() => outcomes.of(request.id).length > before))
+      return outcomes.of(request.id).at(-1)
+    })
+  })
+
+  test("has it collected anew when nothing can carry its old result, and queues nothing for it", () => {
+    const chain = aChain()
+    return inActorWorld(world, () =>
+      Effect.gen(function* () {
+        const { request } = yield* halting(chain)
+        expect(request.state).toBe("threshold-verified")
+        expect(yield* yield* answers(request)).toMatchObject({ type: "result-lost" })
+        expect(yield* waiting(chain)).toEqual([])
+      }).pipe(Effect.provide(chain.layer))
+    )
+  })
+
+  test("waits while a batch with it is queued or its nonce is not final, so that no second transaction carries it", () => {
+    const chain = aChain()
+    return inActorWorld(world, () =>
+      Effect.gen(function* () {
+        const { request, root } = yield* halting(chain)
+        const lanes = yield* LaneLedger
+        const [lease] = yield* Leases.use((leases) => leases.claim([laneLeaseName(laneOf(chain))], "sender", 60_000))
+        yield* lanes.enqueue(chain.chainId, root, [request.id])
+        const ask = yield* answers(request)
+        expect(yield* ask).toMatchObject({ type: "postponed", reason: "an-earlier-transaction-may-carry-it" })
+        yield* lanes.pull(laneOf(chain), lease!, 1)
+        yield* lanes.take(laneOf(chain), lease!, { nonce: 0, root, snapshot: {}, attempt: anAttempt(root) })
+        expect(yield* ask).toMatchObject({ type: "postponed" })
+        yield* lanes.save(laneOf(chain), lease!, { nonce: 0, version: 1, snapshot: {}, isFinal: true })
+        expect(yield* ask).toMatchObject({ type: "result-lost" })
+      }).pipe(Effect.provide(chain.layer))
+    )
+  })
+
+  test("waits while another request of its batch lives, and says submitted when their transaction brought it along", () => {
+    const chain = aChain()
+    return inActorWorld(world, () =>
+      Effect.gen(function* () {
+        const { request } = yield* halting(chain, 1)
+        const ask = yield* answers(request)
+        expect(yield* ask).toMatchObject({ type: "postponed", reason: "an-earlier-transaction-may-carry-it" })
+        chain.fulfilledByOthers(request.id)
+        expect(yield* ask).toMatchObject({ type: "submitted" })
       }).pipe(Effect.provide(chain.layer))
     )
   })

@@ -340,7 +340,7 @@ describe("a coordinator", () => {
       Effect.gen(function* () {
         const decides = yield* owning("a")
         const ended = yield* end(decides, (yield* bornRequests(1))[0]!)
-        for (const event of [facts["acl-checked"](), facts.submitted(), { type: "deadline-passed" } as const]) {
+        for (const event of [facts["acl-checked"](), facts.submitted(), { type: "redriven", by: "operator", why: "" } as const]) {
           yield* decides.tell([about(ended, event)])
         }
         expect(yield* stateOf(ended.id)).toBe("orphaned")

@@ -31,7 +31,7 @@ export const clusterCommands = (given: () => ClusterGiven): void => {
     const second = await given().world.gateway({ worker: "second-0a0b0c", roles: new Set(["worker:acl-checked", "listener"] as const) })
     try {
       const { output } = await well(["cluster", "status"])
-      assert.match(output, /^dev-[0-9a-f]{6} +working {3}\d+\.\d+\.\d+ {2}machine 1 {2}since .*, heard [\d.]+ s ago {2}listener,coordinator,worker,sender,api$/m)
+      assert.match(output, /^dev-[0-9a-f]{6} +working {3}\d+\.\d+\.\d+ {2}machine 1,2 {2}since .*, heard [\d.]+ s ago {2}listener,coordinator,worker,sender,api$/m)
       assert.match(output, /^ +holds partitions 0 1 2 3 4 5 6 7$/m)
       assert.match(output, /^ +holds lane\/31337\/0x[0-9a-f]{40}$/m)
       assert.match(output, /^second-0a0b0c {2}working .* worker:acl-checked,listener$/m)

@@ -16,6 +16,7 @@ import { jsonOf, portcullis, type CliOptions, type Said } from "../support/cli.t
 import { eventually } from "../support/eventually.ts"
 import { JourneyWorld, type RunningGateway } from "../support/journey.ts"
 import { clusterCommands } from "./cli-cluster.ts"
+import { redriveCommand } from "./cli-redrive.ts"
 
 let world: JourneyWorld
 let gateway: RunningGateway
@@ -260,6 +261,8 @@ describe("a request that is not to be answered", () => {
     await world.world.kms.start(2)
     await world.world.kms.start(3)
   })
+
+  redriveCommand(() => ({ world, run, handleOf }))
 })
 
 interface Examined {

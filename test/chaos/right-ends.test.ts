@@ -69,7 +69,9 @@ test("a defect of any gateway is a violation, whatever else went well", () => {
 })
 
 test("a message that was parked for having come too often is a violation, and one that nobody can read is not", () => {
-  const parked = (deliveries: number) => ({ subject: "decryption.outcome.0", body: new Uint8Array(1), reason: "why", deliveries })
+  const parked = (deliveries: number) => ({
+    ...{ id: "1-0a1b2c3d", subject: "decryption.outcome.0", body: new Uint8Array(1), reason: "why", deliveries, parkedAtMs: 0 }
+  })
   const look = (...deliveries: ReadonlyArray<number>) => onlyPoisonParked({ broker: { deliveredCount: 40, parked: deliveries.map(parked) } })
   expect(look(1, DELIVERIES_MAX - 1)).toMatchObject({ examined: 40, violations: [] })
   expect(look(1, DELIVERIES_MAX).violations).toEqual(["decryption.outcome.0: why"])

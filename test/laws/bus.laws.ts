@@ -167,7 +167,7 @@ export const busLaws = (name: string, fresh: () => Promise<Layer.Layer<Bus | Par
       yield* until("the others", () => others === 20)
       yield* Effect.promise(() =>
         eventually("one parked", async () => (await Effect.runPromise(parkedMessages.count)) === 1))
-      const [message] = yield* parkedMessages.newest(10)
+      const [message] = yield* parkedMessages.newest({ limit: 10 })
       assert(message !== undefined)
       assert.equal(message.subject, SUBJECT)
       assert.equal(text(message.body), "garbage")
@@ -185,7 +185,7 @@ export const busLaws = (name: string, fresh: () => Promise<Layer.Layer<Bus | Par
       yield* Effect.promise(() =>
         eventually("poison is parked", async () => (await Effect.runPromise(parkedMessages.count)) === 1, 20_000))
       assert.equal(deliveries, DELIVERIES_MAX)
-      const [message] = yield* parkedMessages.newest(1)
+      const [message] = yield* parkedMessages.newest({ limit: 1 })
       assert.equal(message === undefined ? "" : text(message.body), "poison")
     }))
 
@@ -214,8 +214,71 @@ export const busLaws = (name: string, fresh: () => Promise<Layer.Layer<Bus | Par
       yield* Effect.forEach(numbered(5), (body) => publishAll([body]))
       yield* Effect.promise(() =>
         eventually("five parked", async () => (await Effect.runPromise(parkedMessages.count)) === 5))
-      const newest = yield* parkedMessages.newest(2)
+      const newest = yield* parkedMessages.newest({ limit: 2 })
       assert.deepEqual(newest.map(({ body }) => text(body)), ["message 4", "message 3"])
+    }))
+
+    const parkedThere = Effect.fnUntraced(function*(count: number) {
+      const parked = yield* ParkedMessages
+      yield* Effect.promise(() => eventually(`${count} kept`, async () => (await Effect.runPromise(parked.kept)) === count))
+      return yield* parked.newest({ limit: 10 })
+    })
+
+    law("lets a parked message go its way again, once, and keeps it no longer", Effect.gen(function*() {
+      const bus = yield* Bus
+      const parked = yield* ParkedMessages
+      const read: Array<string> = []
+      let canRead = false
+      yield* bus.consume(SUBJECT, { concurrency: 1 }, ({ body }) =>
+        Effect.sync(() => {
+          if (canRead) read.push(text(body))
+          return canRead ? ACK : { type: "park", reason: "too new" }
+        }))
+      yield* publishAll(["from the future"])
+      const [message] = yield* parkedThere(1)
+      assert(message !== undefined)
+      assert.deepEqual(yield* parked.find(message.id), message)
+      assert(Math.abs(message.parkedAtMs - Date.now()) < 60_000)
+      canRead = true
+      const answers = [yield* parked.redrive(message.id), yield* parked.redrive(message.id), yield* parked.drop(message.id)]
+      assert.deepEqual(answers, [true, false, false])
+      yield* until("it is read", () => read.length === 1)
+      assert.deepEqual(yield* parkedThere(0), [])
+      assert.equal(yield* parked.find(message.id), undefined)
+      assert.deepEqual(read, ["from the future"])
+    }))
+
+    law("parks again, under another id, what is redriven and still cannot be read", Effect.gen(function*() {
+      const bus = yield* Bus
+      const parked = yield* ParkedMessages
+      let deliveries = 0
+      yield* bus.consume(SUBJECT, { concurrency: 1 }, () => Effect.sync(() => (deliveries++, { type: "park", reason: "unread" })))
+      yield* publishAll(["garbage"])
+      const [first] = yield* parkedThere(1)
+      assert.equal(yield* parked.redrive(first!.id), true)
+      yield* until("it is delivered again", () => deliveries === 2)
+      yield* Effect.promise(() => eventually("it is parked again", async () => (await Effect.runPromise(parked.count)) === 2))
+      const [again, ...others] = yield* parkedThere(1)
+      assert.deepEqual([text(again!.body), again!.subject, others], ["garbage", SUBJECT, []])
+      assert.notEqual(again!.id, first!.id)
+    }))
+
+    law("drops the parked message that is named and no other, and shows those of one subject", Effect.gen(function*() {
+      const bus = yield* Bus
+      const parked = yield* ParkedMessages
+      const other = workSubject("acl-checked")
+      for (const subject of [SUBJECT, other]) {
+        yield* bus.consume(subject, { concurrency: 1 }, () => Effect.succeed({ type: "park", reason: "unread" }))
+      }
+      yield* publishAll(["a"])
+      yield* parkedThere(1)
+      yield* publishAll(["b"], other)
+      yield* parkedThere(2)
+      const [ofOther, ...more] = yield* parked.newest({ limit: 10, subject: other })
+      assert.deepEqual([text(ofOther!.body), more.length], ["b", 0])
+      const elsewhere = ofOther!.id.replace(/-.*/, "-00000000")
+      assert.deepEqual([yield* parked.drop(elsewhere), yield* parked.drop("nonsense"), yield* parked.drop(ofOther!.id)], [false, false, true])
+      assert.deepEqual((yield* parkedThere(1)).map(({ body }) => text(body)), ["a"])
     }))
 
     law("waits for handlers in flight when it closes, and takes nothing new", Effect.gen(function*() {

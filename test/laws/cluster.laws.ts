@@ -94,6 +94,18 @@ export const clusterLaws = (world: () => LedgerRig): void => {
     assert.deepEqual(standing({ pauses: yield* cluster.pauses }, first, second), [])
   }))
 
+  law("keeps what operators did to parked messages", Effect.gen(function*() {
+    const cluster = yield* Cluster
+    const target = `12-${random32().slice(2, 10)} decryption.outcome.3`
+    yield* cluster.noteMessageAction("redrive message", target, "ann", "upgraded")
+    yield* cluster.noteMessageAction("drop message", target, "bob", "from a stranger")
+    const history = (yield* cluster.actions(10)).filter((action) => action.target === target)
+    assert.deepEqual(history.map(({ action, by, why }) => [action, by, why]), [
+      ["drop message", "bob", "from a stranger"],
+      ["redrive message", "ann", "upgraded"]
+    ])
+  }))
+
   law("leaves a pause to whoever set it first, and resumes nothing that is not paused", Effect.gen(function*() {
     const cluster = yield* Cluster
     const target = aLane()

@@ -258,6 +258,18 @@ export const laneLedgerLaws = (world: () => LedgerRig): void => {
     assert.deepEqual(rootsOf(yield* lanes.pull(other.lane, other.lease, 1)), [root])
   }))
 
+  law("says whether a transaction may still bring a batch: while it is queued, and until its nonce is final", Effect.gen(function*() {
+    const { lane, lanes, lease, root } = yield* given()
+    assert.equal(yield* lanes.isOnItsWay(random32()), false)
+    assert.equal(yield* lanes.isOnItsWay(root), true)
+    yield* lanes.take(lane, lease, aSlot(root, 0))
+    assert.equal(yield* lanes.isOnItsWay(root), true)
+    yield* lanes.save(lane, lease, { nonce: 0, ...final })
+    assert.equal(yield* lanes.isOnItsWay(root), false)
+    yield* lanes.enqueue(lane.chainId, root, [])
+    assert.equal(yield* lanes.isOnItsWay(root), true)
+  }))
+
   law("lets another lane carry the batch of a slot that is stuck, which stays open and gives nothing back later", Effect.gen(function*() {
     const { lane, lanes, lease, root } = yield* given()
     const other = yield* aLane(lane.chainId)
@@ -349,6 +361,7 @@ export const laneLedgerLaws = (world: () => LedgerRig): void => {
     assert.equal(yield* lanes.split(lane, { ...lease, epoch: lease.epoch + 1n }, root, parts, "too dear"), false)
     assert.equal(yield* lanes.split(lane, lease, root, parts, "too dear"), true)
     assert.equal(yield* lanes.split(lane, lease, root, parts, "too dear"), false)
+    assert.equal(yield* lanes.isOnItsWay(root), true, "its parts are queued")
     const asPart = ({ name, requestId }: (typeof parts)[number]) => ({ root: name, requestIds: [requestId], failures: 1, rejections: 0, reason: "too dear" })
     const waiting = (yield* lanes.waiting(lane.chainId, 10)).filter((batch) => batch.root !== other)
     assert.deepEqual(waiting.toSorted((a, b) => (a.root < b.root ? -1 : 1)), [first, second].map(asPart).toSorted((a, b) => (a.root < b.root ? -1 : 1)))

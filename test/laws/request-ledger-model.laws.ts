@@ -213,7 +213,7 @@ const decision: fc.Arbitrary<Decision> = fc.record({
   answers: fc.boolean()
 })
 const signals: fc.Arbitrary<SignalEvent> = fc.oneof(
-  fc.constant<SignalEvent>({ type: "deadline-passed" }),
+  fc.constant<SignalEvent>({ type: "redriven", by: "operator", why: "model" }),
   fc.constant<SignalEvent>({ type: "cancelled", by: "operator", why: "model" }),
   fc.nat({ max: 9 }).map((blockNumber): SignalEvent => ({ type: "orphaned", block: { blockNumber, blockHash: block } })),
   fc.nat({ max: 9 }).map((blockNumber): SignalEvent => ({ type: "moved", anchor: { blockNumber, blockHash: block, logIndex: 0 } }))

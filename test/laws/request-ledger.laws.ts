@@ -291,11 +291,11 @@ export const requestLedgerLaws = (world: () => LedgerRig): void => {
 
     law("are said once, however often they are repeated", Effect.gen(function*() {
       const { request, ledger, partition } = yield* given()
-      yield* Effect.all(Array.from({ length: 8 }, () => ledger.signal(request.id, { type: "deadline-passed" })), {
+      yield* Effect.all(Array.from({ length: 8 }, () => ledger.signal(request.id, cancelled)), {
         concurrency: "unbounded"
       })
       const first = oneOf(yield* ledger.signals([partition], 10))
-      yield* ledger.signal(request.id, { type: "deadline-passed" })
+      yield* ledger.signal(request.id, cancelled)
       assert.deepEqual(yield* ledger.signals([partition], 10), [first])
     }))
 

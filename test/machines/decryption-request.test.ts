@@ -1,15 +1,17 @@
 /** The journey's machine, held to what it promises: every state answers every event, no fact is skipped, an end is an end. */
 import { getShortestPaths, getSimplePaths } from "@xstate/graph"
 import fc from "fast-check"
+import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"
 import { describe, expect, test } from "vitest"
 import { type AnyStateMachine, transition } from "xstate"
-import { birth, contextOf, decide, knowsMachineVersion, MACHINE_VERSION, migrate, type Decision } from "../../machines/decide.ts"
+import { birth, contextOf, decide, KNOWN_MACHINE_VERSIONS, knowsMachineVersion, MACHINE_VERSION, migrate, type Decision } from "../../machines/decide.ts"
 import { decryptionRequestMachine } from "../../machines/decryption-request.machine.ts"
 import { walk } from "../../machines/walk.ts"
 import { ENDS, isEnd, JOURNEY, nextMilestone, type RequestState } from "../../src/domain/journey.ts"
 import { WORK_TIMEOUT_MS } from "../../src/domain/limits.ts"
 import type { RequestEvent } from "../../src/domain/outcome.ts"
+import { reachedSnapshots } from "./reached-snapshots.ts"
 import { anyEvent, ELSEWHERE, EVENTS, FACTS, HOME, RESUBMITTED } from "./request-events.ts"
 
 const STATES: ReadonlyArray<RequestState> = [...JOURNEY, ...ENDS]
@@ -37,7 +39,7 @@ const WAYS: Readonly<Record<RequestState, ReadonlyArray<RequestEvent>>> = {
   submitted: FACTS.slice(0, 5),
   finalized: FACTS,
   refused: [{ type: "refused", reason: "not-allowed", detail: "" }],
-  expired: [{ type: "deadline-passed" }],
+  expired: [{ type: "expired", detail: "too late" }],
   orphaned: [{ type: "orphaned", block: HOME }],
   cancelled: [{ type: "cancelled", by: "operator", why: "" }],
   halted: [{ type: "halted", reason: "bug", detail: "" }]
@@ -47,8 +49,11 @@ const inState = (state: RequestState): unknown => after(birth(HOME).snapshot, ..
 /** What must become of an event, from the rules in words; undefined: ignored. Written apart from the machine, on purpose. */
 const expected = (state: RequestState, event: RequestEvent): RequestState | undefined => {
   if (event.type === "moved" && state === "orphaned") return "detected"
-  if (isEnd(state)) return undefined
-  const isBeforeVerified = JOURNEY.indexOf(state) < JOURNEY.indexOf("threshold-verified")
+  // It halted at birth here; where else it goes on has tests of its own.
+  if (event.type === "redriven") return state === "halted" ? "detected" : undefined
+  const isAsIfUnderWay = state === "halted" && (event.type === "orphaned" || event.type === "moved")
+  if (isEnd(state) && !isAsIfUnderWay) return undefined
+  const isBeforeVerified = !isEnd(state) && JOURNEY.indexOf(state) < JOURNEY.indexOf("threshold-verified")
   switch (event.type) {
     case "refused":
     case "expired":
@@ -60,14 +65,12 @@ const expected = (state: RequestState, event: RequestEvent): RequestState | unde
       return event.anchor.blockHash === HOME.blockHash ? undefined : "detected"
     case "cancelled":
       return isBeforeVerified ? "cancelled" : undefined
-    case "deadline-passed":
-      return isBeforeVerified ? "expired" : state === "threshold-verified" ? state : undefined
     case "result-lost":
       return state === "threshold-verified" ? "shares-collected" : undefined
     case "submitted":
       return state === "submitted" && event !== RESUBMITTED ? undefined : "submitted"
     default:
-      return event.type === nextMilestone(state) ? event.type : undefined
+      return !isEnd(state) && event.type === nextMilestone(state) ? event.type : undefined
   }
 }
 
@@ -120,7 +123,7 @@ describe("the journey", () => {
   })
 
   test("a request that moved starts again and remembers nothing of the old place", () => {
-    for (const state of [...JOURNEY, "orphaned"] as const) {
+    for (const state of [...JOURNEY, "orphaned", "halted"] as const) {
       const moved = on(inState(state), { type: "moved", anchor: ELSEWHERE })
       expect(moved).toMatchObject({ to: "detected", dispatch: "detected", anchor: ELSEWHERE })
       expect(roundTrip(moved)).toMatchObject({ snapshot: { context: { anchor: ELSEWHERE, known: {} } } })
@@ -198,13 +201,15 @@ const walkAll = (
 describe("whatever happens, in whatever order", () => {
   const histories = fc.array(anyEvent, { maxLength: 40 })
 
-  test("no end is ever left, but orphaned when the request reappears", () => {
+  test("no end is ever left, but orphaned when the request reappears, and halted by an operator or by the chain", () => {
     fc.assert(
       fc.property(histories, (events) =>
         walkAll(events, (before, event, decision) => {
           const from = stateOf(before)
           if (!isEnd(from) || decision.type === "ignored") return
-          expect([from, event.type, decision.to]).toEqual(["orphaned", "moved", "detected"])
+          const ways: Readonly<Record<string, ReadonlyArray<string>>> = { orphaned: ["moved"], halted: ["moved", "orphaned", "redriven"] }
+          expect(ways[from]).toContain(event.type)
+          if (event.type === "moved") expect(decision.to).toBe("detected")
         })
       ),
       { numRuns: 300 }
@@ -217,8 +222,25 @@ describe("whatever happens, in whatever order", () => {
         walkAll(events, (before, event, decision) => {
           if (event.type === "result-lost" || decision.type === "ignored" || isEnd(decision.to) || decision.to === "submitted") return
           const from = stateOf(before)
-          if (decision.to === "detected" || decision.to === from) return
+          if (decision.to === "detected" || decision.to === from || event.type === "redriven") return
           expect(isEnd(from) ? undefined : nextMilestone(from)).toBe(decision.to)
+        })
+      ),
+      { numRuns: 300 }
+    )
+  })
+
+  test("what may be on its way to the chain is never made anew before somebody has seen that nothing carries it", () => {
+    const isOnItsWay = (snapshot: unknown): boolean => {
+      const { root, submission } = contextOf({ snapshot, machineVersion: MACHINE_VERSION }).known
+      return root !== undefined || submission !== undefined
+    }
+    fc.assert(
+      fc.property(histories, (events) =>
+        walkAll(events, (before, event, decision) => {
+          if (decision.type === "ignored" || isEnd(decision.to) || !isOnItsWay(before) || event.type === "moved") return
+          if (event.type === "result-lost") return expect(decision.to).toBe("shares-collected")
+          expect(["threshold-verified", "submitted"]).toContain(decision.to)
         })
       ),
       { numRuns: 300 }
@@ -236,12 +258,12 @@ describe("whatever happens, in whatever order", () => {
     )
   })
 
-  test("the same event twice decides once; only a passed deadline may ask for the chain's word again", () => {
+  test("the same event twice decides once", () => {
     fc.assert(
       fc.property(histories, anyEvent, (events, event) => {
         const before = after(birth(HOME).snapshot, ...events)
         const once = on(before, event)
-        if (once.type === "ignored" || event.type === "deadline-passed") return
+        if (once.type === "ignored") return
         expect(on(once.snapshot, event)).toEqual({ type: "ignored" })
       }),
       { numRuns: 500 }
@@ -280,18 +302,87 @@ test("decisions in one lasting place are XState's own, however many came before"
   )
 })
 
+const REDRIVEN: RequestEvent = { type: "redriven", by: "operator", why: "mended" }
+
+describe("a halted request that an operator redrives", () => {
+  const halted: RequestEvent = { type: "halted", reason: "bug", detail: "" }
+  const knownOf = (snapshot: unknown) => contextOf({ snapshot, machineVersion: MACHINE_VERSION }).known
+
+  test.each([
+    ["detected", "detected"],
+    ["acl-checked", "acl-checked"],
+    ["ciphertext-fetched", "ciphertext-fetched"],
+    ["shares-collected", "shares-collected"],
+    // A transaction may be on its way: the chain is asked before anything else.
+    ["threshold-verified", "threshold-verified"],
+    ["submitted", "submitted"]
+  ] as const)("in %s goes on from %s, and is not halted any more", (state, to) => {
+    const decision = on(after(inState(state), halted), REDRIVEN)
+    expect(decision).toMatchObject({ type: "decided", from: "halted", to, dispatch: to, wakeAfterMs: WORK_TIMEOUT_MS })
+    assert(decision.type === "decided")
+    expect(knownOf(decision.snapshot)).toEqual(knownOf(inState(to)))
+  })
+
+  test("goes on with what somebody else has submitted", () => {
+    const found = after(inState("acl-checked"), FACTS[4], halted)
+    expect(on(found, REDRIVEN)).toMatchObject({ to: "submitted" })
+  })
+
+  test("is made anew once nothing can carry its old result, and ends well", () => {
+    const back = after(inState("threshold-verified"), halted, REDRIVEN, { type: "result-lost" })
+    expect(stateOf(back)).toBe("shares-collected")
+    expect(knownOf(back)).toEqual(knownOf(inState("shares-collected")))
+    expect(stateOf(after(back, ...FACTS.slice(3)))).toBe("finalized")
+  })
+
+  test("follows the chain while it is halted, as every other that the chain may take back", () => {
+    const gone = after(inState("shares-collected"), halted, { type: "orphaned", block: HOME })
+    expect(stateOf(gone)).toBe("orphaned")
+    expect(on(gone, REDRIVEN)).toEqual({ type: "ignored" })
+    expect(on(gone, { type: "moved", anchor: ELSEWHERE })).toMatchObject({ to: "detected", anchor: ELSEWHERE })
+  })
+})
+
+interface Stored {
+  readonly machineVersion: number
+  readonly snapshot: { readonly value: RequestState }
+}
+
+/** `reached`: every form that a snapshot of a version could take, by reached-snapshots.ts. */
+const corpus = (name: string) =>
+  JSON.parse(readFileSync(new URL(`corpus/decryption-request.${name}.json`, import.meta.url), "utf8")) as ReadonlyArray<Stored>
+
+const EVER_STORED = ["v1", "v1.reached", "v2.reached"]
+
 describe("snapshots outlive the build that wrote them", () => {
-  test("every snapshot shape ever stored is still read and still decided on", () => {
-    const corpus = JSON.parse(readFileSync(new URL("corpus/decryption-request.v1.json", import.meta.url), "utf8")) as Array<{
-      machineVersion: number
-      snapshot: { value: RequestState }
-    }>
-    expect(new Set(corpus.map((stored) => stored.snapshot.value))).toEqual(new Set(STATES))
-    for (const stored of corpus) {
-      expect(contextOf(stored).anchor.logIndex).toBe(HOME.logIndex)
-      const halted = decide(stored, { type: "halted", reason: "test", detail: "" })
-      expect(halted.type).toBe(isEnd(stored.snapshot.value) ? "ignored" : "decided")
+  test.each(EVER_STORED)("every snapshot shape ever stored is still read and still decided on (%s)", (name) => {
+    const stored = corpus(name)
+    expect(new Set(stored.map(({ snapshot }) => snapshot.value))).toEqual(new Set(STATES))
+    for (const one of stored) {
+      expect([HOME.logIndex, ELSEWHERE.logIndex]).toContain(contextOf(one).anchor.logIndex)
+      const halted = decide(one, { type: "halted", reason: "test", detail: "" })
+      expect(halted.type).toBe(isEnd(one.snapshot.value) ? "ignored" : "decided")
     }
+  })
+
+  test.each(EVER_STORED)("every request that was under way, or halted, finishes (%s)", (name) => {
+    const living = corpus(name).filter(({ snapshot: { value } }) => !isEnd(value) || value === "halted")
+    for (const one of living) {
+      const decision = decide(one, one.snapshot.value === "halted" ? REDRIVEN : { type: "result-gone", detail: "" })
+      const now = decision.type === "decided" ? decision.snapshot : migrate(one)
+      expect(stateOf(after(now, ...FACTS)), JSON.stringify(one)).toBe("finalized")
+    }
+  })
+
+  test("the corpus of this version has every form that its snapshots can take", () => {
+    expect(corpus(`v${MACHINE_VERSION}.reached`)).toEqual(roundTrip(reachedSnapshots()))
+  })
+
+  test("a build of version 1 leaves version 2 alone", () => {
+    const migrationsOfThatBuild = {}
+    expect(() => migrate({ snapshot: inState("detected"), machineVersion: 2 }, 1, migrationsOfThatBuild)).toThrow(/not known/)
+    expect(migrate({ snapshot: "v1", machineVersion: 1 }, 1, migrationsOfThatBuild)).toBe("v1")
+    expect(KNOWN_MACHINE_VERSIONS).toEqual([1, 2])
   })
 
   test("an unknown version is never guessed at", () => {
@@ -299,7 +390,7 @@ describe("snapshots outlive the build that wrote them", () => {
     for (const version of [MACHINE_VERSION + 1, 0, -1, 1.5, Number.NaN]) {
       expect(knowsMachineVersion(version), String(version)).toBe(false)
       const stored = { snapshot: birth(HOME).snapshot, machineVersion: version }
-      expect(() => decide(stored, { type: "deadline-passed" })).toThrow(/not known/)
+      expect(() => decide(stored, REDRIVEN)).toThrow(/not known/)
     }
   })
 
@@ -313,7 +404,7 @@ describe("snapshots outlive the build that wrote them", () => {
   test("what is not a snapshot is not decided on", () => {
     const shapes = [null, 7, {}, { value: "nowhere", context: { anchor: HOME, known: {} } }, { value: "detected", context: {} }]
     for (const snapshot of shapes) {
-      expect(() => decide({ snapshot, machineVersion: MACHINE_VERSION }, { type: "deadline-passed" })).toThrow()
+      expect(() => decide({ snapshot, machineVersion: MACHINE_VERSION }, REDRIVEN)).toThrow()
     }
   })
 })

@@ -34,8 +34,8 @@ export const EVENTS: ReadonlyArray<RequestEvent> = [
   { type: "moved", anchor: HOME },
   { type: "moved", anchor: ELSEWHERE },
   { type: "cancelled", by: "operator", why: "asked to" },
-  { type: "deadline-passed" },
-  { type: "result-lost" }
+  { type: "result-lost" },
+  { type: "redriven", by: "operator", why: "mended" }
 ]
 
 export const anyEvent: fc.Arbitrary<RequestEvent> = fc.oneof(

@@ -10,7 +10,7 @@ import {
   HANDLES_PER_REQUEST_MAX,
   ITEMS_PER_ENVELOPE_MAX
 } from "../../src/domain/limits.ts"
-import type { OutcomeItem, RefusalReason, StepOutcome } from "../../src/domain/outcome.ts"
+import { REFUSAL_REASONS, type OutcomeItem, type StepOutcome } from "../../src/domain/outcome.ts"
 import type { Hex } from "../../src/domain/hex.ts"
 import {
   decodeOutcomes,
@@ -22,18 +22,6 @@ import {
   type WorkEnvelope
 } from "../../src/messaging/envelope.ts"
 import { packOutcomes, packWork } from "../../src/messaging/pack.ts"
-
-/** Every refusal there is. The compiler notices when one is added and this list is not. */
-const REFUSALS = Object.keys({
-  "not-allowed": 0,
-  "not-public": 0,
-  "not-delegated": 0,
-  "unknown-request": 0,
-  "ciphertext-too-large": 0,
-  "ciphertext-malformed": 0,
-  "transport-key-invalid": 0,
-  "epoch-retired": 0
-} satisfies Record<RefusalReason, 0>) as ReadonlyArray<RefusalReason>
 
 const record = <T>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }) => fc.record(model, { noNullPrototype: true })
 const hash = fc.uint8Array({ minLength: 32, maxLength: 32 }).map((bytes): Hex => `0x${Buffer.from(bytes).toString("hex")}`)
@@ -48,9 +36,10 @@ const outcome: fc.Arbitrary<StepOutcome> = fc.oneof(
   record({ type: fc.constant("threshold-verified" as const), root: hash, resultHash: hash, nodes, liars: nodes }),
   record({ type: fc.constant("submitted" as const), txHash: hash, block }),
   record({ type: fc.constant("finalized" as const), txHash: hash, block }),
-  record({ type: fc.constant("refused" as const), reason: fc.constantFrom(...REFUSALS), detail: text }),
+  record({ type: fc.constant("refused" as const), reason: fc.constantFrom(...REFUSAL_REASONS), detail: text }),
   record({ type: fc.constant("expired" as const), detail: text }),
   record({ type: fc.constant("halted" as const), reason: text, detail: text }),
+  record({ type: fc.constant("result-lost" as const) }),
   record({ type: fc.constant("postponed" as const), reason: text, retryAfterMs: count })
 )
 const workItem = record({ requestId: hash, version: count })

@@ -79,6 +79,8 @@ export const clusterOn = (connection: Connection): Layer.Layer<Cluster> =>
         if (isNew) note(transaction, { action: "drain", target: worker, by, why })
         return isNew
       }),
+    noteMessageAction: (action, target, by, why) =>
+      connection.statement("note-message-action", (transaction) => note(transaction, { action, target, by, why })),
     actions: (limit) =>
       connection.statement("operator-actions", ({ table }) =>
         table(operatorActionTable)

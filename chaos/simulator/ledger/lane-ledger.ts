@@ -23,6 +23,7 @@ import { isFenced } from "./leases.ts"
 import { isReconciledIn, isThawedIn } from "./timeline.ts"
 import { ConstraintViolation, type Transaction, UNIQUE_VIOLATION } from "./memory-table.ts"
 import {
+  attestedBatchTable,
   attestedPartTable,
   type LaneBatchRow,
   laneBatchTable,
@@ -293,6 +294,18 @@ export const laneLedgerOn = (connection: Connection): Layer.Layer<LaneLedger> =>
     release: (lane, lease, nonce, reason) =>
       fenced("lane-release", lease, false, (transaction) => release(transaction, lane, nonce, reason)),
 
+    isOnItsWay: (root) =>
+      connection.statement(
+        "lane-is-on-its-way",
+        ({ table }) => {
+          const carriers: ReadonlyArray<Hex> = [root, ...table(attestedPartTable).where("root", root).map(({ part }) => part)]
+          return (
+            (table(attestedBatchTable).get(root)?.live ?? 0) > 0 ||
+            carriers.some((name) => table(laneBatchTable).get(name)?.nonce === null) ||
+            table(laneSlotTable).all().some((slot) => carriers.includes(slot.root) && !slot.isFinal)
+          )
+        }
+      ),
     requestsOf: (root) =>
       connection.statement("lane-requests-of", ({ table }) => [...(table(laneBatchTable).get(root)?.requestIds ?? [])]),
 

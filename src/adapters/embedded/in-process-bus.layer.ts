@@ -2,13 +2,13 @@
  * The bus of a gateway that runs alone: the same promises as JetStream inside one process, without persistence. What waits here
  * dies with the process and the sweeper sends it again. A handler never runs inside `publish`, whatever handlers publish.
  */
-import { Context, Effect, type Fiber, Layer, Option } from "effect"
+import { Clock, Context, Effect, type Fiber, Layer, Option } from "effect"
 import assert from "node:assert/strict"
 import { DEFECT_NAK_MS, DELIVERIES_MAX, PARKED_KEPT_MAX } from "../../messaging/bus-limits.ts"
 import { noWitness, Witness } from "../../ledger/witness.port.ts"
 import { Bus, BusUnavailable, type Delivery, type Verdict } from "../../messaging/bus.port.ts"
 import { assertPublishable } from "../../messaging/publishable.ts"
-import { ParkedMessages, type ParkedMessage } from "../../messaging/parked-messages.port.ts"
+import { parkedId, ParkedMessages, type ParkedMessage } from "../../messaging/parked-messages.port.ts"
 import { verdictOf } from "../../messaging/verdict-of.ts"
 import { Telemetry } from "../../telemetry/telemetry.port.ts"
 import { Backlog } from "./backlog.ts"
@@ -42,7 +42,8 @@ const make = Effect.gen(function*() {
   const run = Effect.runForkWith(yield* Effect.context<never>())
   const telemetry = Option.getOrUndefined(yield* Effect.serviceOption(Telemetry))
   const topics = new Map<string, Topic>()
-  const parked = new Backlog<ParkedMessage>()
+  const clock = yield* Clock.Clock
+  let parked: ReadonlyArray<ParkedMessage> = []
   let parkedCount = 0
 
   const topicOf = (subject: string): Topic => {
@@ -57,8 +58,14 @@ const make = Effect.gen(function*() {
     parkedCount++
     telemetry?.count("messages_parked")
     run(Effect.logWarning("a message was parked", { subject, reason }))
-    parked.push({ subject, body: message.body, reason, deliveries: message.deliveries })
-    if (parked.size > PARKED_KEPT_MAX) parked.shift()
+    const { body, deliveries } = message
+    const id = parkedId(parkedCount, { subject, body })
+    keep([...parked, { id, subject, body, reason, deliveries, parkedAtMs: clock.currentTimeMillisUnsafe() }].slice(-PARKED_KEPT_MAX))
+  }
+
+  const keep = (messages: ReadonlyArray<ParkedMessage>): void => {
+    parked = messages
+    telemetry?.gauge("parked_messages", parked.length)
   }
 
   const planTurn = (subject: string, topic: Topic): void => {
@@ -151,9 +158,25 @@ const make = Effect.gen(function*() {
     ping: Effect.void
   })
 
+  const find = (id: string) => parked.find((message) => message.id === id)
+  const drop = (id: string) =>
+    Effect.sync(() => {
+      if (find(id) === undefined) return false
+      keep(parked.filter((message) => message.id !== id))
+      return true
+    })
   const parkedMessages = ParkedMessages.of({
     count: Effect.sync(() => parkedCount),
-    newest: (limit) => Effect.sync(() => [...parked].toReversed().slice(0, limit))
+    kept: Effect.sync(() => parked.length),
+    newest: ({ limit, subject }) =>
+      Effect.sync(() => parked.filter((message) => subject === undefined || message.subject === subject).toReversed().slice(0, limit)),
+    find: (id) => Effect.sync(() => find(id)),
+    redrive: (id) =>
+      Effect.suspend(() => {
+        const message = find(id)
+        return message === undefined ? Effect.succeed(false) : Effect.andThen(bus.publish(message.subject, message.body, `redriven:${id}`), drop(id))
+      }),
+    drop
   })
 
   return Context.make(Bus, bus).pipe(Context.add(ParkedMessages, parkedMessages), Context.add(Witness, noWitness))

@@ -18,7 +18,8 @@ import { attempt } from "./attempt.ts"
 import { openLink, type NatsLink, type NatsSession } from "./connection.ts"
 import { safely } from "./desk.ts"
 import type { NatsSettings } from "./nats-settings.ts"
-import { countParked, newestParked, park, parkExhausted, type NoteParked } from "./parking.ts"
+import { gaugeParked, parkedOver } from "./parked-messages.layer.ts"
+import { park, parkExhausted, type NoteParked } from "./parking.ts"
 import { type NoteRemade, pullInto } from "./pull-consumer.ts"
 import { ensureStreams, streamOf } from "./streams.ts"
 import { witnessOver } from "./witness.ts"
@@ -57,8 +58,10 @@ export const natsBus = (settings: NatsSettings): Layer.Layer<Bus | ParkedMessage
         ),
         parkExhausted(session, noteParked)
       ))
+    const parked = parkedOver(link)
+    if (telemetry !== undefined) yield* gaugeParked(parked, telemetry)
     return Context.make(Bus, busOver(link, settings, streams, { noteParked, noteRemade }, yield* guardsHere)).pipe(
-      Context.add(ParkedMessages, parkedOver(link)),
+      Context.add(ParkedMessages, parked),
       Context.add(Witness, witnessOver(link, streams))
     )
   }))
@@ -158,10 +161,3 @@ const parkAndEnd = (link: NatsLink, message: JsMsg, reason: string, noteParked: 
       ))
   )
 }
-
-const parkedOver = (link: NatsLink) =>
-  ParkedMessages.of({
-    count: Effect.flatMap(link.session, (session) => attempt("count parked messages", () => countParked(session))),
-    newest: (limit) =>
-      Effect.flatMap(link.session, (session) => attempt("read parked messages", () => newestParked(session, limit)))
-  })

@@ -4,10 +4,10 @@ import { headers, type MsgHdrs } from "@nats-io/transport-node"
 import { Effect } from "effect"
 import { PARKED_SUBJECT } from "../../domain/journey.ts"
 import { PARK_REASON_LENGTH_MAX } from "../../messaging/bus-limits.ts"
-import type { ParkedMessage } from "../../messaging/parked-messages.port.ts"
+import type { ParkedNow } from "../../messaging/parked-messages.port.ts"
 import { attempt } from "./attempt.ts"
 import type { NatsSession } from "./connection.ts"
-import { OUTCOME_STREAM, PARKED_STREAM, WORK_STREAM } from "./streams.ts"
+import { OUTCOME_STREAM, WORK_STREAM } from "./streams.ts"
 
 const SUBJECT_HEADER = "Portcullis-Subject"
 const REASON_HEADER = "Portcullis-Reason"
@@ -19,7 +19,7 @@ const ADVISORY_QUEUE = "portcullis"
 export type NoteParked = (subject: string, reason: string) => Effect.Effect<void>
 
 /** Resolves once the copy is stored. `origin` names the message, so that two who park it at once keep one copy. */
-export const park = async ({ jetstream }: NatsSession, message: ParkedMessage, origin: string): Promise<void> => {
+export const park = async ({ jetstream }: NatsSession, message: ParkedNow, origin: string): Promise<void> => {
   const why = headers()
   why.set(SUBJECT_HEADER, printable(message.subject))
   why.set(REASON_HEADER, printable(message.reason))
@@ -30,22 +30,8 @@ export const park = async ({ jetstream }: NatsSession, message: ParkedMessage, o
 /** Reasons may quote foreign text: no line break may reach a header. */
 const printable = (text: string): string => text.slice(0, PARK_REASON_LENGTH_MAX).replaceAll(/[^\x20-\x7e]/g, "?")
 
-export const countParked = async ({ manager }: NatsSession): Promise<number> => {
-  const info = await manager.streams.info(PARKED_STREAM)
-  return info.state.last_seq
-}
-
-export const newestParked = async ({ manager }: NatsSession, limit: number): Promise<ReadonlyArray<ParkedMessage>> => {
-  const { state } = await manager.streams.info(PARKED_STREAM)
-  const found: Array<ParkedMessage> = []
-  for (let seq = state.last_seq; seq >= state.first_seq && seq > 0 && found.length < limit; seq--) {
-    const stored = await manager.streams.getMessage(PARKED_STREAM, { seq })
-    if (stored !== null) found.push(parkedMessageOf(stored))
-  }
-  return found
-}
-
-const parkedMessageOf = ({ data, header }: StoredMsg): ParkedMessage => ({
+/** What `park` has written. */
+export const parkedNowOf = ({ data, header }: StoredMsg): ParkedNow => ({
   subject: header.get(SUBJECT_HEADER),
   body: data,
   reason: header.get(REASON_HEADER),
@@ -78,7 +64,7 @@ export const parkExhausted = (session: NatsSession, noteParked: NoteParked): Eff
   })
 
 /** Answers what was parked, or undefined when somebody else was quicker. */
-const parkOne = async (session: NatsSession, stream: string, advisory: Uint8Array): Promise<ParkedMessage | undefined> => {
+const parkOne = async (session: NatsSession, stream: string, advisory: Uint8Array): Promise<ParkedNow | undefined> => {
   const { stream_seq: seq, deliveries } = JSON.parse(Buffer.from(advisory).toString("utf8")) as {
     readonly stream_seq: number
     readonly deliveries: number

@@ -21,6 +21,7 @@ import {
   DELIVERIES_MAX,
   DUPLICATE_WINDOW_MS,
   HINT_AGE_MAX_MS,
+  PARKED_AGE_MAX_MS,
   PARKED_KEPT_MAX
 } from "../../messaging/bus-limits.ts"
 import type { NatsSession } from "./connection.ts"
@@ -36,7 +37,6 @@ export const WITNESS_SUBJECT = "decryption.witness"
 /** Room for the message id and the park headers beside a body. */
 const HEADER_BYTES_MAX = 4_096
 const WITNESS_BYTES_MAX = 65_536
-const PARKED_AGE_MAX_MS = 14 * 24 * 3_600_000
 /** Processes expected to share a consumer; bounds what may be unsettled at once, resting messages included. */
 const CONSUMING_PROCESSES_MAX = 64
 const UNSETTLED_MIN = 1_024
@@ -109,6 +109,8 @@ const ensureStream = async ({ manager }: NatsSession, wanted: WantedStream): Pro
     await manager.streams.add(wanted)
   }
 }
+
+export const isMissingStream = (error: unknown): boolean => isMissing(error, JetStreamApiCodes.StreamNotFound)
 
 const isMissing = (error: unknown, code: number): boolean => error instanceof JetStreamApiError && error.code === code
 

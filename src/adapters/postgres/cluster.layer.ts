@@ -103,6 +103,11 @@ const DRAIN: Prepared = {
   text: written("drain", "INSERT INTO drain_order (worker, operator, why, at) VALUES ($1, $2, $3, now()) ON CONFLICT (worker) DO NOTHING", "worker")
 }
 
+const NOTE: Prepared = {
+  name: "note-message-action",
+  text: "INSERT INTO operator_action (at, operator, action, target, why) VALUES (now(), $1, $2, $3, $4)"
+}
+
 const ACTIONS: Prepared = {
   name: "operator-actions",
   text: `SELECT ${MS("at")} AS "atMs", operator AS "by", action, target, why FROM operator_action ORDER BY action_id DESC LIMIT $1`
@@ -133,6 +138,8 @@ export const clusterLayer: Layer.Layer<Cluster, never, Database> = Layer.effect(
       pause: order("pause", PAUSE),
       resume: order("resume", RESUME),
       drain: order("order a node to drain", DRAIN),
+      noteMessageAction: (action, target, by, why) =>
+        Effect.asVoid(database.run("write down what an operator does", NOTE, [by, action, target, why])),
       actions: (limit) => database.run<OperatorAction>("read what operators did", ACTIONS, [limit])
     })
   })

@@ -185,6 +185,11 @@ export const laneLedgerLayer: Layer.Layer<LaneLedger, never, Database> = Layer.e
           .run<{ request_ids: ReadonlyArray<RequestId> }>("read the requests of a batch", say.REQUESTS_OF, [byteaOfHex(root)])
           .pipe(Effect.map(([row]) => row?.request_ids ?? [])),
 
+      isOnItsWay: (root) =>
+        database
+          .run<{ answer: boolean }>("look whether a batch is on its way", say.IS_ON_ITS_WAY, [byteaOfHex(root)])
+          .pipe(Effect.map(([row]) => row?.answer ?? false)),
+
       busy: (chainId) =>
         database
           .run<{ chain_id: bigint; address: Hex }>("read lanes with open slots", say.BUSY, [chainId])

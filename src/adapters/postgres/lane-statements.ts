@@ -219,6 +219,16 @@ RETURNING b.root`
 
 export const REQUESTS_OF: Prepared = { name: "lane-requests-of", text: "SELECT request_ids FROM lane_batch WHERE root = $1" }
 
+/** A batch that is queued may have been pulled and be on the way to its nonce at this moment. */
+export const IS_ON_ITS_WAY: Prepared = {
+  name: "lane-is-on-its-way",
+  text: `
+WITH carrier AS MATERIALIZED (SELECT $1::bytea AS name UNION ALL SELECT part FROM attested_part WHERE root = $1)
+SELECT EXISTS (SELECT FROM attested_batch WHERE root = $1 AND live > 0)
+    OR EXISTS (SELECT FROM lane_batch b JOIN carrier c ON b.root = c.name WHERE b.nonce IS NULL)
+    OR EXISTS (SELECT FROM lane_slot s JOIN carrier c ON s.root = c.name WHERE NOT s.is_final) AS answer`
+}
+
 export const BUSY: Prepared = {
   name: "lane-busy",
   text: "SELECT DISTINCT chain_id, address FROM lane_slot WHERE chain_id = $1 AND NOT is_final"

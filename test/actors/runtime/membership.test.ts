@@ -42,6 +42,7 @@ const scripted = () => {
     pause: unused,
     resume: unused,
     drain: unused,
+    noteMessageAction: unused,
     actions: unused
   })
   return { script, layer }

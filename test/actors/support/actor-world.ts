@@ -100,6 +100,16 @@ export const brought = Effect.fnUntraced(function* (
   to: Milestone,
   last?: () => RequestEvent
 ) {
+  const from = PATH.findIndex((milestone) => milestone === requests[0]?.state) + 1
+  const milestones = PATH.slice(from, PATH.findIndex((milestone) => milestone === to) + 1)
+  return yield* told(
+    requests,
+    milestones.map((milestone) => (milestone === to && last !== undefined ? last : facts[milestone]))
+  )
+})
+
+/** The same for events of any kind, one after the other. */
+export const told = Effect.fnUntraced(function* (requests: ReadonlyArray<StoredRequest>, events: ReadonlyArray<() => RequestEvent>) {
   const leases = yield* Leases
   const ledger = yield* RequestLedger
   const names = [...new Set(requests.map(({ partition }) => `partition/${partition}`))]
@@ -107,11 +117,10 @@ export const brought = Effect.fnUntraced(function* (
   assert.equal(held.length, names.length, "nobody owns the partitions yet")
   const epochs = new Map(held.map(({ name, epoch }) => [name, epoch]))
   let now = requests
-  const from = PATH.findIndex((milestone) => milestone === requests[0]?.state) + 1
-  for (const milestone of PATH.slice(from, PATH.findIndex((milestone) => milestone === to) + 1)) {
+  for (const eventOf of events) {
     const saved = yield* ledger.save(
       now.map((stored) => {
-        const event = milestone === to && last !== undefined ? last() : facts[milestone]()
+        const event = eventOf()
         const decision = decide(stored, event)
         assert(decision.type === "decided")
         return {

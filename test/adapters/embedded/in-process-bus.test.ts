@@ -53,7 +53,7 @@ describe("the in-process bus", () => {
       const total = PARKED_KEPT_MAX + 50
       for (let count = 0; count < total; count++) yield* bus.publish(SUBJECT, Buffer.from(String(count)), "")
       yield* Effect.promise(() => eventually("all are parked", async () => (await Effect.runPromise(parked.count)) === total))
-      const kept = yield* parked.newest(Number.MAX_SAFE_INTEGER)
+      const kept = yield* parked.newest({ limit: Number.MAX_SAFE_INTEGER })
       assert.equal(kept.length, PARKED_KEPT_MAX)
       assert.deepEqual(kept.slice(0, 2).map((message) => Buffer.from(message.body).toString("utf8")), [`${total - 1}`, `${total - 2}`])
     }))))

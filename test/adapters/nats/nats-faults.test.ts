@@ -204,7 +204,7 @@ describe("the NATS bus", () => {
       assert.equal(await consumer.next({ expires: 1_000 }), null)
     })
     yield* until("parked", async () => (await Effect.runPromise(parked.count)) === 1)
-    const [message] = yield* parked.newest(1)
+    const [message] = yield* parked.newest({ limit: 1 })
     assert.equal(message?.subject, SUBJECT)
     assert.equal(message.deliveries, DELIVERIES_MAX)
     yield* until("cleared", () =>
