@@ -170,7 +170,7 @@ describe("the step that submits, about a request that halted and was redriven", 
     })
   })
 
-  test("has it collected anew when nothing can carry its old result, and queues nothing for it", () => {
+  test("has it made anew when nothing can carry its old result, and queues nothing for it", () => {
     const chain = aChain()
     return inActorWorld(world, () =>
       Effect.gen(function* () {

@@ -45,7 +45,7 @@ describe("snapshots outlive the build that wrote them", () => {
   test.each(EVER_STORED)("every request that was under way, or halted, finishes (%s)", (name) => {
     const living = corpus(name).filter(({ snapshot: { value } }) => !isEnd(value) || value === "halted")
     for (const one of living) {
-      const decision = decide(one, one.snapshot.value === "halted" ? REDRIVEN : { type: "result-gone", detail: "" })
+      const decision = decide(one, one.snapshot.value === "halted" ? REDRIVEN : { type: "result-lost" })
       const now = decision.type === "decided" ? decision.snapshot : migrate(one)
       expect(stateOf(after(now, ...FACTS)), JSON.stringify(one)).toBe("finalized")
     }
