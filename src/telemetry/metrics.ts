@@ -187,7 +187,6 @@ const BECAUSE: Readonly<Record<CounterName | GaugeName, string>> = {
     "Every node says what it hears, so take the maximum. 0 for a role: nobody does that part of the work. A node with the role worker counts " +
     "for each worker:<step> as well.",
   cluster_paused: "Above 0 an operator has stopped something on purpose: paused_overdue_seconds rises with it, and nobody need be paged.",
-  cluster_paused: "Above 0 an operator has stopped something on purpose: oldest_overdue_seconds rises with it, and nobody need be paged.",
   parked_messages: "Every node says it, so take the maximum. Above 0 somebody has to look: docs/runbooks/parked.md.",
   reconciling: "1 for some seconds after a failover. Page when it stays 1 for a minute: nothing leaves; docs/runbooks/failover.md."
 }
