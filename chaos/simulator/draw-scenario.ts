@@ -46,6 +46,7 @@ const CHOICES: ReadonlyArray<Choice> = [
   { verb: "wipe", weight: 2 },
   { verb: "poison", weight: 1 },
   { verb: "stop-immediate", weight: 2, lasts: [500, 8_000] },
+  { verb: "promote-standby", weight: 4, values: { lostMs: [0, 3_000] } },
   { verb: "skew-clock", weight: 2, lasts: [1_000, 15_000], values: { ms: [-60_000, 60_000] } },
   { verb: "reorg", weight: 5, values: { depth: [1, FINAL_DEPTH], lostShare: [0, 0.5] } },
   { verb: "stale-rpc", weight: 2, lasts: [1_000, 15_000], values: { blocks: [1, 12] } },
@@ -77,7 +78,8 @@ export const drawScenario = (seed: number): Drawn => {
     ...chance.pick(COMMITTEES),
     gateways: chance.between(1, 4),
     rpcEndpoints: chance.between(1, 3),
-    lanes: chance.between(1, 2)
+    lanes: chance.between(1, 2),
+    hasStandby: chance.happens(0.5)
   }
   const spares = new Set(chance.shuffled(targetsOfKind(shape, "kms")).slice(0, shape.kmsNodes - shape.threshold))
   const planned = Array.from({ length: chance.between(0, FAULTS_MOST) }, () => draw(chance, shape, spares))
@@ -113,7 +115,9 @@ const draw = (chance: Chance, shape: ClusterShape, spares: ReadonlySet<Target>):
 }
 
 const aim = (chance: Chance, shape: ClusterShape, verb: Verb, spares: ReadonlySet<Target>): Target | undefined => {
-  const targets = verb.targets.flatMap((kind) => targetsOfKind(shape, kind)).filter((target) => !LIES.has(verb.name) || spares.has(target))
+  // A standby is there to be promoted; the simulator has no process of it to kill.
+  const kinds = verb.targets.filter((kind) => kind !== "standby" || verb.name === "promote-standby")
+  const targets = kinds.flatMap((kind) => targetsOfKind(shape, kind)).filter((target) => !LIES.has(verb.name) || spares.has(target))
   return targets.length === 0 ? undefined : chance.pick(targets)
 }
 

@@ -101,6 +101,12 @@ export class Link {
     })
   }
 
+  /** Whether something that nobody waits for would arrive now: `there` from the caller, `back` to it. */
+  carries(way: "there" | "back"): boolean {
+    const state = this.stateNow()
+    return state === "up" || (way === "there" && state === "answers-lost")
+  }
+
   private stateNow(): State {
     for (const state of STATES) for (const { type } of this.troubles) if (type === state) return state
     for (const { type } of this.troubles) if (type === "flaky" && this.chance.happens(FLAKY_CHANCE)) return this.chance.pick(STATES)

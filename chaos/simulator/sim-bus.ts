@@ -25,6 +25,8 @@ interface Consumer {
   readonly process: Process
   readonly concurrency: number
   readonly faults: MessageShares
+  /** Whether what is sent to it (`back`), or what it sends, arrives now. */
+  readonly carries: (way: "there" | "back") => boolean
   readonly onParked: () => void
   /** Runs the handler in its own process. */
   readonly start: (delivery: Delivery, over: (verdict: Verdict) => void) => void
@@ -143,22 +145,38 @@ export class Broker {
     this.deliveredCount++
     consumer.inFlight++
     this.outstanding.add(message)
-    let isSettled = false
+    const has = { arrived: consumer.carries("back"), ended: false, settled: false }
+    const release = (): void => {
+      if (!has.ended) consumer.inFlight--
+      has.ended = true
+    }
     const settle = (verdict: Verdict): void => {
-      if (isSettled) return
-      isSettled = true
-      consumer.inFlight--
+      if (has.settled) return
+      has.settled = true
+      release()
       this.outstanding.delete(message)
       if (life === this.life) this.settle(message, verdict, consumer)
       this.turn(message.subject)
     }
-    const start = (): void =>
-      consumer.start({ subject: message.subject, body: message.body, deliveries: message.deliveries }, settle)
-    this.world.loop.after(this.world, ACK_WAIT_MS, () => {
-      if (isSettled || consumer.process.isRunning) return // a live handler says so; a frozen or dead one cannot
+    const giveAgain = (): void => {
+      if (has.settled) return
       this.history.sometimes("message delivered twice")
       settle({ type: "nak", delayMs: 0 })
+    }
+    const start = (): void =>
+      consumer.start({ subject: message.subject, body: message.body, deliveries: message.deliveries }, (verdict) => {
+        if (consumer.carries("there")) return settle(verdict)
+        // It is done, and nobody will know.
+        this.history.sometimes("verdict on a message lost")
+        release()
+        this.world.loop.after(this.world, ACK_WAIT_MS, giveAgain)
+        this.turn(message.subject)
+      })
+    this.world.loop.after(this.world, ACK_WAIT_MS, () => {
+      // A live handler says so; a frozen or dead one cannot, nor one that was never reached.
+      if (!has.arrived || !consumer.process.isRunning) giveAgain()
     })
+    if (!has.arrived) return
     if (isLate) this.world.loop.after(consumer.process, this.chance.fraction() * REORDER_MS_MAX, start)
     else this.world.loop.soon(consumer.process, start)
   }
@@ -233,6 +251,7 @@ const portsOf = ({ broker, link, process, faults }: BusPortOptions, telemetry: T
               concurrency,
               faults,
               inFlight: 0,
+              carries: (way) => link.carries(way),
               onParked: () => telemetry?.count("messages_parked"),
               start: (delivery, over) => {
                 link.onMoment("before", link.service, `handle ${subject}`)

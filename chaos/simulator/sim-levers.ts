@@ -182,6 +182,7 @@ export const simLevers = (world: SimWorld): Levers => {
       const seen = world.database.copy()
       world.pass(lostMs, () => false)
       world.database.promote(seen)
+      history.sometimes("standby promoted")
       history.tell("standby", `promoted without the last ${lostMs} ms`)
       return nothingToUndo
     },

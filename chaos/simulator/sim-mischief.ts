@@ -7,6 +7,10 @@ const RESTART_MS = [200, 12_000] as const
 /** Mostly longer than a lease lives. */
 const FROZEN_MS = [5_000, 25_000] as const
 const REORG_AFTER_MS = [100, 3_500] as const
+const STAYS_MS = [500, 9_000] as const
+/** The longest is longer than a lane's patience with a transaction (24 s, machines/transaction-lane.machine.ts). */
+const CHAIN_STANDS_MS = [5_000, 45_000] as const
+const CHAIN_STANDS_AFTER_MS = [2_000, 25_000] as const
 const LOOK_MS = 1_000
 
 /** Where a death or a standstill is worth the most: what is done once in each step of a request's journey. */
@@ -43,6 +47,10 @@ export interface MischiefOptions {
   /** Of the transactions that wait, so many are forgotten in a second. */
   readonly poolForgets: number
   readonly forgetfulEndpoints: boolean
+  /** When blocks are taken back, so many endpoints go on answering from the branch that was left, for a while. */
+  readonly endpointsStay: number
+  /** No blocks for so long, once; 0: never. */
+  readonly chainStandsMs: number
 }
 
 export const drawMischief = (chance: Chance): MischiefOptions => {
@@ -51,6 +59,7 @@ export const drawMischief = (chance: Chance): MischiefOptions => {
   const [focused, focus] = [chance.happens(0.4), chance.pick(MOMENTS)]
   const freezes = chance.happens(0.4) ? chance.pick([0.0002, 0.0005, 0.001]) : 0
   const reorgs = chance.happens(0.3) ? 0.5 : 0
+  const [stays, stands, standsMs] = [chance.happens(0.3), chance.happens(0.15), chance.between(...CHAIN_STANDS_MS)]
   const services = chance.shuffled(["postgres", "nats", "r1", "r2", "k1", "k2", "store"]).slice(0, chance.between(1, 3))
   return {
     deathAtMoments: dies ? deaths : 0,
@@ -59,7 +68,9 @@ export const drawMischief = (chance: Chance): MischiefOptions => {
     reorgAfterResults: reorgs,
     flaky: flakes ? services : [],
     poolForgets: forgets ? 0.2 : 0,
-    forgetfulEndpoints: lies
+    forgetfulEndpoints: lies,
+    endpointsStay: stays ? 0.5 : 0,
+    chainStandsMs: stands ? standsMs : 0
   }
 }
 
@@ -100,6 +111,26 @@ export const beginMischief = (world: SimWorld, options: MischiefOptions): (() =>
       world.history.inject("reorg of a result", `in block ${block.number}`)
       world.chain.reorganise(world.chain.head.number - block.number + 1, 0)
     })
+  }
+  world.chain.onLeft = (branch) => {
+    for (const endpoint of world.endpoints) {
+      if (!isOn || !chance.happens(options.endpointsStay)) continue
+      world.history.inject("left branch", `${endpoint.name} stays on block ${branch.number} of it`)
+      const end = endpoint.stayOn(branch)
+      ends.push(end)
+      world.loop.after(world.process, chance.between(...STAYS_MS), end)
+    }
+  }
+  if (options.chainStandsMs > 0) {
+    const goOn = (): void => void (world.chain.isStalled = false)
+    world.loop.after(world.process, chance.between(...CHAIN_STANDS_AFTER_MS), () => {
+      if (!isOn) return
+      world.history.inject("chain stands", `for ${options.chainStandsMs} ms`)
+      world.history.sometimes("chain stood still")
+      world.chain.isStalled = true
+      world.loop.after(world.process, options.chainStandsMs, goOn)
+    })
+    ends.push(goOn)
   }
   const flake = (name: string): void => {
     for (const [service, link] of world.gateways.get(name)?.links ?? []) {

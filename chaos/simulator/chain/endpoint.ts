@@ -21,6 +21,8 @@ export class Endpoint {
   /** Of all calls, so many are one too many. 0 to 1. */
   limiting = 0
   isDown = false
+  /** The head of a branch that the chain has left, while this endpoint has not noticed. */
+  private branch: SimBlock | undefined
   private readonly lies: Array<BroadcastFault> = []
 
   constructor(name: string, chain: SimChain, history: History, chance: Chance) {
@@ -40,7 +42,17 @@ export class Endpoint {
     return this.chance.happens(this.omitting)
   }
 
+  /** Answers from the branch that ends here, as if it stood, until this is called. */
+  stayOn(branch: SimBlock): () => void {
+    this.branch = branch
+    return () => void (this.branch = this.branch === branch ? undefined : this.branch)
+  }
+
   get head(): SimBlock {
+    if (this.branch !== undefined) {
+      this.history.sometimes("endpoint on a branch that was left")
+      return this.branch
+    }
     if (this.lag === 0) return this.chain.head
     this.history.sometimes("endpoint lagged")
     return ancestorAt(this.chain.head, Math.max(0, this.chain.head.number - this.lag)) ?? this.chain.head
@@ -60,6 +72,8 @@ export class Endpoint {
   broadcast(tx: LaneTx): PoolAnswer | undefined {
     const lie = this.lies.at(-1)
     if (lie === "forgets") return "accepted"
+    // By its own state, and then nobody else hears of it.
+    if (this.branch !== undefined && tx.nonce < (this.branch.state.nonces.get(tx.from) ?? 0)) return "nonce-used"
     const answer = this.chain.submit(tx)
     if (answer === "already-known") this.history.sometimes("broadcast already known")
     if (answer === "nonce-used") this.history.sometimes("nonce already used")

@@ -38,7 +38,7 @@ export class SimChain {
   private readonly history: History
   private readonly chance: Chance
   private blocksMade = 0
-  /** Requests that a reorganisation has taken back for good. */
+  /** Requests that a reorganisation has taken back for good, or whose block came after their deadline: there the contract reverts. */
   readonly lost = new Set<RequestId>()
   /** Every transaction of a lane that was ever mined, reorganised ones included. */
   readonly everMined: Array<{ readonly tx: LaneTx; readonly block: SimBlock; readonly isSuccess: boolean }> = []
@@ -74,6 +74,8 @@ export class SimChain {
   }
 
   onBlock: (block: SimBlock) => void = () => undefined
+  /** Told of the head of every branch that is left. */
+  onLeft: (branch: SimBlock) => void = () => undefined
   /** Called once, at the next block. */
   readonly headListeners = new Set<() => void>()
   /** Told of every transaction of a lane that reaches any node of the network. */
@@ -139,7 +141,8 @@ export class SimChain {
   /** The newest blocks are replaced by one more than they were. What stood in them waits again, moves, or is lost. */
   reorganise(wantedDepth: number, lostShare: number, lostResults = LOST_RESULTS): number {
     const depth = Math.min(wantedDepth, this.head.number - this.finalNumber)
-    if (depth <= 0) return 0
+    if (depth <= 0 || this.isStalled) return 0
+    const left = this.head
     const removed: Array<SimBlock> = []
     let base = this.head
     for (let count = 0; count < depth; count++) {
@@ -154,6 +157,7 @@ export class SimChain {
     this.head = base
     for (const tx of txs) this.takeBack(tx, tx.type === "lane" ? lostResults : lostShare)
     for (let count = 1; count <= depth + 1; count++) this.mine(base.timestamp + count)
+    this.onLeft(left)
     return depth
   }
 
@@ -209,7 +213,11 @@ export class SimChain {
     const included: Array<Tx> = []
     for (const tx of txs) {
       if (tx.type === "request") {
-        if (requests.has(tx.id) || timestamp >= tx.facts.deadline) continue // reverts, and is of no interest
+        if (requests.has(tx.id)) continue // reverts, and is of no interest
+        if (timestamp >= tx.facts.deadline) {
+          this.lost.add(tx.id)
+          continue
+        }
         if (tx.facts.gateway !== this.options.rules.gateway) continue // somebody else's contract
         requests.set(tx.id, { facts: tx.facts, fulfilled: undefined })
         opened.push(tx)
