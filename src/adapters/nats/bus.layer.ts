@@ -29,6 +29,8 @@ const CONFIRM_MS_MAX = 2_000
 /** The only place where a message is repeated at once; what still fails is sent again by the sweeper. */
 const PUBLISH_AGAIN = { firstMs: 100, longestMs: 400, triesMax: 4, isWorthIt: ({ cause }: BusUnavailable) => !isRefused(cause) }
 const PING_MS_MAX = 2_000
+/** Making what is missing takes several answers of the API. Whoever waits for it holds a permit to publish, so it must end. */
+const STREAMS_MADE_WITHIN_MS = 10_000
 
 /** Somebody was there to say so: nothing listens on the subject (no stream, or no leader of it), or JetStream says no. */
 const isAnswered = (cause: unknown): boolean => cause instanceof JetStreamError || isNobodyThere(cause)
@@ -68,10 +70,15 @@ export const natsBus = (settings: NatsSettings): Layer.Layer<Bus | ParkedMessage
 
 /** Many publishers find a stream missing at once; one of them makes it and the others wait for that. */
 const sharedEnsure = (settings: NatsSettings) => {
-  let underWay: Promise<void> | undefined
+  let underWay: { readonly session: NatsSession; readonly made: Promise<void> } | undefined
   return (session: NatsSession): Promise<void> => {
-    underWay ??= ensureStreams(session, settings).finally(() => (underWay = undefined))
-    return underWay
+    if (underWay?.session === session) return underWay.made
+    const making = Effect.timeout(Effect.tryPromise(() => ensureStreams(session, settings)), STREAMS_MADE_WITHIN_MS)
+    const made = Effect.runPromise(making).finally(() => {
+      if (underWay?.made === made) underWay = undefined
+    })
+    underWay = { session, made }
+    return made
   }
 }
 
