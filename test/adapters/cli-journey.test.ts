@@ -262,7 +262,11 @@ describe("a request that is not to be answered", () => {
     await world.world.kms.start(3)
   })
 
-  redriveCommand(() => ({ world, run, handleOf }))
+  const startAgain = async () => {
+    await gateway.stop()
+    gateway = await world.gateway()
+  }
+  redriveCommand(() => ({ world, run, handleOf, startAgain }))
 })
 
 interface Examined {

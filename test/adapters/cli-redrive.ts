@@ -9,6 +9,8 @@ interface RedriveGiven {
   readonly world: JourneyWorld
   readonly run: (words: ReadonlyArray<string>) => Promise<Said>
   readonly handleOf: (value: string, ...words: ReadonlyArray<string>) => Promise<Hex>
+  /** Another process: nothing is remembered, and all is read from the ledger. */
+  readonly startAgain: () => Promise<void>
 }
 
 export const redriveCommand = (given: () => RedriveGiven): void => {
@@ -26,6 +28,7 @@ export const redriveCommand = (given: () => RedriveGiven): void => {
     assert.match(early.errors, /only one that halted can be redriven|the ledger has no such request/)
     await given().world.reaches(requestId, "submitted")
     await given().world.query(`UPDATE request SET snapshot = (snapshot::jsonb #- '{context,known,submission}')::json WHERE request_id = '\\x${requestId.slice(2)}'`)
+    await given().startAgain()
     await well(["cluster", "resume", "step:finalized"])
     await given().world.reaches(requestId, "halted")
     const { output } = await well(["request", "redrive", requestId, "--why", "the row is mended"])

@@ -34,6 +34,7 @@ const COMMANDS: Readonly<Record<string, ReadonlyArray<string>>> = {
   "cluster drain": ["<node>", ...COMMON, "--why"],
   "cluster pause": ["<what>", ...COMMON, "--why"],
   "cluster resume": ["<what>", ...COMMON, "--why"],
+  "cluster reconcile": [...COMMON, "--why", "--dry-run"],
   "keys deal": [...COMMON, "--directory", "--nodes", "--threshold", "--endpoints", "--scheme", "--epoch"],
   "keys certificates": [...COMMON, "--directory"],
   "evidence verify": ["<file>", ...COMMON, "--rpc", "--deployment", "--offline"],

@@ -22,6 +22,10 @@ const HEARTBEAT_MS = 1_000
 const WATCH_PERIOD_MS = 2_500
 const ROUND_PAUSE_FIRST_MS = 50
 const ROUND_PAUSE_LONGEST_MS = 2_000
+/** A round that lasted so long has worked, also when there was nothing to deliver: what the API does not answer fails sooner. */
+const ROUND_WORKED_MS = PULL_MS
+/** Whoever looks into the log while it does not work must not find silence: a stream can stay without a leader. */
+const REMIND_MS = 30_000
 
 /** Told of a consumer that stood still and was deleted. */
 export type NoteRemade = (subject: string) => void
@@ -61,13 +65,19 @@ const rounds = Effect.fnUntraced(
     concurrency: number,
     desk: Desk
   ): Effect.fn.Return<never> {
+    let failing: { readonly sinceMs: number; readonly saidMs: number } | undefined
     for (let pauseMs = ROUND_PAUSE_FIRST_MS;; pauseMs = Math.min(pauseMs * 2, ROUND_PAUSE_LONGEST_MS)) {
       const acceptedBefore = desk.accepted
-      const failure = yield* Effect.flip(round(link, settings, subject, concurrency, desk))
-      if (desk.accepted > acceptedBefore) pauseMs = ROUND_PAUSE_FIRST_MS
-      if (pauseMs === ROUND_PAUSE_FIRST_MS) {
-        const { doing, cause } = failure
-        const seen = { subject, doing, cause: String(cause) }
+      const startedMs = yield* monotonicMs
+      const { doing, cause } = yield* Effect.flip(round(link, settings, subject, concurrency, desk))
+      const nowMs = yield* monotonicMs
+      if (desk.accepted > acceptedBefore || nowMs - startedMs >= ROUND_WORKED_MS) {
+        pauseMs = ROUND_PAUSE_FIRST_MS
+        failing = undefined
+      }
+      if (failing === undefined || nowMs - failing.saidMs >= REMIND_MS) {
+        failing = { sinceMs: failing?.sinceMs ?? nowMs, saidMs: nowMs }
+        const seen = { subject, doing, cause: String(cause), forSeconds: Math.round((nowMs - failing.sinceMs) / 1_000) }
         yield* Effect.logWarning("consuming from NATS was interrupted; trying until it works", seen)
       }
       yield* Effect.sleep(yield* Random.nextBetween(pauseMs / 2, pauseMs))

@@ -3,7 +3,7 @@
  * lock.
  */
 import { Effect } from "effect"
-import type { Kysely } from "kysely"
+import { type Kysely, sql } from "kysely"
 import { type Migration, Migrator } from "kysely/migration"
 import { LedgerUnavailable } from "../../ledger/ledger-unavailable.ts"
 import * as theLedger from "./migrations/0001-the-ledger.ts"
@@ -27,8 +27,20 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
   "0011-rewinds": rewinds
 }
 
+const DONE_ALREADY: Migration = { up: () => Promise.resolve() }
+
+/** What a newer build has done to this database. While nodes are replaced one by one, one of the older build may have to start again: migrations
+ * only ever add what the build before can do without, so it goes on. */
+const doneByNewerBuilds = async <Tables>(database: Kysely<Tables>): Promise<Readonly<Record<string, Migration>>> => {
+  const { rows } = await sql<{ readonly known: boolean }>`SELECT to_regclass('kysely_migration') IS NOT NULL AS known`.execute(database)
+  if (rows[0]?.known !== true) return {}
+  const newest = Object.keys(MIGRATIONS).at(-1) ?? ""
+  const done = await sql<{ readonly name: string }>`SELECT name FROM kysely_migration WHERE name > ${newest}`.execute(database)
+  return Object.fromEntries(done.rows.map(({ name }) => [name, DONE_ALREADY]))
+}
+
 const migratorOf = <Tables>(database: Kysely<Tables>): Migrator =>
-  new Migrator({ db: database, provider: { getMigrations: () => Promise.resolve({ ...MIGRATIONS }) } })
+  new Migrator({ db: database, provider: { getMigrations: async () => ({ ...MIGRATIONS, ...(await doneByNewerBuilds(database)) }) } })
 
 /** Names of the migrations that this program knows and the database has not seen. Writes nothing. */
 export const pendingMigrations = async <Tables>(database: Kysely<Tables>): Promise<ReadonlyArray<string>> => {

@@ -29,7 +29,7 @@ for (const version of postgresVersions) {
       return { [Symbol.asyncDispose]: () => runtime.dispose(), run: runtime.runPromise.bind(runtime) as typeof runtime.runPromise }
     }
 
-    test("is migrated once, whoever starts at the same time, and a second time is nothing", async () => {
+    test("is migrated once, whoever starts at the same time, and a second time is nothing, nor after a newer build", async () => {
       await using database = open()
       const fresh = await database.run(
         Effect.flatMap(Database, ({ kysely }) =>
@@ -42,7 +42,10 @@ for (const version of postgresVersions) {
             })
             const each = Effect.flatMap(Database, (one) => migrate(one.kysely)).pipe(Effect.provide(Layer.fresh(layer)))
             const together = yield* Effect.all([each, each, each], { concurrency: "unbounded" })
-            return { together, later: yield* each }
+            const later = yield* each
+            const newer = sql`INSERT INTO kysely_migration (name, timestamp) VALUES ('9999-of-a-newer-build', '2099-01-01T00:00:00Z')`
+            yield* Effect.flatMap(Database, (one) => Effect.promise(() => newer.execute(one.kysely))).pipe(Effect.provide(Layer.fresh(layer)))
+            return { together, later, besideANewerBuild: yield* each }
           }))
       )
       assert.deepEqual(fresh.together.flat(), [
@@ -50,6 +53,7 @@ for (const version of postgresVersions) {
         ...["0009-parts", "0010-one-chain", "0011-rewinds"]
       ])
       assert.deepEqual(fresh.later, [])
+      assert.deepEqual(fresh.besideANewerBuild, [])
     })
 
     test("explains its tables to whoever looks", async () => {
