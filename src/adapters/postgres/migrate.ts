@@ -39,12 +39,15 @@ const doneByNewerBuilds = async <Tables>(database: Kysely<Tables>): Promise<Read
   return Object.fromEntries(done.rows.map(({ name }) => [name, DONE_ALREADY]))
 }
 
-const migratorOf = <Tables>(database: Kysely<Tables>): Migrator =>
-  new Migrator({ db: database, provider: { getMigrations: async () => ({ ...MIGRATIONS, ...(await doneByNewerBuilds(database)) }) } })
+/** Asked before: while kysely migrates, a pool of one connection has no other. */
+const migratorOf = async <Tables>(database: Kysely<Tables>): Promise<Migrator> => {
+  const known = { ...MIGRATIONS, ...(await doneByNewerBuilds(database)) }
+  return new Migrator({ db: database, provider: { getMigrations: () => Promise.resolve(known) } })
+}
 
 /** Names of the migrations that this program knows and the database has not seen. Writes nothing. */
 export const pendingMigrations = async <Tables>(database: Kysely<Tables>): Promise<ReadonlyArray<string>> => {
-  const migrations = await migratorOf(database).getMigrations()
+  const migrations = await (await migratorOf(database)).getMigrations()
   return migrations.filter(({ executedAt }) => executedAt === undefined).map(({ name }) => name)
 }
 
@@ -52,7 +55,7 @@ export const pendingMigrations = async <Tables>(database: Kysely<Tables>): Promi
 export const migrate = <Tables>(database: Kysely<Tables>): Effect.Effect<ReadonlyArray<string>, LedgerUnavailable> =>
   Effect.tryPromise({
     try: async () => {
-      const { error, results } = await migratorOf(database).migrateToLatest()
+      const { error, results } = await (await migratorOf(database)).migrateToLatest()
       if (error !== undefined) throw error
       return (results ?? []).filter((result) => result.status === "Success").map((result) => result.migrationName)
     },

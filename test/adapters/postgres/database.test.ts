@@ -38,7 +38,7 @@ for (const version of postgresVersions) {
             const layer = databaseLayer({
               connection: { ...world.server.address, database: "empty" },
               applicationName: "migrating",
-              connectionsMax: 4
+              connectionsMax: 1
             })
             const each = Effect.flatMap(Database, (one) => migrate(one.kysely)).pipe(Effect.provide(Layer.fresh(layer)))
             const together = yield* Effect.all([each, each, each], { concurrency: "unbounded" })
