@@ -10,8 +10,9 @@ describe("a reorganisation of three blocks", () => {
   let journey: JourneyWorld
   let gateway: RunningGateway
   beforeAll(async () => {
-    // Blocks are made by hand, so that a test knows which ones it takes back.
-    journey = await JourneyWorld.start({ anvil: {} })
+    // Blocks are made by hand, so that a test knows which ones it takes back; none of them has been called final (two epochs below the newest):
+    // a listener rightly stops when final blocks go.
+    journey = await JourneyWorld.start({ anvil: { slotsInAnEpoch: 8 } })
     gateway = await journey.gateway({ chain: { ...chainOf(), resultFinality: { type: "confirmations", blocks: 8 } } })
   })
   afterAll(async () => {
@@ -21,6 +22,13 @@ describe("a reorganisation of three blocks", () => {
 
   const chainOf = () => devGateway(journey.world).chain
   const mine = (blocks: number) => journey.world.provider.send("anvil_mine", [`0x${blocks.toString(16)}`])
+  /** What the listener has not read it cannot be told to be gone. */
+  const hasReadAll = () =>
+    eventually("the listener has read the newest block", async () => {
+      const head = await journey.world.provider.getBlockNumber()
+      const read = await journey.query<{ readonly height: string }>("SELECT max(block_number) AS height FROM chain_block")
+      return Number(read[0]?.height) === head
+    }, 30_000)
   /** Finality needs blocks, and blocks are made by hand here. */
   const finalizes = async (id: `0x${string}`) => {
     await eventually(`${id} is finalized`, async () => {
@@ -38,6 +46,7 @@ describe("a reorganisation of three blocks", () => {
     const raw = await rawOf(txHash)
     await journey.reaches(requestId, "acl-checked")
     await mine(REORG_BLOCKS - 1)
+    await hasReadAll()
     await journey.world.provider.send("anvil_reorg", [REORG_BLOCKS, []])
     const history = await journey.reaches(requestId, "orphaned")
     expect(history.at(-1)?.event).toMatchObject({ type: "orphaned" })
@@ -58,6 +67,7 @@ describe("a reorganisation of three blocks", () => {
     const raw = await rawOf(txHash)
     await journey.reaches(requestId, "acl-checked")
     await mine(REORG_BLOCKS - 1)
+    await hasReadAll()
     // The transaction comes back one block later than it stood.
     await journey.world.provider.send("anvil_reorg", [REORG_BLOCKS, [[raw, 1]]])
     await mine(1)
