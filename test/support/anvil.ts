@@ -1,6 +1,14 @@
 /** A fresh chain for a test file, and the few words that tests say to it. */
 import { Effect, Exit, Scope } from "effect"
-import { HDNodeWallet, JsonRpcProvider, Mnemonic, NonceManager, type TransactionReceipt, type TransactionResponse } from "ethers"
+import {
+  HDNodeWallet,
+  JsonRpcProvider,
+  Mnemonic,
+  NonceManager,
+  Transaction,
+  type TransactionReceipt,
+  type TransactionResponse
+} from "ethers"
 import { startAnvil, type Anvil, type AnvilOptions } from "../../src/adapters/embedded/anvil.ts"
 
 export interface TestChain extends Anvil {
@@ -12,6 +20,23 @@ export interface TestChain extends Anvil {
   /** Sends, and waits for the receipt, whether it succeeded or not. */
   readonly mined: (sent: Promise<TransactionResponse>) => Promise<TransactionReceipt>
   readonly stop: () => Promise<void>
+}
+
+const FORGOTTEN_MS = 1_000
+
+/**
+ * Anvil's automine loses sight of a transaction that arrives while the one before it is mined: it stays queued behind a nonce
+ * that is already used, for ever (about one in ten thousand under load; of the kind of foundry-rs/foundry#10122). It is taken
+ * out and sent again.
+ */
+const sendAgainIfForgotten = async (provider: JsonRpcProvider, sent: TransactionResponse) => {
+  if ((await provider.getTransactionCount(sent.from, "latest")) !== sent.nonce) return
+  const { pending } = (await provider.send("txpool_content", [])) as { readonly pending: Record<string, Record<string, unknown>> }
+  if (pending[sent.from.toLowerCase()]?.[sent.nonce] !== undefined) return
+  // Of the whole account: anvil_dropTransaction does not take out what is queued. Those behind it come here in their turn.
+  await provider.send("anvil_removePoolTransactions", [sent.from])
+  // Refused when it was mined while we looked: then its receipt is there.
+  await provider.send("eth_sendRawTransaction", [Transaction.from(sent).serialized]).catch(() => undefined)
 }
 
 export const startTestChain = async (options: AnvilOptions = {}): Promise<TestChain> => {
@@ -38,10 +63,13 @@ export const startTestChain = async (options: AnvilOptions = {}): Promise<TestCh
     address: (index) => wallet(index).address,
     rpc: (method, ...params) => provider.send(method, [...params]),
     mined: async (sent) => {
-      const { hash } = await sent
-      for (;;) {
-        const receipt = await provider.getTransactionReceipt(hash)
+      const transaction = await sent
+      for (let lookAgainAt = Date.now() + FORGOTTEN_MS;;) {
+        const receipt = await provider.getTransactionReceipt(transaction.hash)
         if (receipt !== null) return receipt
+        if (Date.now() < lookAgainAt) continue
+        await sendAgainIfForgotten(provider, transaction)
+        lookAgainAt = Date.now() + FORGOTTEN_MS
       }
     },
     stop: async () => {

@@ -3,6 +3,7 @@ import { once } from "node:events"
 import { Effect, Exit, Scope } from "effect"
 import { afterEach, expect, test } from "vitest"
 import { startAnvil, type Anvil, type AnvilOptions } from "../../../src/adapters/embedded/anvil.ts"
+import { startTestChain } from "../../support/anvil.ts"
 
 const scopes: Array<Scope.Closeable> = []
 afterEach(async () => {
@@ -51,6 +52,20 @@ test("a finalized block is two blocks behind the head", async () => {
 test("blocks come by themselves when a block time is given", async () => {
   const { url } = await start({ blockTimeSeconds: 0.05 })
   await expect.poll(() => rpc(url, "eth_blockNumber"), { timeout: 10_000 }).not.toBe("0x0")
+})
+
+test("tests do not wait for ever for a transaction that anvil has lost sight of", async () => {
+  const chain = await startTestChain()
+  // What anvil's own race leaves behind: queued behind nonce 0, which is used.
+  await chain.rpc("anvil_setNonce", chain.address(3), "0x1")
+  const used = await chain.rpc("anvil_dumpState")
+  await chain.rpc("anvil_setNonce", chain.address(3), "0x0")
+  const sent = chain.account(3).signer.sendTransaction({ to: chain.address(4), value: 1n, nonce: 1, gasLimit: 21_000n })
+  await sent
+  await chain.rpc("anvil_loadState", used)
+  expect(await chain.rpc("txpool_status")).toMatchObject({ queued: "0x1" })
+  expect((await chain.mined(sent)).status).toBe(1)
+  await chain.stop()
 })
 
 test("the process ends with the scope that started it", async () => {
