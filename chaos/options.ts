@@ -1,8 +1,10 @@
 /** Reads the command line of `npm run chaos`, and says in one sentence what is wrong with it. */
+import { resolve } from "node:path"
 import { parseArgs } from "node:util"
 import { closestName } from "../bin/closest-name.ts"
-import { RIG_NAMES, type RigName } from "./rig.ts"
-import type { Scenario } from "./scenario.ts"
+import { readBuild, thisBuildName, type UpgradeFrom } from "./builds.ts"
+import { kindOf, RIG_NAMES, USUAL_SHAPE, type RigName } from "./rig.ts"
+import type { Aim, Scenario } from "./scenario.ts"
 
 export interface ChaosOptions {
   readonly list: boolean
@@ -15,6 +17,10 @@ export interface ChaosOptions {
   readonly report: string | undefined
   /** A file of the fault API, which is then all that runs. */
   readonly agent: string | undefined
+  /** Another build from which gateways start at first, and KMS nodes always. */
+  readonly upgradeFrom: UpgradeFrom | undefined
+  /** How the upgrade was asked for, to be asked for again. */
+  readonly typed: ReadonlyArray<string>
 }
 
 const SEED_MAX = 2 ** 31 - 1
@@ -41,6 +47,8 @@ export const readOptions = (words: ReadonlyArray<string>, scenarios: ReadonlyArr
   const wrong = [seed, minutes, requests].find((value) => typeof value === "string")
   if (wrong !== undefined) return wrong as string
   if (requests !== undefined && scenario?.load.type !== "herd") return "--requests is for scenarios that ask all at once: thundering-herd"
+  const upgradeFrom = readUpgrade(given["from-build"], given["keep-old"], rig, scenario)
+  if (typeof upgradeFrom === "string") return upgradeFrom
   return {
     list,
     json,
@@ -50,7 +58,9 @@ export const readOptions = (words: ReadonlyArray<string>, scenarios: ReadonlyArr
     requests: requests as number | undefined,
     rig: rig as RigName,
     report: given.report,
-    agent: given.agent
+    agent: given.agent,
+    upgradeFrom,
+    typed: (["from-build", "keep-old"] as const).flatMap((name) => (given[name] === undefined ? [] : [`--${name}`, given[name]]))
   }
 }
 
@@ -63,8 +73,29 @@ const OPTIONS = {
   requests: { type: "string" },
   rig: { type: "string" },
   report: { type: "string" },
-  agent: { type: "string" }
+  agent: { type: "string" },
+  "from-build": { type: "string" },
+  "keep-old": { type: "string" }
 } as const
+
+/** After these a gateway is started again, and so from another build. */
+const STARTS_AGAIN: ReadonlySet<string> = new Set(["restart", "kill", "lose-lane-key"])
+
+const isAGateway = (aim: Aim): boolean => (typeof aim === "string" ? kindOf(aim) : "any" in aim ? aim.any : aim.each) === "gateway"
+
+const startsGatewaysAgain = ({ round }: Scenario): boolean => round.some(({ verb, on }) => STARTS_AGAIN.has(verb) && isAGateway(on))
+
+const readUpgrade = (folder: string | undefined, keepOld: string | undefined, rig: string, scenario: Scenario | undefined): UpgradeFrom | undefined | string => {
+  if (folder === undefined) return keepOld === undefined ? undefined : "--keep-old says how many gateways stay with the build of --from-build: name that too"
+  if (rig !== "process") return "--from-build is for real processes: --rig process"
+  if (scenario !== undefined && !startsGatewaysAgain(scenario))
+    return `--from-build is for scenarios that start gateways again, and ${scenario.name} does not; take rolling-restart-under-load`
+  const gateways = { ...USUAL_SHAPE, ...scenario?.shape }.gateways
+  const kept = keepOld === undefined ? 0 : number("--keep-old", keepOld, 0, gateways - 1, true)
+  if (typeof kept === "string") return kept
+  const build = readBuild(resolve(folder))
+  return typeof build === "string" ? build : { build, to: thisBuildName(), kept: kept ?? 0 }
+}
 
 const parsed = (words: ReadonlyArray<string>) => {
   try {

@@ -1,7 +1,8 @@
 /** The report of a run, for a person: a line for every event, a column for every node, what was injected, what was checked, how to replay. */
 import { JOURNEY } from "../src/domain/journey.ts"
 import type { Verdict } from "./campaign.ts"
-import type { ClusterShape, RigEvent, RigName } from "./rig.ts"
+import type { Delays } from "./delays.ts"
+import type { ClusterShape, RigEvent, RigName, Target } from "./rig.ts"
 import { targetsOf } from "./rig.ts"
 import type { Scenario } from "./scenario.ts"
 
@@ -14,6 +15,11 @@ export interface Run {
   readonly verdict: Verdict
   /** What the rig says of itself. */
   readonly differences?: ReadonlyArray<string>
+  readonly delays?: Delays
+  /** Of each gateway, the builds from which it served, in turn. */
+  readonly builds?: Readonly<Record<Target, ReadonlyArray<string>>>
+  /** What an upgrade began with, as it was typed. */
+  readonly typed?: ReadonlyArray<string>
   /** Of a herd, when another size than the scenario's was asked for. */
   readonly requests?: number
 }
@@ -45,8 +51,31 @@ export const eventLine = (columns: ReadonlyArray<string>, event: RigEvent): stri
   return `${(event.atMs / 1_000).toFixed(3).padStart(9)}  ${cells.join(" ")}  ${who}${event.text.replaceAll("\n", " ")}`
 }
 
-export const replayLine = ({ scenario, rig, minutes, verdict, requests }: Pick<Run, "scenario" | "rig" | "minutes" | "verdict" | "requests">): string =>
-  `npm run chaos -- --scenario ${scenario.name} --seed ${verdict.seed} --minutes ${minutes} --rig ${rig}${requests === undefined ? "" : ` --requests ${requests}`}`
+export const replayLine = ({ scenario, rig, minutes, verdict, requests, typed = [] }: Run): string => {
+  const words = ["--scenario", scenario.name, "--seed", verdict.seed, "--minutes", minutes, "--rig", rig, ...(requests === undefined ? [] : ["--requests", requests])]
+  return `npm run chaos -- ${[...words, ...typed].join(" ")}`
+}
+
+/** Both are only known where processes run. */
+const ofProcesses = ({ delays, builds = {} }: Run): ReadonlyArray<string> => [
+  ...(delays === undefined
+    ? []
+    : [`answered: half of ${delays.requests} within ${seconds(delays.p50Ms)}, 99 % within ${seconds(delays.p99Ms)}, the slowest after ${seconds(delays.slowestMs)}`]),
+  ...Object.entries(builds).map(([node, names]) => `${`${node}:`.padEnd(9)} served from ${inTurn(names)}`)
+]
+
+const seconds = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`
+
+/** `a, then b (3 times)`. */
+const inTurn = (names: ReadonlyArray<string>): string => {
+  const runs: Array<{ readonly name: string; times: number }> = []
+  for (const name of names) {
+    const last = runs.at(-1)
+    if (last?.name === name) last.times++
+    else runs.push({ name, times: 1 })
+  }
+  return runs.map(({ name, times }) => (times === 1 ? name : `${name} (${times} times)`)).join(", then ")
+}
 
 export const summaryLines = (run: Run): ReadonlyArray<string> => {
   const { verdict } = run
@@ -59,6 +88,7 @@ export const summaryLines = (run: Run): ReadonlyArray<string> => {
     `requests: ${verdict.requests}; ended: ${counted(verdict.ended)}`,
     `injected: ${counted(verdict.injected)}`,
     `checked:  ${Object.entries(verdict.checks).map(([name, word]) => `${name} ${word}`).join(", ")}`,
+    ...ofProcesses(run),
     ...verdict.violations.map((text) => `VIOLATION ${text}`),
     verdict.ok ? "no violation" : `${verdict.violations.length} violations`,
     `replay:   ${replayLine(run)}`

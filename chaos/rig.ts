@@ -2,6 +2,7 @@
  * simulator; verbs, scenarios and the campaign know nothing else of either. */
 import type { End, RequestState } from "../src/domain/journey.ts"
 import type { RequestId } from "../src/domain/request.ts"
+import type { UpgradeFrom } from "./builds.ts"
 
 export const RIG_NAMES = ["sim", "process"] as const
 export type RigName = (typeof RIG_NAMES)[number]
@@ -166,6 +167,10 @@ export interface Rig<Records = unknown> {
    * long. */
   readonly settle: (boundMs: number) => Promise<Settled>
   readonly records: () => Promise<Records>
+  /** When each request was in a block, by the clock of the database; missing where time is not real. */
+  readonly raisedAtMs?: ReadonlyMap<RequestId, number>
+  /** Which builds each gateway has served from, in turn; missing where all run this one. */
+  readonly builds?: () => Readonly<Record<Target, ReadonlyArray<string>>>
   /** Everything that happened so far, oldest first. The campaign adds its own with `note`. */
   readonly events: () => ReadonlyArray<RigEvent>
   readonly note: (event: Omit<RigEvent, "atMs">) => void
@@ -178,6 +183,9 @@ export interface RigOptions {
   readonly seed: number
   /** Requests that the whole campaign will raise at most: what can be prepared is prepared before it begins. */
   readonly requestsMax: number
+  /** Another build: gateways start from there at first, and from this one whenever they are started again; KMS nodes, which belong to others, stay with
+   * it. Real processes only. */
+  readonly upgradeFrom?: UpgradeFrom
   /** Told of each event as it happens. */
   readonly onEvent?: (event: RigEvent) => void
 }

@@ -3,6 +3,7 @@
  *
  *     npm run chaos -- --list
  *     npm run chaos -- --scenario nats-lost-everything --seed 7 --minutes 2 --rig process [--json] [--report FILE]
+ *     npm run chaos -- --scenario rolling-restart-under-load --from-build DIR [--keep-old N]
  *     npm run chaos -- --agent FILE
  *
  * chaos/README.md says how to read what it says. With --json the last line is one JSON object.
@@ -15,6 +16,7 @@ import { startAgent } from "./agent/agent.ts"
 import { readAgentFile } from "./agent/agent-file.ts"
 import { requestsOf, runCampaign } from "./campaign.ts"
 import { checkRecords } from "./checks.ts"
+import { delaysOf, type Delays } from "./delays.ts"
 import { listing, listingJson } from "./listing.ts"
 import { readOptions } from "./options.ts"
 import { columnsOf, eventLine, headLine, reportText, summaryLines, type Run } from "./report.ts"
@@ -25,7 +27,7 @@ import { VERBS } from "./vocabulary.ts"
 
 /** While it runs, what was done and what complains; the report has the rest. */
 const SHOWN: ReadonlySet<RigEvent["kind"]> = new Set(["injected", "undone", "log", "ended"])
-const isShown = ({ kind, node }: RigEvent): boolean => SHOWN.has(kind) || node === "campaign"
+const isShown = ({ kind, node }: RigEvent): boolean => SHOWN.has(kind) || node === "campaign" || (kind === "phase" && upgradeFrom !== undefined)
 
 const SEED_MAX = 2 ** 31 - 1
 const MS_PER_MINUTE = 60_000
@@ -55,7 +57,7 @@ if (options.list || options.scenario === undefined) {
   process.exit(0)
 }
 
-const { scenario, requests } = options
+const { scenario, requests, upgradeFrom } = options
 const shape = { ...USUAL_SHAPE, ...scenario.shape }
 const seed = options.seed ?? randomInt(SEED_MAX)
 const spanMs = options.minutes === undefined ? scenario.roundMs : options.minutes * MS_PER_MINUTE
@@ -70,6 +72,7 @@ const rig = await start({
   shape,
   seed,
   requestsMax: requestsOf({ scenario, spanMs, ...asked }, options.rig),
+  ...(upgradeFrom === undefined ? {} : { upgradeFrom }),
   ...(options.json ? {} : { onEvent: (event) => isShown(event) && say(eventLine(columns, event)) })
 }).catch((error: unknown) => refuse(`the rig could not be started: ${error instanceof Error ? error.message || error.stack : String(error)}`))
 /** Ctrl-C ends what was started; twice, at once. */
@@ -81,11 +84,19 @@ process.once("SIGINT", interrupted)
 process.once("SIGTERM", interrupted)
 
 if (!options.json) for (const line of rig.differences ?? []) say(line)
-const verdict = await runCampaign(rig, { scenario, seed, spanMs, ...asked, check: checkRecords })
-const ranOn = rig.differences === undefined ? {} : { differences: rig.differences }
-const run: Run = { scenario, shape, rig: options.rig, minutes: Math.ceil((100 * spanMs) / MS_PER_MINUTE) / 100, events: rig.events(), verdict, ...asked, ...ranOn }
+let delays: Delays | undefined
+const check = (records: Records) => {
+  delays = rig.raisedAtMs && delaysOf(records.requests, rig.raisedAtMs)
+  return checkRecords(records)
+}
+const verdict = await runCampaign(rig, { scenario, seed, spanMs, ...asked, check })
+const builds = rig.builds?.()
+/** Of this run, besides its verdict: what only real processes have. */
+const also = { ...(delays && { delays }), ...(builds && { builds }) }
+const ranOn = { ...(rig.differences && { differences: rig.differences }), ...(upgradeFrom && { typed: options.typed }) }
+const run: Run = { scenario, shape, rig: options.rig, minutes: Math.ceil((100 * spanMs) / MS_PER_MINUTE) / 100, events: rig.events(), verdict, ...asked, ...ranOn, ...also }
 await rig.stop()
 if (options.report !== undefined) await writeFile(options.report, reportText(run))
 for (const line of summaryLines(run)) say(line)
-if (options.json) process.stdout.write(`${JSON.stringify(verdict)}\n`)
+if (options.json) process.stdout.write(`${JSON.stringify({ ...verdict, ...also })}\n`)
 process.exit(verdict.ok ? 0 : 1)

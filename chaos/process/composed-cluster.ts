@@ -13,6 +13,7 @@ import { untilHealthy } from "../../tools/cluster/health.ts"
 import { LocalCluster, volumesIn } from "../../tools/cluster/local-cluster.ts"
 import { postgresSettings } from "../../tools/cluster/postgres-service.ts"
 import { startInOrder } from "../../tools/cluster/start-order.ts"
+import type { UpgradeFrom } from "../builds.ts"
 import type { ClusterShape, RigEvent, Target } from "../rig.ts"
 import type { SeededRandom } from "../seeded-random.ts"
 import { NATS_CONFIG } from "./compose-overlay.ts"
@@ -39,6 +40,7 @@ export interface ComposedClusterOptions {
   readonly onClose: (close: () => Promise<unknown>) => void
   /** Done before the first gateway starts: what keeps this process busy would hold up their links. */
   readonly beforeGateways: (world: ComposedWorld) => Promise<void>
+  readonly upgradeFrom?: UpgradeFrom | undefined
 }
 
 /** What the file's `setup` has made. */
@@ -57,7 +59,7 @@ export interface ComposedCluster extends Omit<WiredPlans, "plans" | "messageFaul
   readonly disks: ReadonlyMap<Target, SmallDisk>
 }
 
-export const startComposedCluster = async ({ shape, random, note, onClose, beforeGateways }: ComposedClusterOptions): Promise<ComposedCluster> => {
+export const startComposedCluster = async ({ shape, random, note, onClose, beforeGateways, upgradeFrom }: ComposedClusterOptions): Promise<ComposedCluster> => {
   const services = servicesFor(shape)
   const directory = await mkdtemp(join(tmpdir(), "portcullis-chaos-"))
   onClose(() => rm(directory, { recursive: true, force: true }))
@@ -70,8 +72,14 @@ export const startComposedCluster = async ({ shape, random, note, onClose, befor
   for (const { directories } of plans.values()) for (const folder of directories) await mkdir(folder, { recursive: true, mode: 0o700 })
   const ofFamily = (family: string) => [...plans].filter(([name]) => name.startsWith(`${family}-`)).map(([name, plan]) => ({ name, plan, target: targetOf(name) }))
   const nats = new NatsCluster(new Map(ofFamily("nats").map(({ target, plan }) => [target, natsCommand(plan)])), directory)
-  const kmsNodes = new Map(ofFamily("kms").map(({ target, plan }) => [target, new KmsNode(target, plan, note)]))
-  const gateways = new Map(ofFamily("gateway").map(({ name, target, plan }) => [target, new Gateway(target, plan, messageFaults.get(name) ?? [], note)]))
+  const kmsNodes = new Map(ofFamily("kms").map(({ target, plan }) => [target, new KmsNode(target, plan, note, upgradeFrom?.build)]))
+  const upgradeOf = (index: number) => upgradeFrom && { ...upgradeFrom, isKept: index >= shape.gateways - upgradeFrom.kept }
+  const gateways = new Map(
+    ofFamily("gateway").map(({ name, target, plan }, index) => {
+      const upgrade = upgradeOf(index)
+      return [target, new Gateway({ name: target, plan, messageFaults: messageFaults.get(name) ?? [], note, ...(upgrade && { upgrade }) })]
+    })
+  )
   const plainly = new LocalCluster({ directory, plans })
   onClose(() => plainly.down())
   const scope = await Effect.runPromise(Scope.make())

@@ -3,14 +3,25 @@ import { writeFile } from "node:fs/promises"
 import { setTimeout as pause } from "node:timers/promises"
 import { JOURNEY, ENDS } from "../../src/domain/journey.ts"
 import type { Plan } from "../../tools/cluster/as-processes.ts"
-import { programWords, surroundings } from "../../tools/cluster/programs.ts"
+import { surroundings } from "../../tools/cluster/programs.ts"
+import { environmentFor, type Build, type UpgradeFrom } from "../builds.ts"
 import type { MessageFault, RigEvent, Target, Undo } from "../rig.ts"
 import { Child, type Line } from "./child.ts"
+import { wordsFrom } from "./words-from.ts"
 
 const STATES: ReadonlySet<unknown> = new Set([...JOURNEY, ...ENDS])
 /** What a service manager waits before it starts again what has ended by itself. */
 const RESTART_AFTER_MS = 500
 const START_TRIES_MAX = 20
+
+export interface GatewayOptions {
+  readonly name: Target
+  readonly plan: Plan
+  readonly messageFaults: Array<MessageFault>
+  readonly note: (event: Omit<RigEvent, "atMs">) => void
+  /** It begins with another build; one that is kept there stays with it. */
+  readonly upgrade?: UpgradeFrom & { readonly isKept: boolean }
+}
 
 export class Gateway {
   readonly name: Target
@@ -22,18 +33,22 @@ export class Gateway {
   private laneKeys: ReadonlyArray<string> = []
   private supervised: NodeJS.Timeout | undefined
   private hasEnded = false
+  private readonly upgrade: GatewayOptions["upgrade"]
+  /** The builds from which it has served, one for each life; none where there is only this one. */
+  readonly servedFrom: Array<string> = []
 
   /** Whoever makes its links has `messageFaults` too. */
-  constructor(name: Target, plan: Plan, messageFaults: Array<MessageFault>, note: (event: Omit<RigEvent, "atMs">) => void) {
+  constructor({ name, plan, messageFaults, note, upgrade }: GatewayOptions) {
     this.name = name
     this.environment = plan.environment
     this.messageFaults = messageFaults
     this.note = note
     this.cacheDirectory = plan.environment["PORTCULLIS_CACHE_DIR"] ?? ""
+    this.upgrade = upgrade
     this.child = new Child({
       name,
-      command: () => programWords(plan.words),
-      environment: () => ({ ...surroundings(), ...plan.environment }),
+      command: () => wordsFrom(this.otherBuild, plan.words),
+      environment: () => ({ ...surroundings(), ...environmentFor(this.otherBuild, plan.environment) }),
       isReady: ({ msg }) => msg === "serving",
       onLine: (line) => noteLine(name, line, note),
       onUnexpectedEnd: (how) => {
@@ -50,15 +65,25 @@ export class Gateway {
     await this.writeLaneKeys(laneKeys)
   }
 
+  /** Undefined: this one. */
+  private get otherBuild(): Build | undefined {
+    const { upgrade } = this
+    return upgrade !== undefined && (upgrade.isKept || this.servedFrom.length === 0) ? upgrade.build : undefined
+  }
+
   get isRunning(): boolean {
     return this.child.isRunning
   }
 
   /** Again and again, as a service manager would: one that finds no database for a minute ends and says so. */
   start = async (): Promise<void> => {
-    for (let tries = 1; !this.hasEnded; tries++) {
+    for (let tries = 1; !this.hasEnded && !this.child.isRunning; tries++) {
       try {
-        return await this.child.start()
+        const name = this.otherBuild?.name ?? this.upgrade?.to
+        await this.child.start()
+        if (name === undefined) return
+        this.servedFrom.push(name)
+        return this.note({ node: this.name, kind: "phase", text: `serves from ${name}` })
       } catch (error) {
         if (tries === START_TRIES_MAX) throw error
         this.note({ node: this.name, kind: "log", text: `could not start: ${error instanceof Error ? error.message : String(error)}`.slice(0, 300) })

@@ -2,9 +2,11 @@
 import { writeFile } from "node:fs/promises"
 import type { NodeFault } from "../../src/kms-node/fault.ts"
 import type { Plan } from "../../tools/cluster/as-processes.ts"
-import { programWords, surroundings } from "../../tools/cluster/programs.ts"
+import { surroundings } from "../../tools/cluster/programs.ts"
+import { environmentFor, type Build } from "../builds.ts"
 import type { RigEvent, Target } from "../rig.ts"
 import { Child } from "./child.ts"
+import { wordsFrom } from "./words-from.ts"
 
 export class KmsNode {
   /** Newest last, and the newest is what counts: faults of one node may overlap. */
@@ -13,16 +15,16 @@ export class KmsNode {
   private readonly plan: Plan
   private readonly child: Child
 
-  constructor(name: Target, plan: Plan, note: (event: Omit<RigEvent, "atMs">) => void) {
+  constructor(name: Target, plan: Plan, note: (event: Omit<RigEvent, "atMs">) => void, build?: Build) {
     this.plan = plan
     this.answerLog = plan.environment["PORTCULLIS_KMS_ANSWER_LOG"] ?? ""
     this.child = new Child({
       name,
       command: () => {
         const fault = this.faults.at(-1)
-        return [...programWords(plan.words), ...(fault === undefined ? [] : ["--fault", fault])]
+        return [...wordsFrom(build, plan.words), ...(fault === undefined ? [] : ["--fault", fault])]
       },
-      environment: () => ({ ...surroundings(), ...plan.environment }),
+      environment: () => ({ ...surroundings(), ...environmentFor(build, plan.environment) }),
       isReady: ({ msg }) => msg === "serving",
       onLine: () => {},
       onUnexpectedEnd: (how) => note({ node: name, kind: "ended", text: `ended by itself: ${how}` })

@@ -6,11 +6,12 @@ import { bulkClient, type BulkClient } from "../../bench/support/bulk-client.ts"
 import type { Records } from "../../bin/verify/records.ts"
 import { gatewayInterface } from "../../src/adapters/ethereum/inspection.ts"
 import type { RequestId } from "../../src/domain/request.ts"
+import { unknownIn, upgradeLines } from "../builds.ts"
 import { targetsOf, type Rig, type RigEvent, type Settled, type StartRig } from "../rig.ts"
 import { seededRandom } from "../seeded-random.ts"
 import { Chain } from "./chain.ts"
 import { startComposedCluster, type ComposedWorld } from "./composed-cluster.ts"
-import { composedLines } from "./composed-services.ts"
+import { composedLines, servicesFor } from "./composed-services.ts"
 import { leftOver } from "./left-over.ts"
 import { logsOf, processLevers, untilTrue } from "./process-levers.ts"
 import { recordsOf, settledOf, statesOf } from "./records.ts"
@@ -26,7 +27,7 @@ const RECEIPTS_EVERY_MS = 100
 const STORE = "dev"
 const REQUESTED = gatewayInterface.getEvent("DecryptionRequested")!.topicHash
 
-export const startProcessRig: StartRig<Records> = async ({ shape, seed, requestsMax, onEvent }) => {
+export const startProcessRig: StartRig<Records> = async ({ shape, seed, requestsMax, upgradeFrom, onEvent }) => {
   const startedMs = performance.now()
   const events: Array<RigEvent> = []
   const nowMs = () => Math.round(performance.now() - startedMs)
@@ -52,11 +53,13 @@ export const startProcessRig: StartRig<Records> = async ({ shape, seed, requests
   try {
     let load: Load | undefined
     const beforeGateways = async (world: ComposedWorld) => void (load = await loadOn(world, Math.min(requestsMax, HANDLES_MAX), (close) => void closing.push(close)))
-    const cluster = await startComposedCluster({ shape, random, note, onClose: (close) => void closing.push(close), beforeGateways })
+    const cluster = await startComposedCluster({ shape, random, note, onClose: (close) => void closing.push(close), beforeGateways, upgradeFrom })
     if (load === undefined) throw new TypeError("a cluster without gateways carries no requests")
     const { world, chain, client } = load
-    const { databases, kmsNodes } = cluster
+    const { databases, gateways, kmsNodes } = cluster
+    const leftOut = upgradeFrom === undefined ? [] : [...new Set([...servicesFor(shape).values()].flatMap(({ environment }) => unknownIn(upgradeFrom.build, environment)))]
     const raised: Array<RequestId> = []
+    const raisedAtMs = new Map<RequestId, number>()
     let settled: Settled = settledOf([], new Map())
     const raise: Rig["raise"] = async (count, { inOneBlock = false } = {}) => {
       const hashes = inOneBlock
@@ -84,13 +87,14 @@ export const startProcessRig: StartRig<Records> = async ({ shape, seed, requests
       name: "process",
       shape,
       targets: targetsOf(shape),
-      differences: composedLines(shape),
+      differences: [...composedLines(shape), ...(upgradeFrom === undefined ? [] : upgradeLines(upgradeFrom, [...gateways.keys()], leftOut))],
       levers: processLevers({ ...cluster, chain, lanes: shape.lanes }),
       nowMs,
       pass: async (ms) => void (await pause(ms)),
       raise: async (count, options) => {
         const ids = await raise(count, options)
         raised.push(...ids)
+        for (const id of ids) raisedAtMs.set(id, Date.now())
         return ids
       },
       settle: async (boundMs) => {
@@ -112,6 +116,8 @@ export const startProcessRig: StartRig<Records> = async ({ shape, seed, requests
         const logs = [...kmsNodes.values()].map(async ({ answerLog }, index) => (await logsOf(answerLog)).map((path) => ({ node: index + 1, path })))
         return recordsOf({ url: world.chainUrl, contracts: world.contracts }, databases.primary.address, (await Promise.all(logs)).flat())
       },
+      raisedAtMs,
+      ...(upgradeFrom === undefined ? {} : { builds: () => Object.fromEntries([...gateways].map(([name, { servedFrom }]) => [name, servedFrom])) }),
       events: () => events,
       note,
       stop
