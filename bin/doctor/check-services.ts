@@ -5,6 +5,7 @@ import { Effect, References, Stream } from "effect"
 import { natsReport } from "../../src/adapters/nats/server-report.ts"
 import { ciphertextStoreLayer, faultOfStore, type StoreOptions } from "../../src/adapters/object-store/ciphertext-store.layer.ts"
 import { locationOf } from "../../src/adapters/object-store/location.ts"
+import { needsAStop } from "../../src/adapters/postgres/builds-apart.ts"
 import { databaseReport } from "../../src/adapters/postgres/database-report.ts"
 import { databaseLayer } from "../../src/adapters/postgres/pool.ts"
 import { CiphertextStore } from "../../src/journey/3-ciphertext-fetched/ciphertext-store.port.ts"
@@ -17,6 +18,8 @@ import { checked, fail, ok, skewFinding, warn, type Finding } from "./finding.ts
 /** Leases and wake-ups run on the database's clock, deadlines on the chain's: a second is felt, a lease (10 s) is too much. */
 const DATABASE_SKEW = { warnMs: 1_000, failMs: 5_000 }
 
+/** Where the schema changes so that nodes of an older build cannot go on with it. */
+const STOP_FIRST = "Drain all nodes of the older build, then start a gateway: it runs them, and not before."
 /** The oldest that tests run on. */
 const POSTGRES_MIN = "15"
 const NATS_MIN = "2.9"
@@ -41,7 +44,7 @@ export const checkDatabase = (settings: Settings) => {
       const own = isOld ? warn("database", clock.detail, `Nobody tests with a PostgreSQL older than ${POSTGRES_MIN}: upgrade it.`) : clock
       return pending.length === 0
         ? [own, ok("database", "has the schema of this program")]
-        : [own, warn("database", `${pending.length} migration${pending.length === 1 ? " is" : "s are"} still to be run`, "Start a gateway: it runs them.")]
+        : [own, warn("database", `${pending.length} migration${pending.length === 1 ? " is" : "s are"} still to be run`, pending.some(needsAStop) ? STOP_FIRST : "Start a gateway: it runs them.")]
     })
   )
   return checked("database", "See that PostgreSQL runs, that the URL in PORTCULLIS_DATABASE_URL_FILE is right, and that its log lets us in.", judge)

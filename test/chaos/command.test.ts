@@ -1,11 +1,18 @@
 import { spawnSync } from "node:child_process"
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { fileURLToPath } from "node:url"
-import { describe, expect, test } from "vitest"
+import { afterAll, describe, expect, test } from "vitest"
+import { environmentFor, readBuild, unknownIn, upgradeLines } from "../../chaos/builds.ts"
+import { delaysOf } from "../../chaos/delays.ts"
 import { readOptions } from "../../chaos/options.ts"
 import { columnsOf, eventLine, headLine, reportText, type Run } from "../../chaos/report.ts"
 import { USUAL_SHAPE } from "../../chaos/rig.ts"
 import { SCENARIOS } from "../../chaos/standing-scenarios.ts"
 import { VERBS } from "../../chaos/vocabulary.ts"
+import type { RequestId } from "../../src/domain/request.ts"
+import type { AuditedRequest } from "../../src/ledger/audit-ledger.port.ts"
 
 const RUN = fileURLToPath(new URL("../../chaos/run.ts", import.meta.url))
 const chaos = (...words: ReadonlyArray<string>) => spawnSync(process.execPath, [RUN, ...words], { encoding: "utf8" })
@@ -21,7 +28,17 @@ describe("npm run chaos", () => {
     [["--scenario", "slow-store", "--seed", "1.5"], `--seed takes a whole number from 0 to 2147483647, not "1.5"`],
     [["--scenario", "slow-store", "--seed", "many"], `--seed takes a whole number from 0 to 2147483647, not "many"`],
     [["--scenario", "slow-store", "--minutes", ""], `--minutes takes a number from 0 to 1440, not ""`],
-    [["--scenario", "slow-store", "--requests", "5"], "--requests is for scenarios that ask all at once: thundering-herd"]
+    [["--scenario", "slow-store", "--requests", "5"], "--requests is for scenarios that ask all at once: thundering-herd"],
+    [["--scenario", "rolling-restart-under-load", "--from-build", "x", "--rig", "sim"], "--from-build is for real processes: --rig process"],
+    [
+      ["--scenario", "slow-store", "--from-build", "x"],
+      "--from-build is for scenarios that start gateways again, and slow-store does not; take rolling-restart-under-load"
+    ],
+    [["--scenario", "rolling-restart-under-load", "--from-build", "x", "--keep-old", "3"], `--keep-old takes a whole number from 0 to 2, not "3"`],
+    [
+      ["--scenario", "rolling-restart-under-load", "--keep-old", "1"],
+      "--keep-old says how many gateways stay with the build of --from-build: name that too"
+    ]
   ] as const)("%j is answered with what is wrong: %s", (words, sentence) => {
     expect(read(...words)).toBe(sentence)
   })
@@ -49,6 +66,58 @@ describe("npm run chaos", () => {
   })
 })
 
+describe("another build", () => {
+  const folder = mkdtempSync(join(tmpdir(), "another-build-"))
+  afterAll(() => rmSync(folder, { recursive: true }))
+  const from = (build: string) => read("--scenario", "rolling-restart-under-load", "--from-build", build, "--keep-old", "1")
+
+  test("is a checkout that can be run, and not this one", () => {
+    expect(from(join(folder, "nowhere"))).toMatch(/nowhere: it is not a directory$/)
+    expect(from(folder)).toMatch(/ has no package\.json: name a checkout of Portcullis$/)
+    writeFileSync(join(folder, "package.json"), `{ "version": "0.0.9" }`)
+    expect(from(folder)).toMatch(/ has no bin\/portcullis\.js: name a checkout of Portcullis$/)
+    mkdirSync(join(folder, "bin"))
+    writeFileSync(join(folder, "bin/portcullis.js"), "")
+    writeFileSync(join(folder, ".env.example"), "# ours\n#PORTCULLIS_BUS=embedded\nPORTCULLIS_ROLES=api\n")
+    expect(from(folder)).toMatch(/ has no node_modules: run npm ci there first$/)
+    mkdirSync(join(folder, "node_modules"))
+    expect(from(folder)).toMatchObject({ upgradeFrom: { kept: 1, build: { name: "0.0.9", cli: join(folder, "bin/portcullis.js") } } })
+    expect(from(fileURLToPath(new URL("../..", import.meta.url)))).toMatch(/ is this very checkout: name one of another commit$/)
+  })
+
+  test("is not given settings that it does not know, and the report says which", () => {
+    const build = readBuild(folder)
+    if (typeof build === "string") throw new TypeError(build)
+    const environment = { PORTCULLIS_ROLES: "api", PORTCULLIS_NEWER: "1", NODE_OPTIONS: "" }
+    expect(environmentFor(build, environment)).toEqual({ PORTCULLIS_ROLES: "api", NODE_OPTIONS: "" })
+    expect(environmentFor(undefined, environment)).toEqual(environment)
+    expect(upgradeLines({ build, to: "0.1.0", kept: 1 }, ["g1", "g2", "g3"], unknownIn(build, environment))).toEqual([
+      "g1, g2: first from 0.0.9, and from 0.1.0 whenever they are started again",
+      "g3: always from 0.0.9",
+      "the KMS nodes: always from 0.0.9; they belong to others, who upgrade when they like",
+      "PORTCULLIS_NEWER: not given to 0.0.9, which does not know it"
+    ])
+  })
+})
+
+describe("how long requesters waited", () => {
+  const id = (digit: string) => `0x${digit.repeat(64)}` as RequestId
+  const request = (digit: string, ...history: ReadonlyArray<readonly [to: string, atMs: number]>) =>
+    ({ stored: { id: id(digit) }, history: history.map(([to, atMs]) => ({ to, atMs })) }) as unknown as AuditedRequest
+
+  test("counts from the block to the last time that the result came on chain, and only what was answered", () => {
+    const requests = [
+      request("1", ["detected", 1_100], ["submitted", 1_500], ["finalized", 9_000]),
+      request("2", ["detected", 1_100], ["submitted", 1_500], ["threshold-verified", 2_000], ["submitted", 3_000]),
+      request("3", ["detected", 1_100], ["refused", 1_200]),
+      request("4", ["submitted", 99_000])
+    ]
+    const raised = new Map(["1", "2", "3"].map((digit) => [id(digit), 1_000]))
+    expect(delaysOf(requests, raised)).toEqual({ requests: 2, p50Ms: 500, p99Ms: 2_000, slowestMs: 2_000 })
+    expect(delaysOf(requests, new Map())).toBeUndefined()
+  })
+})
+
 describe("the report of a run", () => {
   const scenario = SCENARIOS.find(({ name }) => name === "thundering-herd")!
   const columns = columnsOf(USUAL_SHAPE)
@@ -73,10 +142,16 @@ describe("the report of a run", () => {
       checks: { C1: "held", C2: "violated" },
       violations: ["C2: 0x1 was fulfilled twice"]
     } as const
-    const run: Run = { scenario, shape: USUAL_SHAPE, rig: "process", minutes: 0.5, requests: 20, events: [{ atMs: 5, node: "g1", kind: "fact", text: "detected 0x1" }], verdict }
+    const run: Run = {
+      ...{ scenario, shape: USUAL_SHAPE, rig: "process", minutes: 0.5, requests: 20, verdict },
+      ...{ typed: ["--from-build", "../old"], builds: { g1: ["0.0.9", "0.1.0", "0.1.0"] }, delays: { requests: 20, p50Ms: 800, p99Ms: 2_000, slowestMs: 2_049 } },
+      events: [{ atMs: 5, node: "g1", kind: "fact", text: "detected 0x1" }]
+    }
     const text = reportText(run)
     for (const part of [scenario.sentence, "injected: kill 1", "C1 held, C2 violated", "VIOLATION C2: 0x1 was fulfilled twice", "ended: finalized 19, refused 1", "detected 0x1"])
       expect(text).toContain(part)
-    expect(text).toContain("npm run chaos -- --scenario thundering-herd --seed 11 --minutes 0.5 --rig process --requests 20")
+    expect(text).toContain("npm run chaos -- --scenario thundering-herd --seed 11 --minutes 0.5 --rig process --requests 20 --from-build ../old")
+    expect(text).toContain("answered: half of 20 within 0.8 s, 99 % within 2.0 s, the slowest after 2.0 s")
+    expect(text).toContain("g1:       served from 0.0.9, then 0.1.0 (2 times)")
   })
 })

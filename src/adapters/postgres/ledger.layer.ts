@@ -14,6 +14,7 @@ import type { ShareLedger } from "../../ledger/share-ledger.port.ts"
 import type { Timeline } from "../../ledger/timeline.port.ts"
 import { auditLedgerLayer } from "./audit-ledger.layer.ts"
 import { awaitServer } from "./await-server.ts"
+import type { BuildsApart } from "./builds-apart.ts"
 import { clusterLayer } from "./cluster.layer.ts"
 import { detectionLedgerLayer } from "./detection-ledger.layer.ts"
 import { laneLedgerLayer } from "./lane-ledger.layer.ts"
@@ -31,10 +32,10 @@ export type Ledger = RequestLedger | DetectionLedger | Leases | ShareLedger | Re
 const migrated = Layer.effectDiscard(Effect.flatMap(Database, ({ kysely }) => Effect.andThen(awaitServer(kysely), migrate(kysely))))
 
 /** Under any sealer, e.g. one that still knows former key-encryption keys. Waits for a server that is not there
- * yet, within a bound; fails when the database cannot be migrated. */
+ * yet, within a bound; fails when the database cannot be migrated, or not by this build beside those that work on it. */
 export const ledgerSealedBy = <E, R>(
   sealer: Layer.Layer<Sealer, E, R>
-): Layer.Layer<Ledger, LedgerUnavailable | E, Database | R> =>
+): Layer.Layer<Ledger, LedgerUnavailable | BuildsApart | E, Database | R> =>
   Layer.mergeAll(
     requestLedgerLayer,
     detectionLedgerLayer,
@@ -48,4 +49,4 @@ export const ledgerSealedBy = <E, R>(
   ).pipe(Layer.provide(migrated), Layer.provide(sealer))
 
 /** Sealed under the process's one key-encryption key. */
-export const ledgerLayer: Layer.Layer<Ledger, LedgerUnavailable, Database | KeyEncryptionKey> = ledgerSealedBy(sealerLayer())
+export const ledgerLayer: Layer.Layer<Ledger, LedgerUnavailable | BuildsApart, Database | KeyEncryptionKey> = ledgerSealedBy(sealerLayer())

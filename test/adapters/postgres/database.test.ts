@@ -1,19 +1,26 @@
 /** The database as an operator meets it: migrations, plans with many finished requests, lost connections, hung statements. */
-import { Effect, Layer, Logger, ManagedRuntime } from "effect"
+import { Effect, Layer, Logger, ManagedRuntime, Result } from "effect"
 import { sql } from "kysely"
 import assert from "node:assert/strict"
 import { afterAll, beforeAll, describe, test } from "vitest"
 import { awaitServer } from "../../../src/adapters/postgres/await-server.ts"
-import { migrate } from "../../../src/adapters/postgres/migrate.ts"
+import { BuildsApart } from "../../../src/adapters/postgres/builds-apart.ts"
+import { migrate, MIGRATIONS, type Migrations } from "../../../src/adapters/postgres/migrate.ts"
 import { Database, databaseLayer, type Prepared, sqlState } from "../../../src/adapters/postgres/pool.ts"
 import * as statements from "../../../src/adapters/postgres/request-statements.ts"
 import { SAVE, saveValues } from "../../../src/adapters/postgres/save-statement.ts"
 import { byteaOfHex } from "../../../src/adapters/postgres/wire-types.ts"
+import type { LedgerUnavailable } from "../../../src/ledger/ledger-unavailable.ts"
 import { type Beat, Cluster } from "../../../src/ledger/cluster.port.ts"
 import { RequestLedger } from "../../../src/ledger/request-ledger.port.ts"
 import { aChange, born, type LedgerWorld, openLedgerWorld, ownPartition } from "../../support/ledger-world.ts"
 import { eventually } from "../../support/eventually.ts"
 import { postgresVersions } from "../../support/postgres.ts"
+
+const reasonOf = (result: Result.Result<unknown, BuildsApart | LedgerUnavailable>): string => {
+  assert(Result.isFailure(result) && result.failure instanceof BuildsApart)
+  return result.failure.message
+}
 
 for (const version of postgresVersions) {
   describe(`the database on ${version.name}`, () => {
@@ -54,6 +61,29 @@ for (const version of postgresVersions) {
       ])
       assert.deepEqual(fresh.later, [])
       assert.deepEqual(fresh.besideANewerBuild, [])
+    })
+
+    test("is not brought by a build to where nodes of an older one cannot follow while they live, and those do not start there again", async () => {
+      await using database = open()
+      await world.query("CREATE DATABASE apart")
+      const layer = databaseLayer({ connection: { ...world.server.address, database: "apart" }, applicationName: "apart", connectionsMax: 1 })
+      const there = <A, E>(use: (kysely: Database["Service"]["kysely"]) => Effect.Effect<A, E>) =>
+        database.run(Effect.flatMap(Database, ({ kysely }) => use(kysely)).pipe(Effect.provide(Layer.fresh(layer))))
+      const query = (text: string) => there((kysely) => Effect.promise(() => sql.raw(text).execute(kysely)))
+      const newer: Migrations = { ...MIGRATIONS, "9998-other-keys-needs-a-stop": { up: async () => {} } }
+      const upgrade = () => there((kysely) => Effect.result(migrate(kysely, newer)))
+      await there((kysely) => migrate(kysely))
+      await query(
+        `INSERT INTO gateway_node (worker, name, version, roles, machine_versions, state, started_at, beat_at)
+         VALUES ('a-1', 'a', '1', '{}', '{1}', 'working', now(), now()), ('dead-1', 'dead', '1', '{}', '{1}', 'working', now(), now() - interval '11 s')`
+      )
+      await query("INSERT INTO lease (name, owner, epoch, until) VALUES ('partition/1', 'b-1', 1, now() + interval '1 hour')")
+      assert.match(reasonOf(await upgrade()), /^the migration 9998-other-keys-needs-a-stop waits until .* and these do: a-1, b-1: drain all of them/)
+      await query("UPDATE gateway_node SET state = 'gone'")
+      assert.match(reasonOf(await upgrade()), /and these do: b-1:/)
+      await query("UPDATE lease SET owner = NULL")
+      assert.deepEqual(Result.getOrThrow(await upgrade()), ["9998-other-keys-needs-a-stop"])
+      assert.match(reasonOf(await there((kysely) => Effect.result(migrate(kysely)))), /^this build is older than its database, .* start the newer build$/)
     })
 
     test("explains its tables to whoever looks", async () => {
