@@ -4,6 +4,7 @@ import { execFileSync } from "node:child_process"
 import { existsSync, readFileSync, realpathSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import type { AuditedRequest } from "../src/ledger/audit-ledger.port.ts"
 
 export interface Build {
   /** Version and commit, for the report. */
@@ -69,6 +70,10 @@ export const upgradeLines = ({ build, to, kept }: UpgradeFrom, gateways: Readonl
     ...(left.length === 0 ? [] : [`${left.join(", ")}: not given to ${build.name}, which does not know it`])
   ]
 }
+
+/** Requests that one build has begun and another has gone on with. */
+export const carriedOver = (requests: ReadonlyArray<Pick<AuditedRequest, "history">>, buildOfLife: ReadonlyMap<string, string>): number =>
+  requests.filter(({ history }) => new Set(history.flatMap(({ worker }) => buildOfLife.get(worker) ?? [])).size > 1).length
 
 const commitOf = (folder: string): string | undefined => {
   try {

@@ -18,6 +18,8 @@ export interface Run {
   readonly delays?: Delays
   /** Of each gateway, the builds from which it served, in turn. */
   readonly builds?: Readonly<Record<Target, ReadonlyArray<string>>>
+  /** Requests that more than one build has decided about. */
+  readonly carriedOver?: number
   /** What an upgrade began with, as it was typed. */
   readonly typed?: ReadonlyArray<string>
   /** Of a herd, when another size than the scenario's was asked for. */
@@ -57,11 +59,12 @@ export const replayLine = ({ scenario, rig, minutes, verdict, requests, typed = 
 }
 
 /** Both are only known where processes run. */
-const ofProcesses = ({ delays, builds = {} }: Run): ReadonlyArray<string> => [
+const ofProcesses = ({ delays, builds = {}, carriedOver }: Run): ReadonlyArray<string> => [
   ...(delays === undefined
     ? []
     : [`answered: half of ${delays.requests} within ${seconds(delays.p50Ms)}, 99 % within ${seconds(delays.p99Ms)}, the slowest after ${seconds(delays.slowestMs)}`]),
-  ...Object.entries(builds).map(([node, names]) => `${`${node}:`.padEnd(9)} served from ${inTurn(names)}`)
+  ...Object.entries(builds).map(([node, names]) => `${`${node}:`.padEnd(9)} served from ${inTurn(names)}`),
+  ...(carriedOver === undefined ? [] : [`carried:  ${carriedOver} requests that one build began were gone on with by the other`])
 ]
 
 const seconds = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`

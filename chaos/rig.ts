@@ -171,6 +171,8 @@ export interface Rig<Records = unknown> {
   readonly raisedAtMs?: ReadonlyMap<RequestId, number>
   /** Which builds each gateway has served from, in turn; missing where all run this one. */
   readonly builds?: () => Readonly<Record<Target, ReadonlyArray<string>>>
+  /** The build of each life of a gateway, by the id under which it writes into histories. */
+  readonly buildOfLife?: () => ReadonlyMap<string, string>
   /** Everything that happened so far, oldest first. The campaign adds its own with `note`. */
   readonly events: () => ReadonlyArray<RigEvent>
   readonly note: (event: Omit<RigEvent, "atMs">) => void

@@ -14,6 +14,7 @@ import { writeFile } from "node:fs/promises"
 import type { Records } from "../bin/verify/records.ts"
 import { startAgent } from "./agent/agent.ts"
 import { readAgentFile } from "./agent/agent-file.ts"
+import { carriedOver } from "./builds.ts"
 import { requestsOf, runCampaign } from "./campaign.ts"
 import { checkRecords } from "./checks.ts"
 import { delaysOf, type Delays } from "./delays.ts"
@@ -85,14 +86,16 @@ process.once("SIGTERM", interrupted)
 
 if (!options.json) for (const line of rig.differences ?? []) say(line)
 let delays: Delays | undefined
+let carried: number | undefined
 const check = (records: Records) => {
   delays = rig.raisedAtMs && delaysOf(records.requests, rig.raisedAtMs)
+  carried = rig.buildOfLife && carriedOver(records.requests, rig.buildOfLife())
   return checkRecords(records)
 }
 const verdict = await runCampaign(rig, { scenario, seed, spanMs, ...asked, check })
 const builds = rig.builds?.()
 /** Of this run, besides its verdict: what only real processes have. */
-const also = { ...(delays && { delays }), ...(builds && { builds }) }
+const also = { ...(delays && { delays }), ...(builds && { builds }), ...(carried !== undefined && { carriedOver: carried }) }
 const ranOn = { ...(rig.differences && { differences: rig.differences }), ...(upgradeFrom && { typed: options.typed }) }
 const run: Run = { scenario, shape, rig: options.rig, minutes: Math.ceil((100 * spanMs) / MS_PER_MINUTE) / 100, events: rig.events(), verdict, ...asked, ...ranOn, ...also }
 await rig.stop()

@@ -36,6 +36,8 @@ export class Gateway {
   private readonly upgrade: GatewayOptions["upgrade"]
   /** The builds from which it has served, one for each life; none where there is only this one. */
   readonly servedFrom: Array<string> = []
+  /** The build of each life, by the id under which it writes; none where there is only this one. */
+  readonly buildOfLife = new Map<string, string>()
 
   /** Whoever makes its links has `messageFaults` too. */
   constructor({ name, plan, messageFaults, note, upgrade }: GatewayOptions) {
@@ -50,7 +52,11 @@ export class Gateway {
       command: () => wordsFrom(this.otherBuild, plan.words),
       environment: () => ({ ...surroundings(), ...environmentFor(this.otherBuild, plan.environment) }),
       isReady: ({ msg }) => msg === "serving",
-      onLine: (line) => noteLine(name, line, note),
+      onLine: (line) => {
+        const from = this.otherBuild?.name ?? upgrade?.to
+        if (line["msg"] === "serving" && from !== undefined) this.buildOfLife.set(String(line["worker"]), from)
+        noteLine(name, line, note)
+      },
       onUnexpectedEnd: (how) => {
         note({ node: name, kind: "ended", text: `ended by itself: ${how}` })
         this.supervised = setTimeout(() => void this.start().catch(() => {}), RESTART_AFTER_MS)

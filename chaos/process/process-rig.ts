@@ -117,7 +117,12 @@ export const startProcessRig: StartRig<Records> = async ({ shape, seed, requests
         return recordsOf({ url: world.chainUrl, contracts: world.contracts }, databases.primary.address, (await Promise.all(logs)).flat())
       },
       raisedAtMs,
-      ...(upgradeFrom === undefined ? {} : { builds: () => Object.fromEntries([...gateways].map(([name, { servedFrom }]) => [name, servedFrom])) }),
+      ...(upgradeFrom === undefined
+        ? {}
+        : {
+            builds: () => Object.fromEntries([...gateways].map(([name, { servedFrom }]) => [name, servedFrom])),
+            buildOfLife: () => new Map([...gateways.values()].flatMap(({ buildOfLife }) => [...buildOfLife]))
+          }),
       events: () => events,
       note,
       stop

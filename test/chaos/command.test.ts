@@ -4,7 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { afterAll, describe, expect, test } from "vitest"
-import { environmentFor, readBuild, unknownIn, upgradeLines } from "../../chaos/builds.ts"
+import { carriedOver, environmentFor, readBuild, unknownIn, upgradeLines } from "../../chaos/builds.ts"
 import { delaysOf } from "../../chaos/delays.ts"
 import { readOptions } from "../../chaos/options.ts"
 import { columnsOf, eventLine, headLine, reportText, type Run } from "../../chaos/report.ts"
@@ -115,6 +115,12 @@ describe("how long requesters waited", () => {
     const raised = new Map(["1", "2", "3"].map((digit) => [id(digit), 1_000]))
     expect(delaysOf(requests, raised)).toEqual({ requests: 2, p50Ms: 500, p99Ms: 2_000, slowestMs: 2_000 })
     expect(delaysOf(requests, new Map())).toBeUndefined()
+  })
+
+  test("says how many were begun by one build and gone on with by another", () => {
+    const written = (...workers: ReadonlyArray<string>) => ({ history: workers.map((worker) => ({ worker })) }) as unknown as AuditedRequest
+    const builds = new Map([["a-1", "old"], ["b-1", "old"], ["a-2", "new"]])
+    expect(carriedOver([written("a-1", "b-1"), written("a-1", "a-2"), written("a-2"), written("c-1", "a-2")], builds)).toBe(1)
   })
 })
 
