@@ -45,6 +45,10 @@ const NODE_FAULT: Readonly<Record<Exclude<KmsFault["type"], "amnesia">, NodeFaul
 /** A message on each subject that has listeners: no envelope, and not even text. */
 const POISON = new Uint8Array([0xff, 0x00, 0x7b, 0x22])
 
+/** A start that takes longer has failed, and is a fault of its own. */
+const ROLL_WAIT_MS_MAX = 180_000
+const LOOK_EVERY_MS = 50
+
 const flipped = (fault: LinkFault): LinkFault =>
   fault.type !== "cut" || fault.direction === "both" ? fault : { type: "cut", direction: fault.direction === "in" ? "out" : "in" }
 
@@ -78,6 +82,15 @@ export const processLevers = (parts: Parts): Levers => {
     turns.set(turn, mine.catch(() => {}))
     return mine
   }
+  /** Told to stop, and not serving again. As whoever rolls a cluster: the next one has to wait. */
+  const away = new Set<Target>()
+  const rollOn = async (target: Target): Promise<void> => {
+    const waitedFromMs = performance.now()
+    const isAnotherAway = () => [...away].some((other) => other !== target)
+    while (isAnotherAway() && performance.now() - waitedFromMs < ROLL_WAIT_MS_MAX) await pause(LOOK_EVERY_MS)
+    away.add(target)
+    await gateway(target).drain()
+  }
   const run = (effect: Effect.Effect<void, unknown>): Promise<void> => Effect.runPromise(effect)
 
   return {
@@ -93,7 +106,7 @@ export const processLevers = (parts: Parts): Levers => {
     start: (target) =>
       inTurn(target, async () =>
         by(target, {
-          gateway: () => gateway(target).start(),
+          gateway: () => gateway(target).start().finally(() => away.delete(target)),
           kms: () => kmsNode(target).start(),
           "nats-server": async () => (nats.server(target).isRunning ? undefined : nats.server(target).start()),
           postgres: () => run(databases.primary.start)
@@ -102,7 +115,7 @@ export const processLevers = (parts: Parts): Levers => {
     stop: (target) =>
       inTurn(target, async () =>
         by(target, {
-          gateway: () => gateway(target).drain(),
+          gateway: () => rollOn(target),
           kms: () => kmsNode(target).drain(),
           "nats-server": () => nats.server(target).stop()
         })
