@@ -4,7 +4,9 @@ import { readFileSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { Redacted } from "effect"
 import { Wallet } from "ethers"
+import { LANE_MEMORY } from "../actors/lane-history.actor.ts"
 import type { SpendBudget } from "../actors/runtime/lane-health.ts"
+import type { LaneMemory } from "../src/ledger/lane-ledger.port.ts"
 import type { Contracts } from "../src/adapters/ethereum/addresses.ts"
 import type { Security } from "../src/adapters/kms-node/security.ts"
 import { NATS_DEFAULTS, type NatsSettings } from "../src/adapters/nats/nats-settings.ts"
@@ -72,6 +74,7 @@ export const gatewayFromSettings = (
       rescan: { blocks: settings.PORTCULLIS_RESCAN_BLOCKS ?? 256, everyMs: (settings.PORTCULLIS_RESCAN_SECONDS ?? 300) * 1_000 },
       feeMax: BigInt(settings.PORTCULLIS_FEE_GWEI_MAX ?? 500) * GWEI,
       budget: budgetOf(settings),
+      laneHistory: { memory: memoryOf(settings) },
       lanes: chosen.has("sender") ? readLanes(problems, settings.PORTCULLIS_LANE_KEYS_FILE) : []
     },
     kms: { security: kmsSecurity(problems, settings) },
@@ -97,6 +100,12 @@ export const budgetOf = (settings: Settings): SpendBudget => ({
   lane: BigInt(settings.PORTCULLIS_LANE_SPEND_GWEI_MAX ?? 0) * GWEI,
   requester: BigInt(settings.PORTCULLIS_REQUESTER_SPEND_GWEI_MAX ?? 0) * GWEI
 })
+
+/** What was spent must be known for as long as it counts. */
+const memoryOf = (settings: Settings): LaneMemory => {
+  const historyMs = Math.max((settings.PORTCULLIS_LANE_HISTORY_DAYS ?? 30) * 86_400_000, budgetOf(settings).windowMs)
+  return { bytesMs: Math.min(LANE_MEMORY.bytesMs, historyMs), historyMs }
+}
 
 export const hostAndPort = (text: string): readonly [host: string, port: number] => {
   const at = text.lastIndexOf(":")

@@ -1,6 +1,7 @@
 /** What a gateway node is made of, as plain values. Made from settings (gateway-from-settings.ts) or by the development world (dev.ts). */
 import type { Effect } from "effect"
 import type { Wallet } from "ethers"
+import type { LaneHistoryOptions } from "../actors/lane-history.actor.ts"
 import type { RescanOptions } from "../actors/rescan.actor.ts"
 import type { SpendBudget } from "../actors/runtime/lane-health.ts"
 import type { Contracts } from "../src/adapters/ethereum/addresses.ts"
@@ -41,6 +42,8 @@ export interface GatewayOptions {
     readonly feeMax?: bigint
     /** A cautious default when missing. */
     readonly budget?: SpendBudget
+    /** Every ten minutes what is a month old is forgotten when missing. */
+    readonly laneHistory?: Omit<LaneHistoryOptions, "owner">
   }
   readonly kms: ShareNodesOptions
   readonly stores: ReadonlyArray<StoreOptions>

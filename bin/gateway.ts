@@ -10,6 +10,7 @@ import { autoscaleActor } from "../actors/autoscale.actor.ts"
 import { coordinator } from "../actors/coordinator.actor.ts"
 import { reconcileActor, watchTimeline } from "../actors/failover.actor.ts"
 import { nodeBeliefs } from "../actors/kms-node.actor.ts"
+import { laneHistoryActor } from "../actors/lane-history.actor.ts"
 import { followPartitions } from "../actors/runtime/follow-partitions.ts"
 import { joinCluster } from "../actors/runtime/membership.ts"
 import { serveChain } from "../actors/runtime/one-chain.ts"
@@ -152,6 +153,7 @@ const startActors = Effect.fnUntraced(function* (options: GatewayOptions, freeze
     const lanes = { owner: worker, bell, ...(chain.budget && { budget: chain.budget }) }
     for (const wallet of chain.lanes) yield* laneActor({ chainId, address: lower(wallet.address) }, lanes)
     yield* strayLanesActor(lanes)
+    yield* laneHistoryActor({ owner: worker, ...chain.laneHistory })
   }
   if (roles.has("listener")) {
     const { startBlock } = chain.contracts

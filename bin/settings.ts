@@ -143,6 +143,12 @@ export const SETTINGS = {
     Whole(1, 1_000_000_000_000),
     "500000000"
   ),
+  PORTCULLIS_LANE_HISTORY_DAYS: setting(
+    "Chain",
+    "How long final transactions and what they cost are remembered, days; their signed bytes are forgotten after one.",
+    Whole(1, 3_650),
+    "30"
+  ),
   PORTCULLIS_LANE_KEYS_FILE: setting("Chain", "Private keys of the sending accounts, one 0x-hex key in each line, mode 0600. One lane each.", Text),
 
   PORTCULLIS_KMS_TLS_DIR: setting("KMS nodes", "Directory with ca.pem, cert.pem and key.pem for mutual TLS with KMS nodes.", Text),

@@ -14,6 +14,8 @@ import { drive, isCancelled, isMined } from "./slot.ts"
 
 /** geth keeps at most 64 executable transactions of an account; half of that leaves room for replacements. */
 const UNMINED_MAX = 32
+/** Nonces of a lane that are not final. All of them are read in each round; at one each second they last for a quarter of an hour without finality. */
+const OPEN_MAX = 1_024
 /** Mined slots whose finality is asked for at once. */
 const MINED_AT_ONCE = 8
 /** A transaction that this lane cannot help (no key, no money) or cannot find may be mined any time or never: after this long another lane carries its
@@ -62,8 +64,8 @@ export const laneRound = Effect.fnUntraced(function* <E, R>(driver: Driver, hera
     if (health.standstill === "strange-nonce") yield* firstNonce(driver, nextNonce)
     if (driver.hasKey && health.standstill === undefined && nextNonce !== undefined && chainNonce < nextNonce) yield* fillHoles(driver, chainNonce)
   }
-  const maySend = driver.hasKey && health.standstill === undefined && unmined.length < UNMINED_MAX
-  const sent = maySend ? yield* sendWaiting(driver, nextNonce, unmined, UNMINED_MAX - unmined.length, herald.givenUp) : 0
+  const maySend = driver.hasKey && health.standstill === undefined && unmined.length < UNMINED_MAX && slots.length < OPEN_MAX
+  const sent = maySend ? yield* sendWaiting(driver, nextNonce, unmined, Math.min(UNMINED_MAX - unmined.length, OPEN_MAX - slots.length), herald.givenUp) : 0
   // Last, for where finality is slow there are many of them and nobody waits for them here.
   yield* Effect.forEach(dueForFinality(driver, mined, yield* monotonicMs), (slot) => driveSlot(driver, slot), { concurrency: MINED_AT_ONCE, discard: true })
   return { isWaiting: unmined.length + sent > 0, hasMoved: minedNow + sent > 0 }

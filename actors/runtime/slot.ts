@@ -6,7 +6,7 @@ import type { Hex } from "../../src/domain/hex.ts"
 import { ZERO_ADDRESS } from "../../src/domain/request.ts"
 import { ResultContract, type Fees } from "../../src/journey/6-submitted/result-contract.port.ts"
 import { signCancellation, signFulfilment } from "../../src/journey/6-submitted/sign-fulfilment.ts"
-import { LaneLedger, NO_BATCH, type Attempt, type Slot, type Spent } from "../../src/ledger/lane-ledger.port.ts"
+import { LaneLedger, NO_BATCH, type Attempt, type SeenAttempt, type Slot, type Spent } from "../../src/ledger/lane-ledger.port.ts"
 import { RequestLedger } from "../../src/ledger/request-ledger.port.ts"
 import { ResultLedger } from "../../src/ledger/result-ledger.port.ts"
 import { Telemetry } from "../../src/telemetry/telemetry.port.ts"
@@ -96,7 +96,10 @@ const broadcast = Effect.fnUntraced(function* (driver: Driver, slot: Slot, effec
   const contract = yield* ResultContract
   const attempt = slot.attempts.find(({ attemptNo }) => attemptNo === effect.attemptNo)
   if (attempt === undefined) return { type: "nonce-used", now } satisfies SlotEvent as SlotEvent
-  return yield* contract.broadcast(attempt.rawTx).pipe(
+  // The bytes of what was mined are read again only here, when its block is gone.
+  const rawTx = attempt.rawTx ?? (yield* LaneLedger.use((ledger) => ledger.signed(driver.lane, slot.nonce, attempt.attemptNo)))
+  if (rawTx === undefined) return undefined
+  return yield* contract.broadcast(rawTx).pipe(
     Effect.map((answer): SlotEvent => ({ type: answer, now })),
     Effect.catchTag("LaneOutOfFunds", () => Effect.as(standStill(driver, "out-of-funds"), undefined))
   )
@@ -148,7 +151,7 @@ const checkFinality = Effect.fnUntraced(function* ({ block }: Extract<SlotEffect
   return { type, now } satisfies SlotEvent as SlotEvent
 })
 
-const feesOf = ({ maxFeePerGas, maxPriorityFeePerGas }: Attempt): Fees => ({ maxFeePerGas, maxPriorityFeePerGas })
+const feesOf = ({ maxFeePerGas, maxPriorityFeePerGas }: SeenAttempt): Fees => ({ maxFeePerGas, maxPriorityFeePerGas })
 
 /** A further attempt at the same nonce, stored together with the decision before it is broadcast. */
 const replace = Effect.fnUntraced(function* (driver: Driver, slot: Slot, snapshot: TransactionLaneSnapshot, attemptNo: number, now: number) {

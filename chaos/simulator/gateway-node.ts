@@ -38,6 +38,8 @@ const COMBINE_MS = 3
 const ENDOWMENT = 10n ** 20n
 /** Every few minutes in a real cluster; here nobody waits so long. */
 const RESCAN_MS = 20_000
+/** A day, a month and ten minutes in a real cluster: here lanes forget all that they may while everything else goes wrong. */
+const LANE_HISTORY = { memory: { bytesMs: 2_000, historyMs: 5_000 }, everyMs: 3_000 }
 /** Another endpoint than usual answers, as a load balancer likes it. */
 const OTHER_ENDPOINT_CHANCE = 0.05
 /** News of a block that never comes. */
@@ -167,6 +169,7 @@ const optionsOf = (world: Surroundings, worker: string, lanes: ReadonlyArray<Wal
     resultFinality: { type: "finalized" },
     pollMs: 500,
     rescan: { blocks: 256, everyMs: RESCAN_MS },
+    laneHistory: LANE_HISTORY,
     lanes
   },
   kms: { security: { insecure: true } },

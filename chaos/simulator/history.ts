@@ -16,6 +16,7 @@ export const SOMETIMES = [
   "attestation liar found",
   "node asked beyond the threshold",
   "nonce replaced",
+  "lane forgot what was final",
   "transaction forgotten by the pool",
   "chain stood still",
   "broadcast already known",

@@ -5,6 +5,7 @@ import type { History, SometimesName } from "./history.ts"
 
 const RARE: Partial<Record<CounterName, SometimesName>> = {
   stale_decisions: "stale write refused",
+  lane_history_forgotten: "lane forgot what was final",
   work_resent: "message lost and resent",
   wrong_shares: "share liar found",
   hedged_asks: "node asked beyond the threshold"

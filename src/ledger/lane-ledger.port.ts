@@ -14,6 +14,9 @@ export interface LaneId {
 /** Who holds this lease drives the lane. */
 export const laneLeaseName = ({ chainId, address }: LaneId): string => `lane/${chainId}/${address}`
 
+/** Who holds this lease forgets what is final and old, for all lanes of the chain. */
+export const laneHistoryLeaseName = (chainId: bigint): string => `lane-history/${chainId}`
+
 /** A pulled batch that was neither taken nor put back by then belongs to everybody again (its lane has died): as long as a lease. */
 export const PULLED_MS = 10_000
 /** What failed waits before it is tried again, twice as long after each failure. */
@@ -38,13 +41,16 @@ export interface Attempt {
   readonly signedAtMs: number
 }
 
+/** An attempt as it is read: the bytes of mined ones are read only when they are needed again, and forgotten a while after they are final. */
+export type SeenAttempt = Omit<Attempt, "rawTx"> & { readonly rawTx: Hex | null }
+
 /** One nonce of a lane and the batch it carries. `slot` is the persisted snapshot of its transaction-lane machine. */
 export interface Slot {
   readonly nonce: number
   readonly root: Hex
   readonly version: number
   readonly snapshot: unknown
-  readonly attempts: ReadonlyArray<Attempt>
+  readonly attempts: ReadonlyArray<SeenAttempt>
 }
 
 /** A batch waiting for a lane, or one result of a batch that was split (`root` is its name then: domain/response.ts). */
@@ -57,6 +63,14 @@ export interface WaitingBatch {
   readonly rejections: number
   /** Why it was put back last. */
   readonly reason: string | null
+}
+
+/** How long what is final is remembered, in milliseconds. */
+export interface LaneMemory {
+  /** Signed bytes; what was signed, its hash and its fees stay. */
+  readonly bytesMs: number
+  /** Everything about a nonce, and what it cost. */
+  readonly historyMs: number
 }
 
 /** What one mined transaction cost, divided among those who asked for its results. */
@@ -116,7 +130,8 @@ export class LaneLedger extends Context.Service<
     /** Everything on the queue, reserved or not, the oldest first. */
     readonly waiting: (chainId: bigint, limit: number) => Effect.Effect<ReadonlyArray<WaitingBatch>, LedgerUnavailable>
     readonly backlog: (chainId: bigint) => Effect.Effect<Backlog, LedgerUnavailable>
-    /** The next nonce by the ledger (undefined when the lane never sent), and slots that are not final yet, in nonce order. */
+    /** The next nonce by the ledger (undefined when the lane never sent), and slots that are not final yet, in nonce order; those that were mined
+     * without the bytes of their attempts. */
     readonly open: (
       lane: LaneId
     ) => Effect.Effect<{ readonly nextNonce: number | undefined; readonly slots: ReadonlyArray<Slot> }, LedgerUnavailable>
@@ -124,6 +139,8 @@ export class LaneLedger extends Context.Service<
      * the lane must have pulled, leaves the queue. `false`: the lease is lost, the nonce is taken, the batch is somebody else's, or the
      * database is in a history that nobody has compared with the chain (timeline.port.ts): nothing signed is stored then. */
     readonly take: (lane: LaneId, lease: Lease, slot: SlotStart) => Effect.Effect<boolean, LedgerUnavailable>
+    /** The signed bytes of one attempt, for when a mined one has to be sent again. Undefined: there is none, or they are forgotten. */
+    readonly signed: (lane: LaneId, nonce: number, attemptNo: number) => Effect.Effect<Hex | undefined, LedgerUnavailable>
     /** Nonces below the next one, from `from` on, that never had a slot: nothing above them can be mined. */
     readonly holes: (lane: LaneId, from: number, limit: number) => Effect.Effect<ReadonlyArray<number>, LedgerUnavailable>
     /** Stores a slot without a batch (`root` is NO_BATCH) at such a nonce. `false`: the lease is lost or there is no hole. */
@@ -180,6 +197,9 @@ export class LaneLedger extends Context.Service<
       windowMs: number,
       requesterMax: bigint
     ) => Effect.Effect<{ readonly lane: bigint; readonly overBudget: ReadonlySet<Hex> }, LedgerUnavailable>
+    /** Forgets what is final and older than this, at most `limit` of each kind, on every lane of a chain; answers how much that was. Never anything of a
+     * nonce that is not final. Nothing without the lease. */
+    readonly forget: (lease: Lease, chainId: bigint, memory: LaneMemory, limit: number) => Effect.Effect<number, LedgerUnavailable>
     readonly report: (lane: LaneId, lease: Lease, report: LaneReport) => Effect.Effect<void, LedgerUnavailable>
     /** Every lane that ever was, as operators see it. */
     readonly lanes: (windowMs: number) => Effect.Effect<ReadonlyArray<LaneView>, LedgerUnavailable>

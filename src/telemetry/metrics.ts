@@ -137,6 +137,7 @@ const BECAUSE: Readonly<Record<CounterName | GaugeName, string>> = {
   hedges_won: "Divided by hedged_asks: how often hedging helped. Near zero: it only costs the nodes work.",
   results_lost: "A failover lost the last commits, and the outcome came by the bus all the same. At any other time: who deletes rows?",
   lane_cancellations: "Each is money for nothing: a batch that the contract had come to reject, or a nonce that an endpoint had lied about.",
+  lane_history_forgotten: "Zero for days while results are sent: the tables of the lanes grow. Is there a sender that reaches the database?",
   lane_reverts: "Should be zero: what would revert is noticed before it is sent. Each has paged.",
   batches_split: "Should be zero: one result makes a transaction fail that carries others too. Each result alone costs as much as a small batch.",
   batches_handed_on: "A lane's key is lost, its account is empty, or somebody else uses it; each may be paid for twice.",

@@ -37,6 +37,7 @@ export const COUNTERS = {
   fee_bumps: "Transactions replaced with a higher fee",
   lane_cancellations: "Nonces used up by a transaction that sends nothing, so that those above them could be mined",
   lane_reverts: "Fulfilments that were mined, reverted and final",
+  lane_history_forgotten: "Rows, and signed bytes, of nonces that were final long ago and are forgotten",
   batches_split: "Batches whose results are sent one by one, because a transaction with all of them failed or would have",
   batches_handed_on: "Batches that another lane carries as well, because their own could not help them any more",
   batches_over_budget: "Times a batch was put off because everybody who asked for it had spent too much",

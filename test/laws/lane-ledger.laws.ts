@@ -386,14 +386,4 @@ export const laneLedgerLaws = (world: () => LedgerRig): void => {
     assert.equal((yield* lanes.requestsOf(first)).length, 1)
     assert.deepEqual(yield* lanes.waiting(lane.chainId, 10), [])
   }))
-
-  test("has a database in which signed bytes are never altered", async () => {
-    const { root } = await world().run(Effect.gen(function*() {
-      const all = yield* given()
-      yield* all.lanes.take(all.lane, all.lease, aSlot(all.root, 0))
-      return all
-    }))
-    await assert.rejects(world().behind.alterAttempts(root), { code: "23001" })
-    await assert.rejects(world().behind.deleteAttempts(root), { code: "23001" })
-  })
 }

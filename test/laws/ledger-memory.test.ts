@@ -9,6 +9,7 @@ import { clusterLaws } from "./cluster.laws.ts"
 import { modelTracesLaws } from "./model-traces.laws.ts"
 import { detectionLedgerLaws } from "./detection-ledger.laws.ts"
 import { laneLedgerLaws } from "./lane-ledger.laws.ts"
+import { laneMemoryLaws } from "./lane-memory.laws.ts"
 import { leasesLaws } from "./leases.laws.ts"
 import { owedWorkLaws } from "./owed-work.laws.ts"
 import { requestLedgerModelLaws } from "./request-ledger-model.laws.ts"
@@ -35,6 +36,7 @@ describe("the ledger in memory", () => {
   describe("ShareLedger", () => shareLedgerLaws(() => world))
   describe("ResultLedger", () => resultLedgerLaws(() => world))
   describe("LaneLedger", () => laneLedgerLaws(() => world))
+  describe("LaneLedger: what it forgets", () => laneMemoryLaws(() => world))
   describe("Cluster", () => clusterLaws(() => world))
   describe("AuditLedger", () => auditLedgerLaws(() => world))
   describe("Sealer", () =>

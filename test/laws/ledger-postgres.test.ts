@@ -6,6 +6,7 @@ import { auditLedgerLaws } from "./audit-ledger.laws.ts"
 import { clusterLaws } from "./cluster.laws.ts"
 import { detectionLedgerLaws } from "./detection-ledger.laws.ts"
 import { laneLedgerLaws } from "./lane-ledger.laws.ts"
+import { laneMemoryLaws } from "./lane-memory.laws.ts"
 import { leasesLaws } from "./leases.laws.ts"
 import { modelTracesLaws } from "./model-traces.laws.ts"
 import { owedWorkLaws } from "./owed-work.laws.ts"
@@ -38,6 +39,7 @@ for (const version of postgresVersions) {
     describe("ResultLedger", () => resultLedgerLaws(() => world))
     describe("Cluster", () => clusterLaws(() => world))
     describe("LaneLedger", () => laneLedgerLaws(() => world))
+    describe("LaneLedger: what it forgets", () => laneMemoryLaws(() => world))
     describe("AuditLedger", () => auditLedgerLaws(() => world))
     describe("The protocol", () => modelTracesLaws(() => world, 8))
     describe("Timeline", () => timelineLaws(() => world))

@@ -27,6 +27,8 @@ export const behindPostgres = (query: Query): BehindTheLedger => ({
   },
   alterAttempts: (root) => query("UPDATE tx_attempt SET raw_tx = '\\x00' WHERE root = $1", [bytea(root)]),
   deleteAttempts: (root) => query("DELETE FROM tx_attempt WHERE root = $1", [bytea(root)]),
+  emptyAttempts: (root) => query("UPDATE tx_attempt SET raw_tx = '' WHERE root = $1", [bytea(root)]),
+  deleteSlots: (root) => query("DELETE FROM lane_slot WHERE root = $1", [bytea(root)]),
   alterTransition: (id, seq) =>
     query("UPDATE transition SET worker = 'somebody' WHERE request_id = $1 AND seq = $2", [bytea(id), seq]),
   deleteTransition: (id, seq) => query("DELETE FROM transition WHERE request_id = $1 AND seq = $2", [bytea(id), seq]),
@@ -49,4 +51,12 @@ export const makeLanesOlder = async (query: Query, ms: number): Promise<void> =>
     [ms]
   )
   await query(`UPDATE lane_spend SET spent_at = spent_at ${ago}`, [ms])
+}
+
+/** As well as what is final: many rows, for those who ask about it only. */
+export const makeHistoryOlder = async (query: Query, ms: number): Promise<void> => {
+  const ago = "- $1::bigint * interval '1 ms'"
+  await makeLanesOlder(query, ms)
+  await query(`UPDATE lane_slot SET final_at = final_at ${ago} WHERE is_final`, [ms])
+  await query(`UPDATE attested_part SET split_at = split_at ${ago}`, [ms])
 }

@@ -21,6 +21,9 @@ export interface BehindTheLedger {
   readonly sealedResults: (root: Hex) => Promise<ReadonlyArray<Uint8Array | null>>
   readonly alterAttempts: (root: Hex) => Promise<unknown>
   readonly deleteAttempts: (root: Hex) => Promise<unknown>
+  /** Nothing in the place of the signed bytes. */
+  readonly emptyAttempts: (root: Hex) => Promise<unknown>
+  readonly deleteSlots: (root: Hex) => Promise<unknown>
   readonly alterTransition: (id: RequestId, seq: number) => Promise<unknown>
   readonly deleteTransition: (id: RequestId, seq: number) => Promise<unknown>
   readonly deleteAllTransitions: () => Promise<unknown>
@@ -40,8 +43,10 @@ export interface LedgerRig extends LedgerProcess {
   readonly behind: BehindTheLedger
   /** Unix milliseconds by the ledger's clock. */
   readonly nowMs: Effect.Effect<number>
-  /** Makes the ledger's clock say later than it is, for everything about lanes. */
+  /** Makes the ledger's clock say later than it is, for everything about lanes that is not final. */
   readonly passLaneTime: (ms: number) => Effect.Effect<void>
+  /** The same, also for what is final. */
+  readonly passHistoryTime: (ms: number) => Effect.Effect<void>
   /** Lets time pass by the ledger's clock until `look` sees something, and answers that. */
   readonly eventually: <A, E, R>(what: string, look: Effect.Effect<A | undefined | false, E, R>) => Effect.Effect<A, E, R>
 }

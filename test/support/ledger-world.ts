@@ -20,7 +20,7 @@ import { type Lease, Leases } from "../../src/ledger/lease.port.ts"
 import { RequestLedger } from "../../src/ledger/request-ledger.port.ts"
 import { Timeline } from "../../src/ledger/timeline.port.ts"
 import type { Change, StoredRequest } from "../../src/ledger/stored-request.ts"
-import { behindPostgres, makeLanesOlder } from "./behind-postgres.ts"
+import { behindPostgres, makeHistoryOlder, makeLanesOlder } from "./behind-postgres.ts"
 import { eventually } from "./eventually.ts"
 import type { LedgerProcess, LedgerRig } from "./ledger-rig.ts"
 import { type PostgresVersion, testPostgres } from "./postgres.ts"
@@ -95,6 +95,7 @@ export const openLedgerWorld = async (version?: PostgresVersion): Promise<Ledger
     behind: behindPostgres(query),
     nowMs: Effect.sync(() => Date.now()),
     passLaneTime: (ms) => Effect.promise(() => makeLanesOlder(query, ms)),
+    passHistoryTime: (ms) => Effect.promise(() => makeHistoryOlder(query, ms)),
     eventually: Effect.fnUntraced(function*<A, E, R>(what: string, look: Effect.Effect<A | undefined | false, E, R>) {
       const context = yield* Effect.context<R>()
       const exit = yield* Effect.promise(() =>

@@ -6,7 +6,8 @@ import { Connection, type StatementHooks } from "../../chaos/simulator/ledger/co
 import { makeMemoryDatabase, type MemoryDatabase } from "../../chaos/simulator/ledger/memory-database.ts"
 import { memoryLedger } from "../../chaos/simulator/ledger/memory-ledger.ts"
 import { sealerOf } from "../../chaos/simulator/ledger/sealer.ts"
-import { resultTable, shareAskTable, shareTable, transitionTable, txAttemptTable } from "../../chaos/simulator/ledger/tables.ts"
+import { laneSlotTable, resultTable, shareAskTable, shareTable, transitionTable, txAttemptTable } from "../../chaos/simulator/ledger/tables.ts"
+import type { Hex } from "../../src/domain/hex.ts"
 import type { RequestId } from "../../src/domain/request.ts"
 import type { BehindTheLedger, LedgerProcess, LedgerRig } from "./ledger-rig.ts"
 import { sayReconciled } from "./reconciled.ts"
@@ -27,6 +28,12 @@ const behind = (database: MemoryDatabase): BehindTheLedger => {
   // What a statement does is refused by a rejection, as over a wire.
   const change = async <A>(work: Parameters<typeof database.transact<A>>[0]): Promise<A> => database.transact(work)
   const attempts = (root: string) => database.table(txAttemptTable).all().filter((row) => row.root === root)
+  const alterBytes = (root: string, rawTx: Hex) =>
+    change(({ table }) => {
+      for (const { chainId, address, nonce, attemptNo } of attempts(root)) {
+        table(txAttemptTable).update(`${chainId}/${address}/${nonce}/${attemptNo}`, (row) => ({ ...row, rawTx }))
+      }
+    })
   const sharesOf = (id: RequestId) => database.table(shareTable).where("request", id)
   return {
     askedNodes: async (id) => database.table(shareAskTable).get(id)?.nodes ?? [],
@@ -39,11 +46,12 @@ const behind = (database: MemoryDatabase): BehindTheLedger => {
         for (const { nodeId } of sharesOf(to)) table(shareTable).update(`${to}/${nodeId}`, (row) => ({ ...row, sealed }))
       }),
     sealedResults: async (root) => database.table(resultTable).where("root", root).map((row) => row.sealed),
-    alterAttempts: (root) =>
+    alterAttempts: (root) => alterBytes(root, "0x00"),
+    emptyAttempts: (root) => alterBytes(root, "0x"),
+    deleteSlots: (root) =>
       change(({ table }) => {
-        for (const { chainId, address, nonce, attemptNo } of attempts(root)) {
-          table(txAttemptTable).update(`${chainId}/${address}/${nonce}/${attemptNo}`, (row) => ({ ...row, rawTx: "0x00" }))
-        }
+        const slots = table(laneSlotTable).all().filter((row) => row.root === root)
+        for (const { chainId, address, nonce } of slots) table(laneSlotTable).delete(`${chainId}/${address}/${nonce}`)
       }),
     deleteAttempts: (root) =>
       change(({ table }) => {
@@ -99,6 +107,7 @@ export const openMemoryLedgerWorld = async (): Promise<MemoryLedgerWorld> => {
     behind: behind(database),
     nowMs: Clock.currentTimeMillis,
     passLaneTime: TestClock.adjust,
+    passHistoryTime: TestClock.adjust,
     eventually: Effect.fnUntraced(function* (what, look) {
       for (let looks = 0; looks < LOOKS_MAX; looks += 1) {
         const seen = yield* look

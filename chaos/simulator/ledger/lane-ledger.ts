@@ -12,6 +12,7 @@ import {
   type LaneId,
   LaneLedger,
   PULLED_MS,
+  type SeenAttempt,
   type Slot,
   type WaitingBatch
 } from "../../../src/ledger/lane-ledger.port.ts"
@@ -19,6 +20,7 @@ import type { Lease } from "../../../src/ledger/lease.port.ts"
 import type { LedgerUnavailable } from "../../../src/ledger/ledger-unavailable.ts"
 import type { Connection } from "./connection.ts"
 import { lanesOf, spendingOf } from "./lane-overview.ts"
+import { forgetIn } from "./lane-memory.ts"
 import { isFenced } from "./leases.ts"
 import { isReconciledIn, isThawedIn } from "./timeline.ts"
 import { ConstraintViolation, type Transaction, UNIQUE_VIOLATION } from "./memory-table.ts"
@@ -105,7 +107,7 @@ const pull = (transaction: Transaction, lane: LaneId, limit: number): ReadonlyAr
 type SlotStart = Parameters<LaneLedger["Service"]["take"]>[2]
 
 const openSlot = ({ table }: Transaction, { chainId, address }: LaneId, { nonce, root, snapshot, attempt }: SlotStart): void => {
-  table(laneSlotTable).insert({ chainId, address, nonce, root, version: 1, snapshot: JSON.stringify(snapshot), isFinal: false })
+  table(laneSlotTable).insert({ chainId, address, nonce, root, version: 1, snapshot: JSON.stringify(snapshot), isFinal: false, finalAtMs: 0 })
   table(txAttemptTable).insert({ ...attempt, chainId, address, nonce })
 }
 
@@ -116,7 +118,7 @@ const take = (transaction: Transaction, lane: LaneId, slot: SlotStart): boolean 
   if (!isThawedIn(transaction)) return false
   if (reserved(transaction, lane, slot.root) === undefined || (known !== undefined && known.nextNonce > slot.nonce)) return false
   const nextNonce = slot.nonce + 1
-  if (known === undefined) table(laneTable).insert({ chainId: lane.chainId, address: lane.address, nextNonce })
+  if (known === undefined) table(laneTable).insert({ chainId: lane.chainId, address: lane.address, nextNonce, forgottenBelow: 0 })
   else table(laneTable).update(keyOf(lane), (row) => ({ ...row, nextNonce }))
   table(laneBatchTable).update(slot.root, (row) => ({ ...row, nonce: slot.nonce, heldUntilMs: null }))
   openSlot(transaction, lane, slot)
@@ -125,8 +127,8 @@ const take = (transaction: Transaction, lane: LaneId, slot: SlotStart): boolean 
 
 const fill = (transaction: Transaction, lane: LaneId, slot: SlotStart): boolean => {
   const { table } = transaction
-  const nextNonce = table(laneTable).get(keyOf(lane))?.nextNonce ?? 0
-  if (!isThawedIn(transaction) || nextNonce <= slot.nonce || table(laneSlotTable).get(slotKeyOf(lane, slot.nonce)) !== undefined) return false
+  const { nextNonce = 0, forgottenBelow = 0 } = table(laneTable).get(keyOf(lane)) ?? {}
+  if (!isThawedIn(transaction) || nextNonce <= slot.nonce || forgottenBelow > slot.nonce || table(laneSlotTable).get(slotKeyOf(lane, slot.nonce)) !== undefined) return false
   openSlot(transaction, lane, slot)
   return true
 }
@@ -137,7 +139,7 @@ const adopt = (transaction: Transaction, lane: LaneId, slot: SlotStart): boolean
   const known = table(laneTable).get(keyOf(lane))
   if (isReconciledIn(transaction) || (known !== undefined && known.nextNonce !== slot.nonce)) return false
   const nextNonce = slot.nonce + 1
-  if (known === undefined) table(laneTable).insert({ chainId: lane.chainId, address: lane.address, nextNonce })
+  if (known === undefined) table(laneTable).insert({ chainId: lane.chainId, address: lane.address, nextNonce, forgottenBelow: 0 })
   else table(laneTable).update(keyOf(lane), (row) => ({ ...row, nextNonce }))
   openSlot(transaction, lane, slot)
   return true
@@ -163,7 +165,8 @@ const save = (transaction: Transaction, lane: LaneId, change: SlotChange): boole
   const key = slotKeyOf(lane, nonce)
   const slot = table(laneSlotTable).get(key)
   if (slot?.version !== version || (attempt !== undefined && !isThawedIn(transaction))) return false
-  table(laneSlotTable).update(key, (row) => ({ ...row, version: version + 1, snapshot: JSON.stringify(snapshot), isFinal }))
+  const finalAtMs = isFinal && !slot.isFinal ? nowMs : slot.finalAtMs
+  table(laneSlotTable).update(key, (row) => ({ ...row, version: version + 1, snapshot: JSON.stringify(snapshot), isFinal, finalAtMs }))
   for (const { requester, wei } of spent ?? []) {
     const known = table(laneSpendTable).get(`${key}/${requester}`)
     if (known === undefined) table(laneSpendTable).insert({ chainId, address, nonce, requester, wei, spentAtMs: nowMs })
@@ -178,12 +181,12 @@ const save = (transaction: Transaction, lane: LaneId, change: SlotChange): boole
 }
 
 const split = (transaction: Transaction, lane: LaneId, root: Hex, parts: ReadonlyArray<BatchPart>, reason: string): boolean => {
-  const { table, next } = transaction
+  const { table, next, nowMs } = transaction
   const whole = reserved(transaction, lane, root)
   if (whole === undefined) return false
   table(laneBatchTable).delete(root)
   for (const { name, requestId, isWanted } of parts) {
-    table(attestedPartTable).insertIfNew({ part: name, root, requestId })
+    table(attestedPartTable).insertIfNew({ part: name, root, requestId, splitAtMs: nowMs })
     if (!isWanted) continue
     const { chainId, failures, queuedAtMs } = whole
     table(laneBatchTable).insertIfNew({
@@ -207,13 +210,17 @@ const attemptOf = ({ chainId: _chainId, address: _address, ...attempt }: TxAttem
   signedAtMs: Math.round(attempt.signedAtMs)
 })
 
-const slotOf = ({ table }: Transaction, row: LaneSlotRow): Slot => ({
-  ...{ nonce: row.nonce, root: row.root, version: row.version, snapshot: JSON.parse(row.snapshot) as unknown },
-  attempts: table(txAttemptTable)
-    .where("slot", slotKeyOf(row, row.nonce))
-    .map(attemptOf)
-    .toSorted((a, b) => a.attemptNo - b.attemptNo)
-})
+const slotOf = ({ table }: Transaction, row: LaneSlotRow): Slot => {
+  const snapshot = JSON.parse(row.snapshot) as { readonly context?: { readonly mined?: unknown } }
+  const isMined = (snapshot.context?.mined ?? null) !== null
+  return {
+    ...{ nonce: row.nonce, root: row.root, version: row.version, snapshot },
+    attempts: table(txAttemptTable)
+      .where("slot", slotKeyOf(row, row.nonce))
+      .map((attempt): SeenAttempt => (isMined ? { ...attemptOf(attempt), rawTx: null } : attemptOf(attempt)))
+      .toSorted((a, b) => a.attemptNo - b.attemptNo)
+  }
+}
 
 /** That nonce or attempt is there already, so this decision was made on old news. */
 const staleWhenTaken = (error: LedgerUnavailable) =>
@@ -254,13 +261,21 @@ export const laneLedgerOn = (connection: Connection): Layer.Layer<LaneLedger> =>
       return { nextNonce, slots }
     }),
 
+    signed: (lane, nonce, attemptNo) =>
+      connection.statement("lane-signed", ({ table }) => {
+        const rawTx = table(txAttemptTable).get(`${slotKeyOf(lane, nonce)}/${attemptNo}`)?.rawTx
+        return rawTx === "0x" ? undefined : rawTx
+      }),
+
     take: (lane, lease, slot) =>
       fenced("lane-take", lease, false, (transaction) => take(transaction, lane, slot)).pipe(Effect.catch(staleWhenTaken)),
 
     holes: (lane, from, limit) =>
       connection.statement("lane-holes", ({ table }) => {
-        const last = Math.min((table(laneTable).get(keyOf(lane))?.nextNonce ?? from) - 1, from + HOLES_AHEAD)
-        const nonces = Array.from({ length: Math.max(0, last - from + 1) }, (_, index) => from + index)
+        const { nextNonce = from, forgottenBelow = 0 } = table(laneTable).get(keyOf(lane)) ?? {}
+        const first = Math.max(from, forgottenBelow)
+        const last = Math.min(nextNonce - 1, from + HOLES_AHEAD)
+        const nonces = Array.from({ length: Math.max(0, last - first + 1) }, (_, index) => first + index)
         return nonces.filter((nonce) => table(laneSlotTable).get(slotKeyOf(lane, nonce)) === undefined).slice(0, limit)
       }),
 
@@ -317,6 +332,9 @@ export const laneLedgerOn = (connection: Connection): Layer.Layer<LaneLedger> =>
 
     spending: (lane, windowMs, requesterMax) =>
       connection.statement("lane-spending", (transaction) => spendingOf(transaction, lane, windowMs, requesterMax)),
+
+    forget: (lease, chainId, memory, limit) =>
+      fenced("lane-forget", lease, 0, (transaction) => forgetIn(transaction, chainId, memory, limit)),
 
     report: (lane, lease, { state, balance, chainNonce }) =>
       fenced("lane-report", lease, undefined, ({ table, nowMs }) => {

@@ -45,7 +45,7 @@ export interface TableDefinition<Row> {
   readonly index?: Readonly<Record<string, (row: Row) => string>>
   readonly checks?: Readonly<Record<string, (row: Row) => boolean>>
   /** A BEFORE trigger: throws to refuse. */
-  readonly guard?: (change: RowChange<Row>) => void
+  readonly guard?: (change: RowChange<Row>, transaction: Transaction) => void
   /** An AFTER trigger. */
   readonly after?: (transaction: Transaction, change: RowChange<Row>) => void
 }
@@ -147,7 +147,7 @@ export class MemoryTable<Row> {
   private change(before: Row | undefined, after: Row | undefined): Row | undefined {
     const { transaction, undo } = this.underWay()
     const { name, guard, checks = {} } = this.definition
-    guard?.({ before, after })
+    guard?.({ before, after }, transaction)
     if (after !== undefined) {
       for (const [check, holds] of Object.entries(checks)) {
         if (!holds(after)) throw new ConstraintViolation(CHECK_VIOLATION, `new row of ${name} violates ${check}`)

@@ -2,6 +2,7 @@
  * The ledger's tables, with the constraints and triggers of its migrations (src/adapters/postgres/migrations). What stands in a
  * JSON column there is text here: whoever reads it gets a value of his own.
  */
+import { isDeepStrictEqual } from "node:util"
 import type { NodeId } from "../../../src/domain/committee.ts"
 import type { Hex } from "../../../src/domain/hex.ts"
 import type { Milestone, RequestState } from "../../../src/domain/journey.ts"
@@ -177,6 +178,7 @@ export interface AttestedPartRow {
   readonly part: Hex
   readonly root: Hex
   readonly requestId: RequestId
+  readonly splitAtMs: number
 }
 
 export const attestedPartTable: TableDefinition<AttestedPartRow> = {
@@ -266,6 +268,7 @@ export interface LaneRow {
   readonly chainId: bigint
   readonly address: Hex
   readonly nextNonce: number
+  readonly forgottenBelow: number
 }
 
 export const laneTable: TableDefinition<LaneRow> = { name: "lane", key: (row) => `${row.chainId}/${row.address}` }
@@ -326,12 +329,17 @@ export interface LaneSlotRow {
   readonly version: number
   readonly snapshot: Json
   readonly isFinal: boolean
+  /** Since when; of one that is not final it says nothing. */
+  readonly finalAtMs: number
 }
 
 export const laneSlotTable: TableDefinition<LaneSlotRow> = {
   name: "lane_slot",
   key: (row) => `${row.chainId}/${row.address}/${row.nonce}`,
-  index: { lane: (row) => `${row.chainId}/${row.address}` }
+  index: { lane: (row) => `${row.chainId}/${row.address}` },
+  guard: ({ before, after }) => {
+    if (before?.isFinal === false && after === undefined) throw new ConstraintViolation(RESTRICT_VIOLATION, `nonce ${before.nonce} is not final`)
+  }
 }
 
 export interface TxAttemptRow extends Attempt {
@@ -343,7 +351,12 @@ export const txAttemptTable: TableDefinition<TxAttemptRow> = {
   name: "tx_attempt",
   key: (row) => `${row.chainId}/${row.address}/${row.nonce}/${row.attemptNo}`,
   index: { slot: (row) => `${row.chainId}/${row.address}/${row.nonce}`, lane: (row) => `${row.chainId}/${row.address}` },
-  guard: appendOnly("tx_attempt")
+  // Of what is final the bytes may be forgotten, and then the row.
+  guard: ({ before, after }, { table }) => {
+    const isOpen = before !== undefined && table(laneSlotTable).get(`${before.chainId}/${before.address}/${before.nonce}`)?.isFinal === false
+    const isForgotten = after === undefined ? before?.rawTx === "0x" : isDeepStrictEqual({ ...before, rawTx: "0x" }, after)
+    if (isOpen || !isForgotten) appendOnly("tx_attempt")({ before, after })
+  }
 }
 
 export interface DatabaseTimelineRow {

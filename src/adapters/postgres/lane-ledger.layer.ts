@@ -12,12 +12,14 @@ import {
   type LaneId,
   LaneLedger,
   PULLED_MS,
+  type SeenAttempt,
   type Slot,
   type WaitingBatch
 } from "../../ledger/lane-ledger.port.ts"
 import type { Lease } from "../../ledger/lease.port.ts"
 import type { LedgerUnavailable } from "../../ledger/ledger-unavailable.ts"
 import { lanesOverview } from "./lane-overview.ts"
+import { FORGET } from "./forget-statement.ts"
 import * as say from "./lane-statements.ts"
 import { Database, type Prepared, sqlState, UNIQUE_VIOLATION } from "./pool.ts"
 import { byteaOfHex } from "./wire-types.ts"
@@ -39,7 +41,7 @@ interface OpenRow {
   readonly attempt_no: number
   readonly attempt_root: Hex
   readonly tx_hash: Hex
-  readonly raw_tx: Hex
+  readonly raw_tx: Hex | null
   readonly gas_limit: bigint
   readonly max_fee_per_gas: string
   readonly max_priority_fee_per_gas: string
@@ -65,7 +67,7 @@ const attemptValues = (attempt: Attempt | undefined): ReadonlyArray<unknown> =>
         attempt.signedAtMs
       ]
 
-const attemptOf = (row: OpenRow): Attempt => ({
+const attemptOf = (row: OpenRow): SeenAttempt => ({
   nonce: Number(row.nonce),
   attemptNo: row.attempt_no,
   root: row.attempt_root,
@@ -133,6 +135,11 @@ export const laneLedgerLayer: Layer.Layer<LaneLedger, never, Database> = Layer.e
         const slots = groups.flatMap((group) => (group[0] ? [slotOf(group, group[0])] : []))
         return { nextNonce: next === undefined ? undefined : Number(next.next_nonce), slots }
       }),
+
+      signed: (lane, nonce, attemptNo) =>
+        database
+          .run<{ raw_tx: Hex }>("read signed bytes", say.SIGNED, [...keyOf(lane), nonce, attemptNo])
+          .pipe(Effect.map(([row]) => row?.raw_tx)),
 
       take: (lane, lease, { nonce, root, snapshot, attempt }) =>
         isDone("take a nonce", say.TAKE, [
@@ -204,6 +211,11 @@ export const laneLedgerLayer: Layer.Layer<LaneLedger, never, Database> = Layer.e
               overBudget: new Set(rows.flatMap(({ requester }) => (requester === null ? [] : [requester])))
             }))
           ),
+
+      forget: (lease, chainId, { bytesMs, historyMs }, limit) =>
+        database
+          .run<{ forgotten: number }>("forget what is final", FORGET, [...fenceOf(lease), chainId, bytesMs, historyMs, limit])
+          .pipe(Effect.map(([row]) => row?.forgotten ?? 0)),
 
       report: (lane, lease, { state, balance, chainNonce }) =>
         write("report how a lane is", say.REPORT, [...fenceOf(lease), ...keyOf(lane), state, balance, chainNonce]),

@@ -65,11 +65,19 @@ export const NEXT_NONCE: Prepared = {
 
 export const OPEN: Prepared = {
   name: "lane-open",
+  // Of a mined slot, and where finality is slow there are many, the bytes are not even read from where long values are kept.
   text: `
-SELECT s.nonce, s.root, s.version, s.snapshot, a.attempt_no, a.root AS attempt_root, a.tx_hash, a.raw_tx, a.gas_limit,
+SELECT s.nonce, s.root, s.version, s.snapshot, a.attempt_no, a.root AS attempt_root, a.tx_hash,
+       CASE WHEN s.snapshot #>> '{context,mined}' IS NULL THEN a.raw_tx END AS raw_tx, a.gas_limit,
        a.max_fee_per_gas, a.max_priority_fee_per_gas, a.is_cancellation, (extract(epoch FROM a.signed_at) * 1000)::float8 AS signed_at_ms
 FROM lane_slot s JOIN tx_attempt a USING (chain_id, address, nonce)
 WHERE s.chain_id = $1 AND s.address = $2 AND NOT s.is_final ORDER BY s.nonce, a.attempt_no`
+}
+
+export const SIGNED: Prepared = {
+  name: "lane-signed",
+  text: `
+SELECT raw_tx FROM tx_attempt WHERE chain_id = $1 AND address = $2 AND nonce = $3 AND attempt_no = $4 AND octet_length(raw_tx) > 0`
 }
 
 /** For signed bytes. */
@@ -97,11 +105,11 @@ slotted AS (
 INSERT INTO tx_attempt (${ATTEMPT_COLUMNS}) SELECT ${attemptFrom(8)} FROM carried RETURNING nonce`
 }
 
-/** Not looked for far above: a lane has a few dozen slots open. */
+/** Not looked for far above: a lane has a few dozen slots open. Nor among what is forgotten, however low an endpoint says that the nonce is. */
 export const HOLES: Prepared = {
   name: "lane-holes",
   text: `
-SELECT hole.nonce FROM lane l, generate_series($3::bigint, least(l.next_nonce - 1, $3::bigint + 1024)) AS hole(nonce)
+SELECT hole.nonce FROM lane l, generate_series(greatest($3::bigint, l.forgotten_below), least(l.next_nonce - 1, $3::bigint + 1024)) AS hole(nonce)
 WHERE l.chain_id = $1 AND l.address = $2
   AND NOT EXISTS (SELECT FROM lane_slot s WHERE s.chain_id = l.chain_id AND s.address = l.address AND s.nonce = hole.nonce)
 ORDER BY hole.nonce LIMIT $4`
@@ -114,7 +122,7 @@ WITH fence AS MATERIALIZED (${THAWED_FENCE}),
 slotted AS (
   INSERT INTO lane_slot (chain_id, address, nonce, root, version, snapshot, is_final)
   SELECT $3, $4, $5, $6, 1, $7::json, false FROM fence
-  WHERE EXISTS (SELECT FROM lane l WHERE l.chain_id = $3 AND l.address = $4 AND l.next_nonce > $5)
+  WHERE EXISTS (SELECT FROM lane l WHERE l.chain_id = $3 AND l.address = $4 AND l.next_nonce > $5 AND l.forgotten_below <= $5)
   ON CONFLICT DO NOTHING RETURNING nonce
 )
 INSERT INTO tx_attempt (${ATTEMPT_COLUMNS}) SELECT ${attemptFrom(8)} FROM slotted RETURNING nonce`

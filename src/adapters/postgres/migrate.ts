@@ -15,6 +15,7 @@ import * as timeline from "./migrations/0007-timeline.ts"
 import * as parts from "./migrations/0009-parts.ts"
 import * as oneChain from "./migrations/0010-one-chain.ts"
 import * as rewinds from "./migrations/0011-rewinds.ts"
+import * as laneHistory from "./migrations/0013-lane-history.ts"
 
 export type Migrations = Readonly<Record<string, Migration>>
 
@@ -27,7 +28,8 @@ export const MIGRATIONS: Migrations = {
   "0007-timeline": timeline,
   "0009-parts": parts,
   "0010-one-chain": oneChain,
-  "0011-rewinds": rewinds
+  "0011-rewinds": rewinds,
+  "0013-lane-history": laneHistory
 }
 
 const DONE_ALREADY: Migration = { up: () => Promise.resolve() }

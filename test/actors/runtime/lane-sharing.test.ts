@@ -343,3 +343,29 @@ test(`a batch that was mined and reverted ${REVERTS_MAX} times is given up with 
   succeeded(await lane.round())
   expect(await lane.waiting()).toEqual([])
 })
+
+test("a lane takes no new nonce while 1,024 are not final", async () => {
+  const lane = new LaneWorld(world)
+  await lane.queue()
+  succeeded(await lane.round())
+  lane.chain.mine()
+  succeeded(await lane.round())
+  const address = Buffer.from(lane.lane.address.slice(2), "hex")
+  const mined = "SELECT * FROM lane_slot s JOIN tx_attempt a USING (chain_id, address, nonce) WHERE address = $1"
+  const columns = "chain_id, address, nonce, attempt_no, root, tx_hash, raw_tx, max_fee_per_gas, max_priority_fee_per_gas, signed_at"
+  await world.query(
+    `WITH mined AS (${mined.replace("*", "s.snapshot, a.*")}), n AS (SELECT generate_series(1, 1023) AS n), slots AS (
+       INSERT INTO lane_slot (chain_id, address, nonce, root, version, snapshot, is_final)
+       SELECT chain_id, address, n, root, 1, snapshot, false FROM mined, n), moved AS (
+       UPDATE lane SET next_nonce = 1024 WHERE address = $1)
+     INSERT INTO tx_attempt (${columns}) SELECT ${columns.replace("nonce", "n")} FROM mined, n`,
+    [address]
+  )
+  const [waiting] = await lane.queue()
+  succeeded(await lane.round())
+  expect(lane.chain.broadcasts).toHaveLength(1)
+  await world.query("UPDATE lane_slot SET is_final = true WHERE address = $1 AND nonce = 1023", [address])
+  lane.chain.isOrderFree = true
+  succeeded(await lane.round())
+  expect(lane.chain.broadcasts.at(-1)).toMatchObject({ nonce: 1024, root: waiting })
+})
