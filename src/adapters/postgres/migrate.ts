@@ -16,6 +16,7 @@ import * as parts from "./migrations/0009-parts.ts"
 import * as oneChain from "./migrations/0010-one-chain.ts"
 import * as rewinds from "./migrations/0011-rewinds.ts"
 import * as laneHistory from "./migrations/0013-lane-history.ts"
+import * as turns from "./migrations/0014-turns.ts"
 
 export type Migrations = Readonly<Record<string, Migration>>
 
@@ -29,7 +30,8 @@ export const MIGRATIONS: Migrations = {
   "0009-parts": parts,
   "0010-one-chain": oneChain,
   "0011-rewinds": rewinds,
-  "0013-lane-history": laneHistory
+  "0013-lane-history": laneHistory,
+  "0014-turns": turns
 }
 
 const DONE_ALREADY: Migration = { up: () => Promise.resolve() }

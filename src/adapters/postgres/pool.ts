@@ -105,12 +105,16 @@ const guarded =
     )
 
 /**
- * Statements of ours find their rows by key; plans are made once. `jit` would spend longer than they take. The pool listens to idle
- * connections only: one that dies within a transaction, between two statements, would end the process. The next statement says so.
+ * Statements of ours find their rows by key. Plans are made once, also while a table is empty that is full later: reading it whole never looks
+ * cheap (request-statements.ts). `jit` would spend longer than they take.
  */
+export const SESSION_SETTINGS = "SET jit = off; SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off"
+
+/** The pool listens to idle connections only: one that dies within a transaction, between two statements, would end the process. The next statement
+ * says so. */
 const prepareSession = async (client: pg.ClientBase): Promise<void> => {
   client.on("error", () => undefined)
-  await client.query("SET jit = off; SET plan_cache_mode = force_generic_plan")
+  await client.query(SESSION_SETTINGS)
 }
 
 const inTransaction = async <A>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<A>): Promise<A> => {

@@ -67,6 +67,17 @@ export const storedRequest = (row: RequestRow): StoredRequest => ({
   detectedAtMs: row.detected_at.getTime()
 })
 
+/*
+ * The tables of what waits (wake, outbox, signal) are emptied and filled all the time, and plans are made once. To a planner that last saw them
+ * empty, reading all of such a table once for each row of a list is as good as looking each up, and six thousand waiting requests then held a
+ * sweep for ten seconds. So no statement joins them: their rows are named by a list of keys (`= ANY`), or looked up by a subquery for one row,
+ * both of which can only be done by the index (`enable_seqscan` is off in every session, pool.ts).
+ */
+const NTH = "array_position($1::bytea[], w.request_id)"
+const OF_WAKE = "FROM request r WHERE r.request_id = w.request_id"
+const VERSION_OF_WAKE = `(SELECT r.machine_version ${OF_WAKE})`
+const isWaitedFor = (outbox: string): string => `(SELECT true FROM wake w WHERE w.request_id = ${outbox}.request_id AND w.version = ${outbox}.version)`
+
 /**
  * An answer, even "not now", shows that the work poisons nobody, so claims start again. The version stands in the wake row
  * itself, so that a save that commits while this waits for the row makes it miss.
@@ -74,14 +85,9 @@ export const storedRequest = (row: RequestRow): StoredRequest => ({
 export const POSTPONE: Prepared = {
   name: "postpone",
   text: `
-UPDATE wake w SET due = next_due(c.after_ms, w.deadline), reason = c.reason, claims = 0
-FROM unnest($1::bytea[], $2::integer[], $3::bigint[], $4::text[]) AS c(request_id, version, after_ms, reason)
-WHERE w.request_id = c.request_id AND w.version = c.version`
+UPDATE wake w SET due = next_due(($3::bigint[])[${NTH}], w.deadline), reason = ($4::text[])[${NTH}], claims = 0
+WHERE w.request_id = ANY ($1::bytea[]) AND w.version = ($2::integer[])[${NTH}]`
 }
-
-/** A subquery and not a join, which a planner could turn round: one look into a key for each overdue row, however many requests there are. */
-const OF_WAKE = "FROM request r WHERE r.request_id = w.request_id"
-const VERSION_OF_WAKE = `(SELECT r.machine_version ${OF_WAKE})`
 
 /** P7: the update's answer is the truth about what was claimed. The pause doubles, up to eightfold: what is only queued somewhere is not given
  * out faster than it can be done. */
@@ -96,11 +102,13 @@ WITH overdue AS MATERIALIZED (
   ORDER BY due LIMIT $2 FOR UPDATE SKIP LOCKED
 ),
 claimed AS (
-  UPDATE wake w SET claims = w.claims + 1, due = next_due($3 * (1 << least(w.claims, 3)), w.deadline) FROM overdue o WHERE w.request_id = o.request_id
+  UPDATE wake w SET claims = w.claims + 1, due = next_due($3 * (1 << least(w.claims, 3)), w.deadline)
+  WHERE w.request_id = ANY (ARRAY(SELECT request_id FROM overdue))
   RETURNING w.request_id, w.partition, w.version, w.claims, w.deadline, w.reason
 )
-SELECT c.request_id, c.partition, c.version, c.claims, c.deadline, c.deadline + 1 < extract(epoch FROM now()) AS is_past_deadline, c.reason, r.state
-FROM claimed c JOIN request r USING (request_id)`
+SELECT c.request_id, c.partition, c.version, c.claims, c.deadline, c.deadline + 1 < extract(epoch FROM now()) AS is_past_deadline, c.reason,
+  (SELECT r.state FROM request r WHERE r.request_id = c.request_id) AS state
+FROM claimed c`
 }
 
 export const UNREADABLE: Prepared = {
@@ -158,13 +166,18 @@ export const outboxRow = (row: OwedRow): OutboxRow => ({
 
 /** How long a message may be owed before its request is put off instead of claimed, and before settling it begins the wait for an answer anew. */
 const OWED_LATE = "interval '2 seconds'"
+const OURS_LATE = `o.partition = ANY ($1::smallint[]) AND o.written_at <= now() - ${OWED_LATE}`
 
 export const SETTLE: Prepared = {
   name: "settle",
   text: `
-WITH paid AS (DELETE FROM outbox WHERE outbox_id = ANY ($1::bigint[]) RETURNING request_id, version, written_at)
-UPDATE wake w SET due = next_due(${WORK_TIMEOUT_MS}, w.deadline) FROM paid p
-WHERE p.written_at <= now() - ${OWED_LATE} AND w.request_id = p.request_id AND w.version = p.version`
+WITH paid AS (DELETE FROM outbox WHERE outbox_id = ANY ($1::bigint[]) RETURNING request_id, version, written_at),
+late AS MATERIALIZED (
+  SELECT array_agg(request_id) AS ids, array_agg(version) AS versions FROM paid WHERE written_at <= now() - ${OWED_LATE}
+)
+UPDATE wake w SET due = next_due(${WORK_TIMEOUT_MS}, w.deadline)
+WHERE w.request_id = ANY ((SELECT ids FROM late)::bytea[])
+  AND w.version = ((SELECT versions FROM late)::integer[])[array_position((SELECT ids FROM late), w.request_id)]`
 }
 
 const OURS = "reached = $2 AND partition = ANY ($1::smallint[])"
@@ -185,8 +198,8 @@ SELECT w.* FROM chosen c CROSS JOIN LATERAL (
     SELECT outbox_id, request_id, partition, version, reached, deadline, requester FROM outbox o
     WHERE ${OURS} AND requester = c.requester
       AND o.written_at <= now() - $5 * interval '1 millisecond'
-      AND EXISTS (SELECT 1 FROM wake w WHERE w.request_id = o.request_id AND w.version = o.version)
-    ORDER BY o.outbox_id LIMIT ($4 + (SELECT count(*) FROM chosen) - 1) / (SELECT count(*) FROM chosen)
+      AND ${isWaitedFor("o")}
+    ORDER BY o.written_at LIMIT ($4 + (SELECT count(*) FROM chosen) - 1) / (SELECT count(*) FROM chosen)
   ) f
 ) w ORDER BY w.turn, w.requester LIMIT $4`
 }
@@ -225,20 +238,17 @@ export interface BacklogRow {
   readonly oldest_ms: number
 }
 
-/** What is due within the next seconds as well: between this and the claim that follows nothing more becomes overdue. */
+/**
+ * What is due within the next seconds as well: between this and the claim that follows nothing more becomes overdue. Messages of requests that have
+ * gone on go.
+ */
 export const PUT_OFF_OWED: Prepared = {
   name: "put-off-owed",
   text: `
-WITH late AS MATERIALIZED (
-  SELECT outbox_id, request_id, version FROM outbox WHERE partition = ANY ($1::smallint[]) AND written_at <= now() - ${OWED_LATE}
-),
-decided AS (
-  DELETE FROM outbox o USING late l WHERE o.outbox_id = l.outbox_id
-    AND NOT EXISTS (SELECT 1 FROM wake w WHERE w.request_id = l.request_id AND w.version = l.version)
-)
-UPDATE wake w SET due = next_due($2, w.deadline) FROM late l
-WHERE w.request_id = l.request_id AND w.version = l.version AND w.due <= now() + interval '5 seconds'
-  AND w.deadline > extract(epoch FROM now())`
+WITH decided AS (DELETE FROM outbox o WHERE ${OURS_LATE} AND ${isWaitedFor("o")} IS NOT TRUE)
+UPDATE wake w SET due = next_due($2, w.deadline)
+WHERE w.partition = ANY ($1::smallint[]) AND w.due <= now() + interval '5 seconds' AND w.deadline > extract(epoch FROM now())
+  AND ((w.request_id, w.version) IN (SELECT o.request_id, o.version FROM outbox o WHERE ${OURS_LATE})) IS TRUE`
 }
 
 /** A newer signal about the same subject gets a new id: whoever answers the older one does not answer this. */

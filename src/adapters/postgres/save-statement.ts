@@ -61,15 +61,14 @@ woken AS (
   ON CONFLICT (request_id) DO UPDATE SET version = excluded.version, due = excluded.due, claims = 0, reason = NULL
 ),
 asleep AS (
-  DELETE FROM wake w USING decided d WHERE w.request_id = d.request_id AND d.wake_after IS NULL
+  DELETE FROM wake w WHERE w.request_id = ANY (ARRAY(SELECT request_id FROM decided WHERE wake_after IS NULL))
 ),
 owed AS (
   INSERT INTO outbox (outbox_id, request_id, requester, partition, version, reached, deadline, written_at)
   SELECT outbox_id, request_id, requester, partition, version, dispatch, deadline, now() FROM decided WHERE dispatch IS NOT NULL
 ),
 answered AS (
-  DELETE FROM signal s USING unnest($18::bigint[], $19::bytea[]) AS a(signal_id, request_id), decided d
-  WHERE s.signal_id = a.signal_id AND d.request_id = a.request_id
+  DELETE FROM signal s WHERE s.signal_id = ANY ($18::bigint[]) AND s.request_id = ANY (ARRAY(SELECT request_id FROM decided))
 )
 SELECT request_id, version, chain_tail, outbox_id FROM decided`
 }
@@ -84,7 +83,6 @@ export interface Decided {
 export const saveValues = (decisions: ReadonlyArray<Decided>): ReadonlyArray<unknown> => {
   const sorted = decisions.toSorted((a, b) => (a.change.requestId < b.change.requestId ? -1 : 1))
   const column = <A>(read: (change: Change) => A): ReadonlyArray<A> => sorted.map(({ change }) => read(change))
-  const answered = sorted.flatMap(({ change }) => change.answeredSignals.map((id) => ({ id, requestId: change.requestId })))
   return [
     column((change) => byteaOfHex(change.requestId)),
     column((change) => change.partition),
@@ -103,7 +101,6 @@ export const saveValues = (decisions: ReadonlyArray<Decided>): ReadonlyArray<unk
     column((change) => (change.wakeAfterMs === null ? null : Math.round(change.wakeAfterMs))),
     sorted.map(({ worker }) => worker),
     [...new Set(column((change) => partitionLease(change.partition)))],
-    answered.map((signal) => signal.id),
-    answered.map((signal) => byteaOfHex(signal.requestId))
+    sorted.flatMap(({ change }) => change.answeredSignals)
   ]
 }

@@ -57,7 +57,7 @@ for (const version of postgresVersions) {
       )
       assert.deepEqual(fresh.together.flat(), [
         ...["0001-the-ledger", "0002-cluster", "0005-lanes", "0006-work", "0007-timeline"],
-        ...["0009-parts", "0010-one-chain", "0011-rewinds"]
+        ...["0009-parts", "0010-one-chain", "0011-rewinds", "0013-lane-history", "0014-turns"]
       ])
       assert.deepEqual(fresh.later, [])
       assert.deepEqual(fresh.besideANewerBuild, [])
