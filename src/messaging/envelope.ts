@@ -92,6 +92,9 @@ export const encodeEnvelope = (envelope: WorkEnvelope | OutcomeEnvelope): Uint8A
 /** Of what is said about a malformed envelope, in UTF-16 code units. It may quote the sender. */
 const REASON_LENGTH_MAX = 300
 
+/** As it goes into a header and stands in a list. */
+const inOneLine = (text: string): string => text.replaceAll(/\s+/g, " ")
+
 const utf8 = new TextDecoder("utf-8", { fatal: true })
 
 const decoder = <S extends Schema.Top & { readonly DecodingServices: never }>(schema: S) => {
@@ -106,7 +109,7 @@ const decoder = <S extends Schema.Top & { readonly DecodingServices: never }>(sc
     }).pipe(
       Effect.flatMap((json) =>
         decodeUnknown(json).pipe(
-          Effect.mapError((error) => new EnvelopeMalformed({ reason: String(error.message).slice(0, REASON_LENGTH_MAX) }))
+          Effect.mapError((error) => new EnvelopeMalformed({ reason: inOneLine(String(error.message)).slice(0, REASON_LENGTH_MAX) }))
         )
       )
     )

@@ -74,6 +74,7 @@ const verdictOn = (body: Uint8Array, decode: (typeof decoders)[number][1]): "rea
   assert(exit.value instanceof EnvelopeMalformed)
   assert.equal(exit.value.fate, "halt")
   assert(exit.value.reason.length <= 300, "a reason is short enough for a header")
+  assert.doesNotMatch(exit.value.reason, /\n/, "and in one line")
   return exit.value
 }
 const isRefused = (value: unknown, decode: (typeof decoders)[number][1] = decodeOutcomes) =>
