@@ -24,11 +24,11 @@ UNION
 const REQUESTS: Prepared = {
   name: "audit-requests",
   text: `
-SELECT r.*, (extract(epoch FROM now() - w.due) * 1000)::float8 AS overdue_ms, a.nodes, a.budget,
+SELECT r.*, (SELECT extract(epoch FROM now() - w.due) * 1000 FROM wake w WHERE w.request_id = r.request_id)::float8 AS overdue_ms, a.nodes, a.budget,
   (SELECT json_agg(json_build_object('seq', t.seq, 'from', t.from_state, 'to', t.to_state, 'event', t.event,
      'atMs', round(extract(epoch FROM t.at) * 1000)::bigint, 'worker', t.worker, 'hash', '0x' || encode(t.hash, 'hex')) ORDER BY t.seq)
    FROM transition t WHERE t.request_id = r.request_id) AS history
-FROM request r LEFT JOIN wake w USING (request_id) LEFT JOIN share_ask a USING (request_id)
+FROM request r LEFT JOIN share_ask a USING (request_id)
 WHERE r.request_id = ANY ($1::bytea[])`
 }
 

@@ -125,7 +125,7 @@ const otherwiseThan = async (
     `SELECT r.request_id
      FROM unnest($1::bytea[], $2::bytea[], $3::integer[]) AS seen(request_id, block_hash, log_index)
      JOIN request r USING (request_id)
-     LEFT JOIN signal s ON s.request_id = r.request_id AND s.subject = 'position'
+     LEFT JOIN LATERAL (SELECT signal_id FROM signal WHERE request_id = r.request_id AND subject = 'position' LIMIT 1) AS s ON true
      WHERE ${isNews}`,
     [
       known.map((request) => byteaOfHex(request.id)),
