@@ -82,12 +82,15 @@ export const processLevers = (parts: Parts): Levers => {
     turns.set(turn, mine.catch(() => {}))
     return mine
   }
-  /** Told to stop, and not serving again. As whoever rolls a cluster: the next one has to wait. */
+  /** Told to stop, and not serving again; and those that wait for them, in the order in which they came. As whoever rolls a cluster does it. */
   const away = new Set<Target>()
+  const next: Array<Target> = []
   const rollOn = async (target: Target): Promise<void> => {
+    if (away.has(target)) return
     const waitedFromMs = performance.now()
-    const isAnotherAway = () => [...away].some((other) => other !== target)
-    while (isAnotherAway() && performance.now() - waitedFromMs < ROLL_WAIT_MS_MAX) await pause(LOOK_EVERY_MS)
+    next.push(target)
+    while ((away.size > 0 || next[0] !== target) && performance.now() - waitedFromMs < ROLL_WAIT_MS_MAX) await pause(LOOK_EVERY_MS)
+    next.splice(next.indexOf(target), 1)
     away.add(target)
     await gateway(target).drain()
   }
