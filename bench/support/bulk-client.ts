@@ -101,7 +101,9 @@ export const bulkClient = async (world: ClientWorld): Promise<BulkClient> => {
   const prepare = async (count: number) => {
     const sent: Array<string> = []
     for (let done = 0; done < count; done += REGISTRATIONS_PER_TRANSACTION) {
-      const some = await Promise.all(Array.from({ length: Math.min(REGISTRATIONS_PER_TRANSACTION, count - done) }, one))
+      const some: Array<Awaited<ReturnType<typeof one>>> = []
+      // One after the other: sealing takes the processor, and a write that waits for it times out on a machine that has much to do.
+      while (some.length < Math.min(REGISTRATIONS_PER_TRANSACTION, count - done)) some.push(await one())
       const gas = BASE_GAS + REGISTRATION_GAS * BigInt(some.length)
       sent.push(
         await send(
