@@ -202,7 +202,7 @@ const program = Effect.gen(function*() {
   const server = yield* startPostgres()
   const finished = Number(options.finished)
   const database = databaseLayer({ connection: server.address, applicationName: "bench" })
-  const migrated = Layer.effectDiscard(Effect.flatMap(Database, (opened) => migrate(opened.kysely)))
+  const migrated = Layer.effectDiscard(Effect.flatMap(Database, (opened) => migrate(opened.patient)))
   const runtime = ManagedRuntime.make(
     Layer.mergeAll(requestLedgerLayer, detectionLedgerLayer, leasesLayer).pipe(Layer.provide(migrated), Layer.provide(database))
   )

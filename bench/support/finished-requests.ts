@@ -12,14 +12,15 @@ import { Database, databaseLayer } from "../../src/adapters/postgres/pool.ts"
 /** Of one statement: progress is said after each. */
 const ROWS_PER_STATEMENT = 1_000_000
 
-/** They ended a day ago and earlier, ten milliseconds one after the other. */
+/** They ended a day ago and earlier, ten milliseconds one after the other. Numbered here: both tables are filled at the same time. */
 const REQUEST = `
-INSERT INTO request SELECT sha256(int8send(i)), 1, '\\x00', 'public', '\\x00', '\\x00', 1, 0, 0, '\\x00', '{}', '\\x', i % 8,
+INSERT INTO request OVERRIDING SYSTEM VALUE SELECT sha256(int8send(i)), 1, '\\x00', 'public', '\\x00', '\\x00', 1, 0, 0, '\\x00', '{}', '\\x', i % 8,
   now() - interval '1 day' - i * interval '10 ms', 'finalized', 7, 1, '{}', sha256('x'), now() - interval '1 day' - i * interval '10 ms',
-  1, '\\x00', 1
+  1, '\\x00', 1, i
 FROM generate_series($1::bigint, $2::bigint) AS i`
 const TRANSITION = `
-INSERT INTO transition SELECT sha256(int8send(i)), s, NULL, CASE s WHEN 7 THEN 'finalized' ELSE 'acl-checked' END, '{}',
+INSERT INTO transition (request_number, request_id, seq, from_state, to_state, event, at, worker, lease_epoch, hash)
+SELECT i, sha256(int8send(i)), s, NULL, CASE s WHEN 7 THEN 'finalized' ELSE 'acl-checked' END, '{}',
   now() - interval '1 day' - i * interval '10 ms', 'bench', 1, sha256('x')
 FROM generate_series($1::bigint, $2::bigint) AS i, generate_series(1, 7) AS s`
 
@@ -31,7 +32,7 @@ export const fillFinished = async (address: PostgresAddress, count: number, say:
   const startedMs = performance.now()
   const seconds = (): number => Math.round((performance.now() - startedMs) / 1_000)
   await Effect.runPromise(
-    Effect.flatMap(Database, (opened) => migrate(opened.kysely)).pipe(
+    Effect.flatMap(Database, (opened) => migrate(opened.patient)).pipe(
       Effect.provide(databaseLayer({ connection: address, applicationName: "bench", connectionsMax: 1 }))
     )
   )
@@ -51,6 +52,7 @@ export const fillFinished = async (address: PostgresAddress, count: number, say:
           await client.query(insert, [from, to])
           say(`${table}: ${to} of ${count} requests after ${seconds()} s`)
         }
+        if (table === "request") await client.query("SELECT setval(pg_get_serial_sequence('request', 'number'), $1)", [count])
         for (const statement of makeAgain) await client.query(statement)
         await client.query("COMMIT")
         say(`${table}: indexes after ${seconds()} s`)

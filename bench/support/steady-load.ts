@@ -38,8 +38,8 @@ export class SteadyLoad {
     const ids = await Promise.all(this.raised.map((one) => this.idOf(one)))
     const rows = await ask<{ id: string; ended: number }>(
       this.cluster.world.postgres.address,
-      `SELECT '0x' || encode(request_id, 'hex') AS id, 1000 * extract(epoch FROM at)::float8 AS ended
-       FROM transition WHERE to_state = 'finalized' AND request_id = ANY($1)`,
+      `SELECT '0x' || encode(r.request_id, 'hex') AS id, 1000 * extract(epoch FROM t.at)::float8 AS ended
+       FROM request r JOIN transition t ON t.request_number = r.number WHERE t.to_state = 'finalized' AND r.request_id = ANY($1)`,
       [ids.map((id) => Buffer.from(id.slice(2), "hex"))]
     )
     const endedMs = new Map(rows.map(({ id, ended }) => [id, ended]))

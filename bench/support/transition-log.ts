@@ -26,14 +26,14 @@ const SECONDS = 1_000
 
 const BETWEEN = `
 WITH chosen AS (
-  SELECT d.request_id, d.at AS detected_at, f.at AS finalized_at
-  FROM transition d JOIN transition f ON f.request_id = d.request_id AND f.to_state = 'finalized'
+  SELECT d.request_number, d.at AS detected_at, f.at AS finalized_at
+  FROM transition d JOIN transition f ON f.request_number = d.request_number AND f.to_state = 'finalized'
   WHERE d.seq = 1 AND d.at >= to_timestamp($1::float8 / 1000) AND d.at < to_timestamp($2::float8 / 1000)
 ),
 step AS (
-  SELECT t.to_state, 1000 * extract(epoch FROM t.at - lag(t.at) OVER (PARTITION BY t.request_id ORDER BY t.seq)) AS ms,
+  SELECT t.to_state, 1000 * extract(epoch FROM t.at - lag(t.at) OVER (PARTITION BY t.request_number ORDER BY t.seq)) AS ms,
          1000 * extract(epoch FROM t.at - c.detected_at) AS since_ms
-  FROM transition t JOIN chosen c USING (request_id)
+  FROM transition t JOIN chosen c USING (request_number)
 )
 SELECT to_state AS state,
        percentile_cont(0.5) WITHIN GROUP (ORDER BY ms)::float8 AS p50,

@@ -14,7 +14,7 @@ const hex = (bytes: string): string => `'0x' || left(encode(${bytes}, 'hex'), 8)
 const LEFT_OVER = `
 SELECT '0x' || encode(r.request_id, 'hex') AS id, json_build_object(
   'request', json_build_object('state', r.state, 'version', r.version, 'partition', r.partition, 'detected', ${from("r.detected_at")}),
-  'since', (SELECT ${from("max(t.at)")} FROM transition t WHERE t.request_id = r.request_id),
+  'since', (SELECT ${from("max(t.at)")} FROM transition t WHERE t.request_number = r.number),
   'wake', (SELECT json_build_object('version', w.version, 'due', ${from("w.due")}, 'claims', w.claims, 'reason', w.reason)
            FROM wake w WHERE w.request_id = r.request_id),
   'outbox', (SELECT json_agg(json_build_object('version', o.version, 'reached', o.reached, 'written', ${from("o.written_at")}))

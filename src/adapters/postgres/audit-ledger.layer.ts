@@ -7,13 +7,13 @@ import type { TransitionView } from "../../domain/outcome.ts"
 import type { RequestId } from "../../domain/request.ts"
 import { type AuditedLane, type AuditedRequest, AuditLedger } from "../../ledger/audit-ledger.port.ts"
 import { Database, type Prepared } from "./pool.ts"
-import { type RequestRow, storedRequest } from "./request-statements.ts"
+import { REQUEST_COLUMNS, type RequestRow, storedRequest } from "./request-statements.ts"
 import { byteaOfHex } from "./wire-types.ts"
 
 /** Histories are read and parsed whole: about 5 kB each. */
 const IDS_PER_STATEMENT_MAX = 500
 
-const RECENT: Prepared = {
+export const RECENT: Prepared = {
   name: "audit-recent",
   text: `
 (SELECT request_id FROM wake ORDER BY due LIMIT $1)
@@ -21,13 +21,14 @@ UNION
 (SELECT request_id FROM request ORDER BY detected_at DESC, request_id LIMIT $1)`
 }
 
-const REQUESTS: Prepared = {
+export const REQUESTS: Prepared = {
   name: "audit-requests",
   text: `
-SELECT r.*, (SELECT extract(epoch FROM now() - w.due) * 1000 FROM wake w WHERE w.request_id = r.request_id)::float8 AS overdue_ms, a.nodes, a.budget,
+SELECT ${REQUEST_COLUMNS}, a.nodes, a.budget,
+  (SELECT extract(epoch FROM now() - w.due) * 1000 FROM wake w WHERE w.request_id = r.request_id)::float8 AS overdue_ms,
   (SELECT json_agg(json_build_object('seq', t.seq, 'from', t.from_state, 'to', t.to_state, 'event', t.event,
      'atMs', round(extract(epoch FROM t.at) * 1000)::bigint, 'worker', t.worker, 'hash', '0x' || encode(t.hash, 'hex')) ORDER BY t.seq)
-   FROM transition t WHERE t.request_id = r.request_id) AS history
+   FROM transition t WHERE t.request_number = r.number AND t.request_id = r.request_id) AS history
 FROM request r LEFT JOIN share_ask a USING (request_id)
 WHERE r.request_id = ANY ($1::bytea[])`
 }

@@ -28,11 +28,11 @@ born AS (
     AS c(request_id, chain_id, gateway, kind, requester, account, epoch, deadline, callback_gas, salt, handles, transport_key,
          partition, machine_version, snapshot, digest, anchor_number, anchor_hash, anchor_index)
   ON CONFLICT (request_id) DO NOTHING
-  RETURNING request_id, requester, partition, deadline, chain_tail
+  RETURNING request_id, number, requester, partition, deadline, chain_tail
 ),
 written AS (
-  INSERT INTO transition (request_id, seq, from_state, to_state, event, at, worker, lease_epoch, hash)
-  SELECT b.request_id, 1, NULL, 'detected', e.event::json, (SELECT at FROM moment), $21, 0, b.chain_tail
+  INSERT INTO transition (request_number, request_id, seq, from_state, to_state, event, at, worker, lease_epoch, hash)
+  SELECT b.number, b.request_id, 1, NULL, 'detected', e.event::json, (SELECT at FROM moment), $21, 0, b.chain_tail
   FROM born b JOIN unnest($1::bytea[], $22::text[]) AS e(request_id, event) USING (request_id)
 ),
 woken AS (

@@ -29,7 +29,7 @@ import { timelineLayer } from "./timeline.layer.ts"
 
 export type Ledger = RequestLedger | DetectionLedger | Leases | ShareLedger | ResultLedger | LaneLedger | AuditLedger | Cluster | Timeline
 
-const migrated = Layer.effectDiscard(Effect.flatMap(Database, ({ kysely }) => Effect.andThen(awaitServer(kysely), migrate(kysely))))
+const migrated = Layer.effectDiscard(Effect.flatMap(Database, ({ kysely, patient }) => Effect.andThen(awaitServer(kysely), migrate(patient))))
 
 /** Under any sealer, e.g. one that still knows former key-encryption keys. Waits for a server that is not there
  * yet, within a bound; fails when the database cannot be migrated, or not by this build beside those that work on it. */

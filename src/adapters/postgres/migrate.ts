@@ -17,6 +17,7 @@ import * as oneChain from "./migrations/0010-one-chain.ts"
 import * as rewinds from "./migrations/0011-rewinds.ts"
 import * as laneHistory from "./migrations/0013-lane-history.ts"
 import * as turns from "./migrations/0014-turns.ts"
+import * as numbers from "./migrations/0015-numbers.ts"
 
 export type Migrations = Readonly<Record<string, Migration>>
 
@@ -31,7 +32,8 @@ export const MIGRATIONS: Migrations = {
   "0010-one-chain": oneChain,
   "0011-rewinds": rewinds,
   "0013-lane-history": laneHistory,
-  "0014-turns": turns
+  "0014-turns": turns,
+  "0015-numbers": numbers
 }
 
 const DONE_ALREADY: Migration = { up: () => Promise.resolve() }

@@ -4,7 +4,7 @@
  * has to be restarted.
  */
 import { Context, Effect, Layer, Schedule } from "effect"
-import { Kysely, PostgresDialect } from "kysely"
+import { Kysely, PostgresDialect, type PostgresPool, type PostgresPoolClient } from "kysely"
 import pg from "pg"
 import { LedgerUnavailable } from "../../ledger/ledger-unavailable.ts"
 import { type CallFault, type Guards, guardsHere } from "../../resilience/guards.ts"
@@ -14,6 +14,8 @@ import { wireTypes } from "./wire-types.ts"
 /** Statements take milliseconds; one that takes this long waits for a lock or a dying disk, and is better asked again. */
 const STATEMENT_MS_MAX = 10_000
 const LOCK_WAIT_MS_MAX = 5_000
+/** A migration may write years of history again. It is one of few, begun on purpose, and keep-alives notice a dead connection meanwhile. */
+const MIGRATION_MS_MAX = 4 * 3_600_000
 /** A transaction of ours never waits for anything but the database. */
 const IDLE_IN_TRANSACTION_MS_MAX = 5_000
 /** Longer than the server's own limit: it only ends questions whose connection has silently died. */
@@ -66,6 +68,8 @@ export class Database extends Context.Service<
     /** Several statements, all or nothing; repeated from the start after a conflict. `work` must not have other effects. */
     readonly transact: <A>(doing: string, work: (client: pg.PoolClient) => Promise<A>) => Effect.Effect<A, LedgerUnavailable>
     readonly kysely: Kysely<Tables>
+    /** For migrations: the same connections, with hours for an answer. The server's own limit is for each migration to raise. */
+    readonly patient: Kysely<Tables>
   }
 >()("portcullis/adapters/postgres/Database") {}
 
@@ -135,6 +139,25 @@ const inTransaction = async <A>(pool: pg.Pool, work: (client: pg.PoolClient) => 
   }
 }
 
+/** What pg understands and its types do not name. */
+interface TimedQuery extends pg.QueryConfig<Array<unknown>> {
+  readonly query_timeout: number
+}
+
+const patientWith = (pool: pg.Pool): PostgresPool => ({
+  connect: async () => {
+    const client = await pool.connect()
+    const query = (text: string, values: ReadonlyArray<unknown>) => {
+      const asked: TimedQuery = { text, values: [...values], query_timeout: MIGRATION_MS_MAX }
+      return client.query(asked)
+    }
+    // Without cursors, which nobody asks for here.
+    return { query: query as unknown as PostgresPoolClient["query"], release: (destroy) => client.release(destroy) }
+  },
+  end: () => Promise.resolve(),
+  options: pool.options
+})
+
 export const databaseLayer = (settings: DatabaseSettings): Layer.Layer<Database> =>
   Layer.effect(
     Database,
@@ -167,6 +190,7 @@ export const databaseLayer = (settings: DatabaseSettings): Layer.Layer<Database>
       const kysely = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
       return Database.of({
         kysely,
+        patient: new Kysely<Tables>({ dialect: new PostgresDialect({ pool: patientWith(pool) }) }),
         run: <Row>(doing: string, statement: Prepared, values: ReadonlyArray<unknown>) =>
           send(
             doing,

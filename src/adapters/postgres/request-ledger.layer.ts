@@ -17,6 +17,7 @@ import {
   type BacklogRow,
   CLAIM_OVERDUE,
   DROP_SIGNALS,
+  HISTORY,
   LOAD,
   OLDEST_OVERDUE,
   OLDEST_OVERDUE_PAUSED,
@@ -203,15 +204,8 @@ export const requestLedgerLayer: Layer.Layer<RequestLedger, never, Database> = L
 
       history: (id) =>
         database
-          .ask("read a history", (kysely) =>
-            kysely
-              .selectFrom("transition")
-              .select(["seq", "from_state", "to_state", "event", "at", "worker", "hash"])
-              .where("request_id", "=", sql<Hex>`${byteaOfHex(id)}::bytea`)
-              .orderBy("seq")
-              .execute()
-          )
-          .pipe(Effect.map((rows) => rows.map((row) => transitionView(row as TransitionRow)))),
+          .run<TransitionRow>("read a history", HISTORY, [byteaOfHex(id)])
+          .pipe(Effect.map((rows) => rows.map(transitionView))),
 
       list: ({ state, limit }) => listRequests(database, state, limit),
 

@@ -23,10 +23,10 @@ interface SummaryRow {
 }
 
 const SUMMARY = sql`r.request_id, r.kind, r.state, r.version, r.detected_at, r.ended_at, cardinality(r.handles) AS handles,
-  (SELECT t.event FROM transition t WHERE t.request_id = r.request_id AND t.seq = r.version) AS last_event`
+  (SELECT t.event FROM transition t WHERE t.request_number = r.number AND t.seq = r.version) AS last_event`
 
 /** State names are literals of ours, so that the planner can see that the partial index on ends applies. */
-const summaries = (state: RequestState | undefined, limit: number): RawBuilder<SummaryRow> => {
+export const summaries = (state: RequestState | undefined, limit: number): RawBuilder<SummaryRow> => {
   if (state === undefined) {
     return sql<SummaryRow>`SELECT ${SUMMARY} FROM request r ORDER BY r.detected_at DESC, r.request_id LIMIT ${limit}`
   }

@@ -33,13 +33,24 @@ export interface RequestRow {
   readonly anchor_log_index: number
 }
 
+/** Of `request r`. By name: a statement that was prepared with `*` fails for as long as its connection lives once a migration has added a column. */
+export const REQUEST_COLUMNS = `
+  r.request_id, r.chain_id, r.gateway, r.kind, r.requester, r.account, r.epoch, r.deadline, r.callback_gas, r.salt,
+  r.handles, r.transport_key, r.partition, r.detected_at, r.state, r.version, r.machine_version, r.snapshot,
+  r.chain_tail, r.anchor_block_number, r.anchor_block_hash, r.anchor_log_index`
+
 export const LOAD: Prepared = {
   name: "load",
+  text: `SELECT ${REQUEST_COLUMNS} FROM request r WHERE r.request_id = ANY ($1::bytea[])`
+}
+
+/** By the number, under which the rows lie together; the id in each of them is what their hashes were made with. */
+export const HISTORY: Prepared = {
+  name: "history",
   text: `
-SELECT request_id, chain_id, gateway, kind, requester, account, epoch, deadline, callback_gas, salt, handles, transport_key,
-       partition, detected_at, state, version, machine_version, snapshot, chain_tail,
-       anchor_block_number, anchor_block_hash, anchor_log_index
-FROM request WHERE request_id = ANY ($1::bytea[])`
+SELECT t.seq, t.from_state, t.to_state, t.event, t.at, t.worker, t.hash
+FROM request r JOIN transition t ON t.request_number = r.number AND t.request_id = r.request_id
+WHERE r.request_id = $1::bytea ORDER BY t.seq`
 }
 
 export const storedRequest = (row: RequestRow): StoredRequest => ({

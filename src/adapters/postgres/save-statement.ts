@@ -47,12 +47,12 @@ decided AS (
     anchor_log_index = coalesce(c.anchor_index, r.anchor_log_index)
   FROM input c JOIN fence f ON f.name = 'partition/' || c.partition AND f.epoch = c.lease_epoch
   WHERE r.request_id = c.request_id AND r.version = c.version AND r.state = c.from_state AND r.partition = c.partition
-  RETURNING r.request_id, r.requester, r.partition, r.version, r.chain_tail, r.deadline, c.lease_epoch, c.from_state, c.to_state, c.event,
-            c.dispatch, c.wake_after, c.worker, CASE WHEN c.dispatch IS NOT NULL THEN nextval('outbox_ids') END AS outbox_id
+  RETURNING r.request_id, r.number, r.requester, r.partition, r.version, r.chain_tail, r.deadline, c.lease_epoch, c.from_state, c.to_state,
+            c.event, c.dispatch, c.wake_after, c.worker, CASE WHEN c.dispatch IS NOT NULL THEN nextval('outbox_ids') END AS outbox_id
 ),
 written AS (
-  INSERT INTO transition (request_id, seq, from_state, to_state, event, at, worker, lease_epoch, hash)
-  SELECT request_id, version, from_state, to_state, event::json, (SELECT at FROM moment), worker, lease_epoch, chain_tail
+  INSERT INTO transition (request_number, request_id, seq, from_state, to_state, event, at, worker, lease_epoch, hash)
+  SELECT number, request_id, version, from_state, to_state, event::json, (SELECT at FROM moment), worker, lease_epoch, chain_tail
   FROM decided
 ),
 woken AS (

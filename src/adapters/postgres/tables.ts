@@ -8,6 +8,7 @@ import type { Hex } from "../../domain/hex.ts"
 export interface Tables {
   readonly request: {
     readonly request_id: Hex
+    readonly number: Generated<bigint>
     readonly kind: "public" | "user"
     readonly handles: ReadonlyArray<Hex>
     readonly partition: number
@@ -17,6 +18,7 @@ export interface Tables {
     readonly ended_at: Date | null
   }
   readonly transition: {
+    readonly request_number: bigint
     readonly request_id: Hex
     readonly seq: number
     readonly from_state: string | null

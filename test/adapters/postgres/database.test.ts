@@ -2,17 +2,25 @@
 import { Effect, Layer, Logger, ManagedRuntime, Result } from "effect"
 import { sql } from "kysely"
 import assert from "node:assert/strict"
+import pg from "pg"
 import { afterAll, beforeAll, describe, test } from "vitest"
+import { auditLedgerLayer, RECENT, REQUESTS } from "../../../src/adapters/postgres/audit-ledger.layer.ts"
 import { awaitServer } from "../../../src/adapters/postgres/await-server.ts"
 import { BuildsApart } from "../../../src/adapters/postgres/builds-apart.ts"
+import { leasesLayer } from "../../../src/adapters/postgres/leases.layer.ts"
 import { migrate, MIGRATIONS, type Migrations } from "../../../src/adapters/postgres/migrate.ts"
 import { Database, databaseLayer, type Prepared, sqlState } from "../../../src/adapters/postgres/pool.ts"
+import { requestLedgerLayer } from "../../../src/adapters/postgres/request-ledger.layer.ts"
+import { summaries } from "../../../src/adapters/postgres/request-overview.ts"
 import * as statements from "../../../src/adapters/postgres/request-statements.ts"
 import { SAVE, saveValues } from "../../../src/adapters/postgres/save-statement.ts"
 import { byteaOfHex } from "../../../src/adapters/postgres/wire-types.ts"
 import type { LedgerUnavailable } from "../../../src/ledger/ledger-unavailable.ts"
 import { type Beat, Cluster } from "../../../src/ledger/cluster.port.ts"
+import { AuditLedger } from "../../../src/ledger/audit-ledger.port.ts"
+import { verifyHistory } from "../../../src/ledger/hash-chain.ts"
 import { RequestLedger } from "../../../src/ledger/request-ledger.port.ts"
+import { bearAsBefore, decideAsBefore } from "../../support/build-before-numbers.ts"
 import { aChange, born, type LedgerWorld, openLedgerWorld, ownPartition } from "../../support/ledger-world.ts"
 import { eventually } from "../../support/eventually.ts"
 import { postgresVersions } from "../../support/postgres.ts"
@@ -47,7 +55,7 @@ for (const version of postgresVersions) {
               applicationName: "migrating",
               connectionsMax: 1
             })
-            const each = Effect.flatMap(Database, (one) => migrate(one.kysely)).pipe(Effect.provide(Layer.fresh(layer)))
+            const each = Effect.flatMap(Database, (one) => migrate(one.patient)).pipe(Effect.provide(Layer.fresh(layer)))
             const together = yield* Effect.all([each, each, each], { concurrency: "unbounded" })
             const later = yield* each
             const newer = sql`INSERT INTO kysely_migration (name, timestamp) VALUES ('9999-of-a-newer-build', '2099-01-01T00:00:00Z')`
@@ -57,7 +65,7 @@ for (const version of postgresVersions) {
       )
       assert.deepEqual(fresh.together.flat(), [
         ...["0001-the-ledger", "0002-cluster", "0005-lanes", "0006-work", "0007-timeline"],
-        ...["0009-parts", "0010-one-chain", "0011-rewinds", "0013-lane-history", "0014-turns"]
+        ...["0009-parts", "0010-one-chain", "0011-rewinds", "0013-lane-history", "0014-turns", "0015-numbers"]
       ])
       assert.deepEqual(fresh.later, [])
       assert.deepEqual(fresh.besideANewerBuild, [])
@@ -86,6 +94,61 @@ for (const version of postgresVersions) {
       assert.match(reasonOf(await there((kysely) => Effect.result(migrate(kysely)))), /^this build is older than its database, .* start the newer build$/)
     })
 
+    test("gives requests numbers and keeps every history, whichever of the two builds wrote it", async () => {
+      await world.query("CREATE DATABASE unnumbered")
+      const address = { ...world.server.address, database: "unnumbered" }
+      const layer = Layer.mergeAll(requestLedgerLayer, auditLedgerLayer, leasesLayer).pipe(
+        Layer.provideMerge(databaseLayer({ connection: address, applicationName: "numbering", connectionsMax: 2 }))
+      )
+      const runtime = ManagedRuntime.make(layer)
+      const before = new pg.Client(address)
+      await before.connect()
+      try {
+        const query = (text: string, values: ReadonlyArray<unknown> = []) => before.query(text, [...values])
+        const { patient } = await runtime.runPromise(Database)
+        const known = Object.fromEntries(Object.entries(MIGRATIONS).filter(([name]) => name < "0015"))
+        await runtime.runPromise(migrate(patient, known))
+        const old = await bearAsBefore(query, 30, 3)
+        await decideAsBefore(query, old, 2, "detected", "acl-checked")
+        await decideAsBefore(query, old.slice(0, 10), 3, "acl-checked", "refused")
+        const untouched = await query("SELECT md5(string_agg(t::text, ',' ORDER BY request_id, seq)) AS all FROM transition t")
+
+        assert.deepEqual(await runtime.runPromise(migrate(patient)), ["0015-numbers"])
+        const same = await query(
+          `SELECT md5(string_agg(row(request_id, seq, from_state, to_state, event, at, worker, lease_epoch, hash)::text, ',' ORDER BY request_id, seq))
+             AS all FROM transition`
+        )
+        assert.deepEqual(same.rows, untouched.rows)
+
+        const beside = await bearAsBefore(query, 10, 3)
+        await decideAsBefore(query, beside, 2, "detected", "acl-checked")
+        await decideAsBefore(query, old.slice(15, 20), 3, "acl-checked", "refused")
+        const program = Effect.gen(function*() {
+          const ledger = yield* RequestLedger
+          const lease = yield* ownPartition(3, "owner")
+          const stored = yield* ledger.load([...old.slice(20), ...beside])
+          const saved = yield* ledger.save(stored.map((one) => aChange(one, lease, { to: "ciphertext-fetched" })), "w")
+          assert(saved.every(({ type }) => type === "saved"))
+          for (const { stored: request, history } of yield* (yield* AuditLedger).requests([...old, ...beside])) {
+            assert.equal(history.length, request.version)
+            assert.deepEqual(verifyHistory(request.id, history, request.chainTail), { type: "intact" })
+            assert.deepEqual(yield* ledger.history(request.id), history)
+          }
+          const refused = yield* ledger.list({ state: "refused", limit: 100 })
+          assert.deepEqual(new Set(refused.map(({ id }) => id)), new Set([...old.slice(0, 10), ...old.slice(15, 20)]))
+        })
+        await runtime.runPromise(program)
+
+        const numbered = await query("SELECT count(*)::integer AS n, count(DISTINCT number)::integer AS numbers FROM request")
+        assert.deepEqual(numbered.rows, [{ n: 40, numbers: 40 }])
+        await assert.rejects(query("UPDATE transition SET request_number = 0"), /append-only/)
+        await assert.rejects(query("UPDATE request SET number = 0"), { code: "428C9" })
+      } finally {
+        await before.end()
+        await runtime.dispose()
+      }
+    })
+
     test("explains its tables to whoever looks", async () => {
       const rows = await world.query(
         `SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -103,8 +166,9 @@ for (const version of postgresVersions) {
         [FINISHED]
       )
       await world.query(
-        `INSERT INTO transition SELECT sha256(int8send(i)), 1, NULL, 'finalized', '{}', now(), 'x', 1, sha256('x')
-         FROM generate_series(1, $1::bigint) AS i`,
+        `INSERT INTO transition (request_number, request_id, seq, from_state, to_state, event, at, worker, lease_epoch, hash)
+         SELECT r.number, r.request_id, 1, NULL, 'finalized', '{}', now(), 'x', 1, sha256('x')
+         FROM generate_series(1, $1::bigint) AS i JOIN request r ON r.request_id = sha256(int8send(i))`,
         [FINISHED]
       )
       await world.query("ANALYZE")
@@ -116,10 +180,16 @@ for (const version of postgresVersions) {
         [statements.LOAD, [ids]],
         [statements.POSTPONE, [ids, ids.map(() => 1), ids.map(() => 1_000), ids.map(() => "later")]],
         [statements.CLAIM_OVERDUE, [[3], 100, 1_000, [1], ["acl-checked"]]],
-        [statements.SIGNAL, [ids[0], "position", "{}"]]
+        [statements.SIGNAL, [ids[0], "position", "{}"]],
+        [statements.HISTORY, [ids[0]]],
+        [REQUESTS, [ids]],
+        [RECENT, [10]]
       ]
       await using database = open()
-      for (const [{ name, text }, values] of asked) {
+      const { kysely } = await database.run(Effect.map(Database, (one) => one))
+      const listed = ([undefined, "finalized", "detected"] as const).map((state) => ({ state, asked: summaries(state, 20).compile(kysely) }))
+      const lists = listed.map(({ state, asked: { sql: text, parameters } }) => [{ name: `list-${state}`, text }, parameters] as const)
+      for (const [{ name, text }, values] of [...asked, ...lists]) {
         const rows = await database.run(
           Effect.flatMap(Database, (one) =>
             one.run<Record<string, string>>("explain", { name: `explain-${name}`, text: `EXPLAIN ${text}` }, values))
