@@ -149,6 +149,24 @@ for (const version of postgresVersions) {
       }
     })
 
+    test("lets a migration take longer than any other statement may, on both sides", async () => {
+      const layer = databaseLayer({ connection: world.server.address, applicationName: "patient", waitMsMax: 200 })
+      const runtime = ManagedRuntime.make(layer)
+      try {
+        const { kysely, patient } = await runtime.runPromise(Database)
+        const long = (asker: typeof kysely) =>
+          asker.transaction().execute(async (transaction) => {
+            await sql`SET LOCAL statement_timeout = '1min'`.execute(transaction)
+            await sql`SELECT pg_sleep(0.3)`.execute(transaction)
+          })
+        await assert.rejects(long(kysely), /timeout/)
+        // Connecting has the same limit, which a busy machine may miss.
+        await eventually("a transaction outlives the limit", () => long(patient).then(() => true, () => undefined))
+      } finally {
+        await runtime.dispose()
+      }
+    })
+
     test("explains its tables to whoever looks", async () => {
       const rows = await world.query(
         `SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
