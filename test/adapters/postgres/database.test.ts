@@ -83,7 +83,7 @@ for (const version of postgresVersions) {
       await there((kysely) => migrate(kysely))
       await query(
         `INSERT INTO gateway_node (worker, name, version, roles, machine_versions, state, started_at, beat_at)
-         VALUES ('a-1', 'a', '1', '{}', '{1}', 'working', now(), now()), ('dead-1', 'dead', '1', '{}', '{1}', 'working', now(), now() - interval '11 s')`
+         VALUES ('a-1', 'a', '1', '{}', '{1}', 'working', now(), now() + interval '1 hour'), ('dead-1', 'dead', '1', '{}', '{1}', 'working', now(), now() - interval '11 s')`
       )
       await query("INSERT INTO lease (name, owner, epoch, until) VALUES ('partition/1', 'b-1', 1, now() + interval '1 hour')")
       assert.match(reasonOf(await upgrade()), /^the migration 9998-other-keys-needs-a-stop waits until .* and these do: a-1, b-1: drain all of them/)
