@@ -31,6 +31,9 @@ const LANE_TICK_MS = 500
 const LANE_TICK_UNMINED_FIRST_MS = 4
 const LANE_TICK_UNMINED_LONGEST_MS = 64
 const LANE_RETRY_MS = 1_000
+/** Every call in a round has a bound of its own; this ends what those forget. Well above thirty open nonces at an endpoint that takes a second for each
+ * answer: a round that is cut off begins again at the lowest nonce, and never comes to what waits. The lease is renewed meanwhile, and fences. */
+const ROUND_MS_MAX = 6 * LEASE_MS
 /** Nobody sends on a stray lane, so a few seconds more or less do not matter there. */
 const STRAY_LANES_EVERY_MS = 5_000
 /** An operator waits for it, and it takes as long as the finality of what was sent before. */
@@ -149,7 +152,7 @@ export const laneActor = Effect.fnUntraced(function* (lane: LaneId, { owner, bel
     }
     const rung = bell.listen() // before the round: a ring in the middle of it is heard too
     const driver: Driver = { lane, lease: mine, hasKey: true, budget, health }
-    const { isWaiting, hasMoved } = yield* laneRound(driver, HERALD).pipe(Effect.timeout(Duration.millis(LEASE_MS)))
+    const { isWaiting, hasMoved } = yield* laneRound(driver, HERALD).pipe(Effect.timeout(Duration.millis(ROUND_MS_MAX)))
     unminedMs = hasMoved ? LANE_TICK_UNMINED_FIRST_MS : Math.min(unminedMs * 2, LANE_TICK_UNMINED_LONGEST_MS)
     yield* Effect.race(rung, Effect.sleep(Duration.millis(isWaiting ? unminedMs : LANE_TICK_MS)))
   }).pipe(Effect.tapCause(() => Effect.sync(() => (held = undefined)))) // whatever went wrong, the next round asks who owns the lane
