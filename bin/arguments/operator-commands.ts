@@ -2,7 +2,7 @@
 import { type Command, Option } from "commander"
 import { COMMITTEE_NODES_MAX } from "../../src/domain/limits.ts"
 import { PARKED_KEPT_MAX } from "../../src/messaging/bus-limits.ts"
-import { endpoints, keyFileOption, nodeFile, reason, whole, withCommonOptions } from "./read-argument.ts"
+import { endpoints, keyFileOption, nodeFile, reason, requestId, whole, withCommonOptions } from "./read-argument.ts"
 
 const EPOCH_MAX = 4_294_967_295
 
@@ -24,6 +24,9 @@ export const addOperatorCommands = (program: Command): void => {
     .option("--blocks <n>", "how many final blocks of the chain are read", whole(1, 1_000_000), 10_000)
     .option("--newest <n>", "how many of the newest requests are looked at, beside all that are open", whole(1, 100_000), 5_000)
     .option("--kms-log <node=file>", "a KMS node's own answer log; may be repeated, and C4 needs one from every node", nodeFile, [])
+    .option("--all", "then every request of the ledger, page by page; what was found and how far it has come is said on stderr")
+    .option("--after <id>", "with --all: go on after this request, as an earlier walk said", requestId)
+    .option("--page <n>", "with --all: how many requests are read at once", whole(1, 5_000), 500)
     .option("--every <seconds>", "look again and again until something is violated", whole(1, 86_400))
     .action(async (options) => (await import("../commands/verify.ts")).verify(options))
 

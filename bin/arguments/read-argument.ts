@@ -1,6 +1,8 @@
 /** From the text of an option to its value, or the end of its sentence "option ... is invalid.". */
 import { type Command, InvalidArgumentError, Option } from "commander"
+import { lower, parseHex } from "../../src/domain/hex.ts"
 import { COMMITTEE_NODES_MAX } from "../../src/domain/limits.ts"
+import type { RequestId } from "../../src/domain/request.ts"
 
 export const whole =
   (least: number, most: number) =>
@@ -9,6 +11,11 @@ export const whole =
     if (!/^\d+$/.test(text) || value < least || value > most) throw new InvalidArgumentError(`It takes a whole number from ${least} to ${most}.`)
     return value
   }
+
+export const requestId = (text: string): RequestId => {
+  if (parseHex(text, 32) === undefined) throw new InvalidArgumentError("It takes a request id: 0x and 64 hex digits.")
+  return lower(text)
+}
 
 /** For an option that may be given several times. */
 export const also = (text: string, earlier: ReadonlyArray<string> = []): ReadonlyArray<string> => [...earlier, text]

@@ -31,8 +31,8 @@ const NAMES = Object.keys(CHECKS) as ReadonlyArray<CheckName>
 
 export const check = (records: Records): Checked => {
   const verdicts = Object.fromEntries(NAMES.map((name) => [name, CHECKS[name].run(records)])) as Record<CheckName, Verdict>
-  return {
-    verdicts,
-    violations: NAMES.flatMap((name) => verdicts[name].violations.map((violation) => ({ check: name, ...violation })))
-  }
+  return { verdicts, violations: violationsOf(verdicts) }
 }
+
+export const violationsOf = (verdicts: Checked["verdicts"]): Checked["violations"] =>
+  NAMES.flatMap((name) => verdicts[name].violations.map((violation) => ({ check: name, ...violation })))

@@ -9,6 +9,8 @@ export interface Verdict {
   /** Requests, nonces or answers that were looked at. 0 proves nothing, and reports say so. */
   readonly looked: number
   readonly violations: ReadonlyArray<Finding>
+  /** Violations beyond those that are named. */
+  readonly more?: number
   /** Why it was not checked, or not wholly. */
   readonly unchecked?: string
 }

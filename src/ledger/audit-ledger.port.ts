@@ -37,6 +37,9 @@ export class AuditLedger extends Context.Service<
     readonly recentIds: (limit: number) => Effect.Effect<ReadonlyArray<RequestId>, LedgerUnavailable>
     /** Each as it was in one moment. Unknown ids are missing from the answer. */
     readonly requests: (ids: ReadonlyArray<RequestId>) => Effect.Effect<ReadonlyArray<AuditedRequest>, LedgerUnavailable>
+    /** In the order of their ids, which never change: at most `limit` from the first after `after` on, each as it was in one moment. The last id of
+     * one answer asks for the next; an empty one is the end. What was there from the first answer to the last is in one of them, once. */
+    readonly page: (after: RequestId | null, limit: number) => Effect.Effect<ReadonlyArray<AuditedRequest>, LedgerUnavailable>
     /** What nodes answered until then may be about asks that a failover has lost; null when there never was one. */
     readonly lostUntilMs: Effect.Effect<number | null, LedgerUnavailable>
     /** Every lane with its newest slots, at most `slotsMax` of each, as they were in one moment. */

@@ -17,11 +17,14 @@ import { eventually } from "../support/eventually.ts"
 import { JourneyWorld, type RunningGateway } from "../support/journey.ts"
 import { clusterCommands } from "./cli-cluster.ts"
 import { redriveCommand } from "./cli-redrive.ts"
+import { walkCommand } from "./cli-walk.ts"
 
 let world: JourneyWorld
 let gateway: RunningGateway
 let settings: string
 let folder: string
+/** Whose history somebody has altered. */
+let tampered: Hex
 
 beforeAll(async () => {
   world = await JourneyWorld.start()
@@ -143,6 +146,7 @@ describe("a value that everybody may learn", () => {
     const verified = await run(["verify"])
     assert.equal(verified.code, 1)
     assert.match(verified.output, new RegExp(`^ {4}C3 {2}${request} {2}its history is broken at transition 3$`, "m"))
+    tampered = request
   })
 
   test("is listed under its state and under no other", async () => {
@@ -268,6 +272,8 @@ describe("a request that is not to be answered", () => {
   }
   redriveCommand(() => ({ world, run, handleOf, startAgain }))
 })
+
+describe("a walk through the whole ledger", () => walkCommand(() => ({ run, tampered })))
 
 interface Examined {
   readonly ok: boolean

@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import assert from "node:assert/strict"
 import { test } from "vitest"
 import type { Ledger } from "../../src/adapters/postgres/ledger.layer.ts"
+import type { RequestId } from "../../src/domain/request.ts"
 import { AuditLedger } from "../../src/ledger/audit-ledger.port.ts"
 import { verifyHistory } from "../../src/ledger/hash-chain.ts"
 import { type Attempt, LaneLedger } from "../../src/ledger/lane-ledger.port.ts"
@@ -52,6 +53,31 @@ export const auditLedgerLaws = (world: () => LedgerRig): void => {
     assert.equal(new Set(ids).size, ids.length)
     for (const { id } of requests) assert(ids.includes(id))
     assert((yield* (yield* AuditLedger).recentIds(1)).length <= 2)
+  }))
+
+  law("shows all requests page by page, in the order of their ids, each once and as it is, though others are born meanwhile", Effect.gen(function*() {
+    const audit = yield* AuditLedger
+    const there = (yield* born(5, { partition: 5 })).map(({ id }) => id)
+    const seen: Array<RequestId> = []
+    const read = Effect.fnUntraced(function*(after: RequestId | null) {
+      const page = yield* audit.page(after, 20)
+      assert(page.length <= 20)
+      seen.push(...page.map(({ stored }) => stored.id))
+      return page.length > 0
+    })
+    yield* read(null)
+    const late = (yield* born(3, { partition: 5 })).map(({ id }) => id)
+    while (yield* read(seen.at(-1)!));
+    assert.deepEqual(seen, seen.toSorted())
+    assert.equal(new Set(seen).size, seen.length)
+    for (const id of there) assert(seen.includes(id))
+    const [{ overdueMs, ...found } = assert.fail()] = yield* audit.page(there[1]!, 1)
+    const { id } = found.stored
+    assert(id > there[1]! && ![...seen, ...late].some((other) => other > there[1]! && other < id))
+    const [{ overdueMs: later, ...alone } = assert.fail()] = yield* audit.requests([id])
+    assert.deepEqual(found, alone)
+    assert.equal(overdueMs === null, later === null)
+    assert.deepEqual(yield* audit.page(`0x${"ff".repeat(32)}`, 10), [])
   }))
 
   law("shows every lane with its newest nonces in order, each with its attempts", Effect.gen(function*() {

@@ -3,8 +3,20 @@ import { Effect, Layer } from "effect"
 import { type AuditedRequest, AuditLedger } from "../../../src/ledger/audit-ledger.port.ts"
 import type { Connection } from "./connection.ts"
 import { historyOf, storedRequest } from "./request-ledger.ts"
-import { laneSlotTable, laneTable, requestTable, shareAskTable, txAttemptTable, wakeTable } from "./tables.ts"
+import type { Transaction } from "./memory-table.ts"
+import { laneSlotTable, laneTable, type RequestRow, requestTable, shareAskTable, txAttemptTable, wakeTable } from "./tables.ts"
 import { lostUntilIn } from "./timeline.ts"
+
+const audited = (transaction: Transaction, row: RequestRow): AuditedRequest => {
+  const { table, nowMs } = transaction
+  const dueMs = table(wakeTable).get(row.id)?.dueMs
+  const asked = table(shareAskTable).get(row.id)
+  return {
+    ...{ stored: storedRequest(row), history: historyOf(transaction, row.id) },
+    overdueMs: dueMs === undefined ? null : nowMs - dueMs,
+    asked: asked === undefined ? null : { nodes: [...asked.nodes], budget: asked.budget }
+  }
+}
 
 export const auditLedgerOn = (connection: Connection): Layer.Layer<AuditLedger> =>
   Layer.succeed(AuditLedger, {
@@ -25,21 +37,22 @@ export const auditLedgerOn = (connection: Connection): Layer.Layer<AuditLedger> 
       ids.length === 0
         ? Effect.succeed([])
         : connection.statement("audit-requests", (transaction) =>
-            [...new Set(ids)].flatMap((id): ReadonlyArray<AuditedRequest> => {
-              const { table, nowMs } = transaction
-              const row = table(requestTable).get(id)
-              if (row === undefined) return []
-              const dueMs = table(wakeTable).get(id)?.dueMs
-              const asked = table(shareAskTable).get(id)
-              return [
-                {
-                  ...{ stored: storedRequest(row), history: historyOf(transaction, id) },
-                  overdueMs: dueMs === undefined ? null : nowMs - dueMs,
-                  asked: asked === undefined ? null : { nodes: [...asked.nodes], budget: asked.budget }
-                }
-              ]
+            [...new Set(ids)].flatMap((id) => {
+              const row = transaction.table(requestTable).get(id)
+              return row === undefined ? [] : [audited(transaction, row)]
             })
           ),
+
+    page: (after, limit) =>
+      connection.statement("audit-page", (transaction) =>
+        transaction
+          .table(requestTable)
+          .all()
+          .filter(({ id }) => after === null || id > after)
+          .toSorted((a, b) => (a.id < b.id ? -1 : 1))
+          .slice(0, limit)
+          .map((row) => audited(transaction, row))
+      ),
 
     lostUntilMs: connection.statement("audit-lost-until", lostUntilIn),
 

@@ -33,6 +33,12 @@ FROM request r LEFT JOIN share_ask a USING (request_id)
 WHERE r.request_id = ANY ($1::bytea[])`
 }
 
+/** Ids alone, by the primary key: what stands beside them is read by id, as ever. */
+export const PAGE: Prepared = {
+  name: "audit-page",
+  text: "SELECT request_id FROM request WHERE request_id > $1::bytea ORDER BY request_id LIMIT $2"
+}
+
 const LOST_UNTIL: Prepared = {
   name: "audit-lost-until",
   text: "SELECT round(extract(epoch FROM lost_until) * 1000)::float8 AS ms FROM database_timeline"
@@ -81,15 +87,21 @@ export const auditLedgerLayer: Layer.Layer<AuditLedger, never, Database> = Layer
   AuditLedger,
   Effect.gen(function*() {
     const database = yield* Database
+    const requests = (ids: ReadonlyArray<RequestId>) =>
+      Effect.forEach(pagesOf([...new Set(ids)]), (page) =>
+        database.run<AuditedRow>("audit requests", REQUESTS, [page.map(byteaOfHex)])
+      ).pipe(Effect.map((pages) => pages.flat().map(audited)))
     return AuditLedger.of({
       recentIds: (limit) =>
         database
           .run<{ request_id: RequestId }>("find what to audit", RECENT, [limit])
           .pipe(Effect.map((rows) => rows.map((row) => row.request_id))),
-      requests: (ids) =>
-        Effect.forEach(pagesOf([...new Set(ids)]), (page) =>
-          database.run<AuditedRow>("audit requests", REQUESTS, [page.map(byteaOfHex)])
-        ).pipe(Effect.map((pages) => pages.flat().map(audited))),
+      requests,
+      page: Effect.fnUntraced(function*(after, limit) {
+        const rows = yield* database.run<{ request_id: RequestId }>("read a page of requests", PAGE, [byteaOfHex(after ?? "0x"), limit])
+        const found = yield* requests(rows.map((row) => row.request_id))
+        return found.toSorted((a, b) => (a.stored.id < b.stored.id ? -1 : 1))
+      }),
       lostUntilMs: Effect.map(
         database.run<{ ms: number | null }>("read what a failover may have lost", LOST_UNTIL, []),
         ([row]) => row?.ms ?? null

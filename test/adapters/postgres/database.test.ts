@@ -4,7 +4,7 @@ import { sql } from "kysely"
 import assert from "node:assert/strict"
 import pg from "pg"
 import { afterAll, beforeAll, describe, test } from "vitest"
-import { auditLedgerLayer, RECENT, REQUESTS } from "../../../src/adapters/postgres/audit-ledger.layer.ts"
+import { auditLedgerLayer, PAGE, RECENT, REQUESTS } from "../../../src/adapters/postgres/audit-ledger.layer.ts"
 import { awaitServer } from "../../../src/adapters/postgres/await-server.ts"
 import { BuildsApart } from "../../../src/adapters/postgres/builds-apart.ts"
 import { leasesLayer } from "../../../src/adapters/postgres/leases.layer.ts"
@@ -201,7 +201,8 @@ for (const version of postgresVersions) {
         [statements.SIGNAL, [ids[0], "position", "{}"]],
         [statements.HISTORY, [ids[0]]],
         [REQUESTS, [ids]],
-        [RECENT, [10]]
+        [RECENT, [10]],
+        [PAGE, ["\\x", 500]]
       ]
       await using database = open()
       const { kysely } = await database.run(Effect.map(Database, (one) => one))
