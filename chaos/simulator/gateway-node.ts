@@ -104,7 +104,8 @@ export class GatewayNode {
           world.heads.add(listener)
           return () => void world.heads.delete(listener)
         },
-        endowmentOf: () => ENDOWMENT
+        endowmentOf: () => ENDOWMENT,
+        onBroadcast: (tx) => world.onBroadcast(tx)
       }),
       shareNodes((endpoint) => kmsWays.get(endpoint)),
       simCombiner(world.committee, (job) => Effect.as(Effect.sleep(COMBINE_MS), undefined).pipe(Effect.map(job)), () =>

@@ -4,7 +4,6 @@ import { toHex } from "../../src/domain/hex.ts"
 import type { DecryptionRequest } from "../../src/domain/request.ts"
 import { DELIVERIES_MAX } from "../../src/messaging/bus-limits.ts"
 import type { Check } from "../campaign.ts"
-import { laneTable, txAttemptTable } from "./ledger/tables.ts"
 import type { Expected, SimWorld } from "./sim-world.ts"
 
 /** What is looked at. */
@@ -44,17 +43,3 @@ export const onlyPoisonParked = ({ broker }: { readonly broker: Pick<SimWorld["b
   examined: broker.deliveredCount,
   violations: broker.parked.filter(({ deliveries }) => deliveries >= DELIVERIES_MAX).map(({ subject, reason }) => `${subject}: ${reason}`)
 })
-
-/** Nothing was ever broadcast whose bytes the ledger had not stored before (I3, I6): looked at whenever something is. */
-export const watchIntents = (world: SimWorld): (() => Check) => {
-  let examined = 0
-  const violations: Array<string> = []
-  world.chain.onSent = ({ hash, nonce, from }) => {
-    examined++
-    const isStored = world.database.table(txAttemptTable).all().some(({ txHash }) => txHash === hash)
-    // Who slept through it all may send again what is final and forgotten by now: the nonce is used up.
-    const isForgotten = (world.database.table(laneTable).get(`${world.chainId}/${from}`)?.forgottenBelow ?? 0) > nonce
-    if (!isStored && !isForgotten) violations.push(`${hash} (nonce ${nonce} of ${from}) was sent, and the ledger did not know it`)
-  }
-  return () => ({ name: "intent before effect", examined, violations })
-}

@@ -5,9 +5,10 @@ import type { ClusterShape } from "../rig.ts"
 import type { Scenario } from "../scenario.ts"
 import { drawScenario } from "./draw-scenario.ts"
 import type { History, SometimesName } from "./history.ts"
-import { nobodyDied, onlyPoisonParked, rightEnds, watchIntents } from "./right-ends.ts"
+import { nobodyDied, onlyPoisonParked, rightEnds } from "./right-ends.ts"
 import { startSimRig, type SimRig } from "./sim-rig.ts"
 import { beginMischief, drawMischief, type MischiefOptions } from "./sim-mischief.ts"
+import { watchForgetting, watchIntents } from "./signed-bytes.ts"
 import type { Mutation } from "./surroundings.ts"
 
 export interface SeedOptions {
@@ -54,8 +55,8 @@ export const runSeed = async ({ seed, mutation, ...given }: SeedOptions): Promis
     const mischief = { ...drawMischief(rig.world.chance.stream("drawn mischief")), ...given.mischief }
     rig.beforePeace(beginMischief(rig.world, mischief))
   }
-  const intents = watchIntents(rig.world)
-  const verdict = await runCampaign(rig, { scenario, seed, spanMs, check: (records) => checksOf(rig, records, [intents()]) })
+  const watched = [watchIntents(rig.world), watchForgetting(rig.world)]
+  const verdict = await runCampaign(rig, { scenario, seed, spanMs, check: (records) => checksOf(rig, records, watched.map((check) => check())) })
   const { history } = rig.world
   return { ...verdict, digest: history.digest, sometimes: history.seen, virtualMs: rig.nowMs(), history }
 }

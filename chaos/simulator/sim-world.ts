@@ -76,6 +76,8 @@ export class SimWorld implements Surroundings {
   readonly mutation: Mutation
   /** Called around everything that a gateway has done elsewhere. */
   onMoment: Surroundings["onMoment"] = () => undefined
+  /** Called when a lane's bytes leave a gateway. */
+  onBroadcast: Surroundings["onBroadcast"] = () => undefined
   private readonly leaseOwners = new Map<string, string>()
   private readonly startListeners = new Set<(name: string) => void>()
   private readonly lives = new Map<string, number>()

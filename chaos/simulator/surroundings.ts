@@ -6,6 +6,7 @@ import type { Handle } from "../../src/domain/handle.ts"
 import type { Hex } from "../../src/domain/hex.ts"
 import type { ClusterShape } from "../rig.ts"
 import type { Endpoint } from "./chain/endpoint.ts"
+import type { LaneTx } from "./chain/sim-block.ts"
 import type { Chance } from "./chance.ts"
 import type { EventLoop, Process } from "./event-loop.ts"
 import type { History } from "./history.ts"
@@ -49,5 +50,6 @@ export interface Surroundings {
   readonly died: Array<Alarm>
   readonly mutation: Mutation
   readonly onMoment: (node: Surrounded, moment: "before" | "after", service: string, what: string) => void
+  readonly onBroadcast: (tx: LaneTx) => void
   readonly onStartFailed: (node: Surrounded, cause: Cause.Cause<unknown>) => void
 }

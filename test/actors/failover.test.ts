@@ -113,6 +113,29 @@ describe("a lane whose last commits were lost", () => {
     expect((await lane.slots()).nextNonce).toBe(2)
   })
 
+  test.each(["before it forgot", "after it forgot"])("and which forgets what is final goes on where the chain is, from a copy %s", async (copied) => {
+    const [first] = await lane.queue()
+    await goOn(2)
+    const before = world.database.copy()
+    const rows = await lane.forget()
+    expect(rows).toBeGreaterThan(0)
+    const after = world.database.copy()
+    const [root] = await lane.queue()
+    succeeded(await lane.round())
+    lane.chain.mine()
+    world.database.promote(copied === "before it forgot" ? before : after)
+    expect(await lane.forget()).toBe(copied === "before it forgot" ? rows : 0) // nobody waits with that until the chain was asked
+    expect(succeeded(await lane.reconcile())).toBe(true)
+    const sent = lane.chain.broadcasts.length
+    const [another] = await lane.queue()
+    await goOn(5)
+    await lane.forget()
+    await goOn(1)
+    expect(lane.chain.broadcasts.slice(sent).filter(({ nonce }) => nonce === 0)).toEqual([])
+    expect(lane.chain.rootsByNonce).toEqual([first, root, another])
+    expect(await lane.slots()).toEqual({ nextNonce: 3, slots: [] })
+  })
+
   test("whose endpoint names an absurd nonce pages somebody, and takes so many and no more", async () => {
     const { seen } = await sentAndLost()
     world.database.promote(seen)

@@ -37,6 +37,15 @@ const DATABASE_AWAY: Scenario = {
   rigs: ["sim"]
 }
 
+const MINED_IS_FINAL: Pick<Planted, "mischief" | "mutation"> = {
+  mischief: { reorgAfterResults: 1, deathAtMoments: 0, freezeAtMoments: 0 },
+  mutation: (services) =>
+    Layer.effect(
+      ResultContract,
+      Effect.map(ResultContract, (contract) => ({ ...contract, finality: () => Effect.succeed("final" as const) }))
+    ).pipe(Layer.provideMerge(services))
+}
+
 const PLANTED: ReadonlyArray<Planted> = [
   {
     bug: "no message knows how often it came",
@@ -117,16 +126,8 @@ const PLANTED: ReadonlyArray<Planted> = [
         }))
       ).pipe(Layer.provideMerge(services))
   },
-  {
-    bug: "a mined result counts as final",
-    mischief: { reorgAfterResults: 1, deathAtMoments: 0, freezeAtMoments: 0 },
-    says: /^(?:C2|right ends)/,
-    mutation: (services) =>
-      Layer.effect(
-        ResultContract,
-        Effect.map(ResultContract, (contract) => ({ ...contract, finality: () => Effect.succeed("final" as const) }))
-      ).pipe(Layer.provideMerge(services))
-  }
+  { bug: "a mined result counts as final", ...MINED_IS_FINAL, says: /^(?:C2|right ends)/ },
+  { bug: "what is only mined is forgotten", ...MINED_IS_FINAL, says: /^forgotten when final/ }
 ]
 
 test.each(PLANTED)("the simulator finds that $bug", async ({ mutation, mischief, scenario, says }) => {

@@ -5,7 +5,7 @@ import { test } from "vitest"
 import type { Ledger } from "../../src/adapters/postgres/ledger.layer.ts"
 import type { Hex } from "../../src/domain/hex.ts"
 import { AuditLedger } from "../../src/ledger/audit-ledger.port.ts"
-import { type Attempt, type LaneId, laneLeaseName, LaneLedger, NO_BATCH } from "../../src/ledger/lane-ledger.port.ts"
+import { type Attempt, laneHistoryLeaseName, type LaneId, laneLeaseName, LaneLedger, NO_BATCH } from "../../src/ledger/lane-ledger.port.ts"
 import { Cluster } from "../../src/ledger/cluster.port.ts"
 import { Leases } from "../../src/ledger/lease.port.ts"
 import { RequestLedger } from "../../src/ledger/request-ledger.port.ts"
@@ -94,6 +94,27 @@ export const timelineLaws = (world: () => LedgerRig): void => {
     assert.equal(yield* lanes.adopt(fresh, lease, aSlot(NO_BATCH, 9)), true)
     const { nextNonce, slots } = yield* lanes.open(lane)
     assert.deepEqual([nextNonce, slots.map(({ nonce, root }) => [nonce, root === NO_BATCH])], [6, [[4, false], [5, true]]])
+  }))
+
+  law("forgets what is final also while it reconciles, and gives no forgotten nonce away", Effect.gen(function*() {
+    const { lane, lanes, claim, queued } = yield* aLane
+    assert.equal(yield* lanes.take(lane, yield* claim, aSlot(yield* queued, 4)), true)
+    const final = { nonce: 4, version: 1, snapshot: { value: "final" }, isFinal: true }
+    assert.equal(yield* lanes.save(lane, yield* claim, final), true)
+    yield* world().passHistoryTime(60_000)
+    yield* failOver
+    const [keeper] = yield* Leases.use((leases) => leases.claim([laneHistoryLeaseName(lane.chainId)], "keeper", 60_000))
+    while ((yield* lanes.forget(keeper!, lane.chainId, { bytesMs: 0, historyMs: 0 }, 10)) > 0);
+    const reconciling = yield* claimReconcile
+    assert.equal(yield* lanes.signed(lane, 4, 0), undefined)
+    assert.equal(yield* lanes.adopt(lane, reconciling, aSlot(NO_BATCH, 4)), false)
+    assert.equal(yield* lanes.adopt(lane, reconciling, aSlot(NO_BATCH, 5)), true)
+    const root = yield* queued
+    yield* sayReconciled
+    assert.deepEqual(yield* lanes.holes(lane, 0, 10), [])
+    assert.equal(yield* lanes.fill(lane, yield* claim, aSlot(NO_BATCH, 4)), false)
+    assert.equal(yield* lanes.take(lane, yield* claim, aSlot(root, 4)), false)
+    assert.equal(yield* lanes.take(lane, yield* claim, aSlot(root, 6)), true)
   }))
 
   law("notes when a history was noticed, once, and makes requests due whose results are on their way", Effect.gen(function*() {

@@ -20,7 +20,7 @@ import {
 import type { Link } from "../remote-call.ts"
 import { finalityOf, headOf, permissionOf, readBlockOf, settledBlock } from "./chain-questions.ts"
 import type { Endpoint } from "./endpoint.ts"
-import { ancestorAt, decodeLaneTx, encodeLaneTx, type Fulfilment, type SimBlock } from "./sim-block.ts"
+import { ancestorAt, decodeLaneTx, encodeLaneTx, type Fulfilment, type LaneTx, type SimBlock } from "./sim-block.ts"
 import { gasOf, revertOf, statusOf } from "./sim-contract.ts"
 
 export interface EndpointWay {
@@ -43,6 +43,8 @@ export interface ChainPortsOptions {
   readonly onNextHead: (heard: () => void) => () => void
   /** Wei that an account was given before the first block. */
   readonly endowmentOf: (address: Hex) => bigint
+  /** Called when a lane's bytes leave this node, whether or not they arrive. */
+  readonly onBroadcast?: (tx: LaneTx) => void
 }
 
 /** Set while questions are asked together. */
@@ -154,13 +156,16 @@ export const chainPorts = (options: ChainPortsOptions) => {
       signCancellation: (address, tx) =>
         Effect.sync(() => encodeLaneTx({ ...tx, chainId, from: address, to: address, fulfilment: undefined })),
       broadcast: (rawTx) =>
-        ask<Broadcast, LaneOutOfFunds>("broadcast", (endpoint) => {
+        Effect.suspend(() => {
           const tx = decodeLaneTx(rawTx)
-          const isPayable = balanceAt(endpoint.head, tx.from) >= tx.gasLimit * tx.fees.maxFeePerGas
-          if (!isPayable) return Exit.fail(new LaneOutOfFunds({ address: tx.from }))
-          const answer = endpoint.broadcast(tx)
-          if (answer === undefined) return unavailable("broadcast", "no answer in time")
-          return Exit.succeed(answer === "already-known" ? "accepted" : answer)
+          options.onBroadcast?.(tx)
+          return ask<Broadcast, LaneOutOfFunds>("broadcast", (endpoint) => {
+            const isPayable = balanceAt(endpoint.head, tx.from) >= tx.gasLimit * tx.fees.maxFeePerGas
+            if (!isPayable) return Exit.fail(new LaneOutOfFunds({ address: tx.from }))
+            const answer = endpoint.broadcast(tx)
+            if (answer === undefined) return unavailable("broadcast", "no answer in time")
+            return Exit.succeed(answer === "already-known" ? "accepted" : answer)
+          })
         }),
       mined: (hashes) =>
         see("look for receipts", ({ head }) => hashes.map((hash) => head.state.mined.get(hash)).find((mined) => mined !== undefined)),

@@ -4,7 +4,7 @@
  * when an asynchronous standby is promoted or the snapshot of a disk is put back. It belongs to no node: nodes reach it through a `Connection`.
  */
 import { Clock, Effect } from "effect"
-import { MemoryTable, type TableDefinition, type Transaction, type UnderWay } from "./memory-table.ts"
+import { MemoryTable, type RowChange, type TableDefinition, type Transaction, type UnderWay } from "./memory-table.ts"
 
 type AnyDefinition = TableDefinition<never>
 type AnyTable = MemoryTable<never>
@@ -29,6 +29,7 @@ export class MemoryDatabase {
   /** Grows with every start. */
   private life = 1
   private beganAt = 0
+  private readonly watchers = new Map<string, Array<(change: RowChange<never>) => void>>()
 
   constructor(clock: Clock.Clock) {
     this.clock = clock
@@ -59,17 +60,25 @@ export class MemoryDatabase {
         return value
       }
     }
-    this.current = { transaction, undo: [] }
+    const current: UnderWay = { transaction, undo: [], changes: [] }
+    this.current = current
+    let answer: A
     try {
-      const answer = work(transaction)
-      if (this.current.undo.length > 0) this.position += 1
-      return answer
+      answer = work(transaction)
+      if (current.undo.length > 0) this.position += 1
     } catch (cause) {
-      for (const undo of this.current.undo.toReversed()) undo()
+      for (const undo of current.undo.toReversed()) undo()
       throw cause
     } finally {
       this.current = undefined
     }
+    for (const { table, change } of current.changes) for (const told of this.watchers.get(table) ?? []) told(change as RowChange<never>)
+    return answer
+  }
+
+  /** Of a checker: told of every row of this table that is written, altered or deleted, once that is committed. What a copy takes back is not told. */
+  watch<Row>(definition: TableDefinition<Row>, told: (change: RowChange<Row>) => void): void {
+    this.watchers.set(definition.name, [...(this.watchers.get(definition.name) ?? []), told])
   }
 
   /** Nobody is answered until it starts again. */

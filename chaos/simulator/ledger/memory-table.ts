@@ -57,10 +57,11 @@ export const appendOnly =
     if (before !== undefined) throw new ConstraintViolation(RESTRICT_VIOLATION, `table ${name} is append-only`)
   }
 
-/** The transaction that is under way, and its undo log. */
+/** The transaction that is under way, its undo log, and what is told to whoever watches a table, by its name. */
 export interface UnderWay {
   readonly transaction: Transaction
   readonly undo: Array<() => void>
+  readonly changes: Array<{ readonly table: string; readonly change: RowChange<unknown> }>
 }
 
 type Rows<Row> = ReadonlyMap<string, Row>
@@ -145,7 +146,7 @@ export class MemoryTable<Row> {
   private change(before: Row | undefined, after: Row): Row
   private change(before: Row, after: undefined): undefined
   private change(before: Row | undefined, after: Row | undefined): Row | undefined {
-    const { transaction, undo } = this.underWay()
+    const { transaction, undo, changes } = this.underWay()
     const { name, guard, checks = {} } = this.definition
     guard?.({ before, after }, transaction)
     if (after !== undefined) {
@@ -161,6 +162,7 @@ export class MemoryTable<Row> {
       if (after !== undefined) this.take(after)
       if (before !== undefined) this.put(before)
     })
+    changes.push({ table: name, change: { before, after } })
     this.definition.after?.(transaction, { before, after })
     return after
   }

@@ -13,7 +13,7 @@ import type { RequestId } from "../../../src/domain/request.ts"
 import { type AttestedBatch, responseLeaf, resultHashOf } from "../../../src/domain/response.ts"
 import { RequestLog } from "../../../src/journey/1-detected/request-log.port.ts"
 import type { ResultContract } from "../../../src/journey/6-submitted/result-contract.port.ts"
-import { LaneLedger, laneLeaseName, type LaneId } from "../../../src/ledger/lane-ledger.port.ts"
+import { laneHistoryLeaseName, LaneLedger, laneLeaseName, type LaneId } from "../../../src/ledger/lane-ledger.port.ts"
 import { Leases, type Lease } from "../../../src/ledger/lease.port.ts"
 import { LedgerUnavailable } from "../../../src/ledger/ledger-unavailable.ts"
 import { RequestLedger } from "../../../src/ledger/request-ledger.port.ts"
@@ -168,6 +168,21 @@ export class LaneWorld {
   async round(): Promise<Exit.Exit<unknown, unknown>> {
     const lease = await this.claim()
     return this.watched(laneRound(this.driver(lease), this.herald))
+  }
+
+  /** All that is final, however young it is. Answers how many rows that were. */
+  forget(): Promise<number> {
+    const { chainId } = this.lane
+    return this.run(
+      Effect.gen(function* () {
+        const [lease] = yield* Leases.use((leases) => leases.claim([laneHistoryLeaseName(chainId)], "keeper", 60_000))
+        assert(lease !== undefined)
+        const ledger = yield* LaneLedger
+        let rows = 0
+        for (let more = 1; more > 0; rows += more) more = yield* ledger.forget(lease, chainId, { bytesMs: 0, historyMs: 0 }, 100)
+        return rows
+      })
+    )
   }
 
   /** After a failover; no blocks are read again here. Answers whether this node did it. */
