@@ -96,7 +96,9 @@ const decideAndSave = (batch: ReadonlyArray<Pending>, worker: string, partitions
   Effect.gen(function* () {
     const ledger = yield* RequestLedger
     const telemetry = yield* Telemetry
-    const unknown = batch.filter(({ requestId, version }) => !recent.has(requestId, version)).map(({ requestId }) => requestId)
+    // Taken now: while the others are read, it may be forgotten for lack of room.
+    const known = new Map(batch.flatMap(({ requestId, version }) => (recent.has(requestId, version) ? [[requestId, recent.get(requestId)]] : [])))
+    const unknown = batch.filter(({ requestId }) => !known.has(requestId)).map(({ requestId }) => requestId)
     const fresh = new Map((unknown.length > 0 ? yield* ledger.load(unknown) : []).map((request) => [request.id, request]))
 
     const changes: Array<Change> = []
@@ -105,7 +107,7 @@ const decideAndSave = (batch: ReadonlyArray<Pending>, worker: string, partitions
     const idleSignals: Array<bigint> = []
     const notOurs = new Map<RequestId, PartitionNotOurs>()
     for (const told of batch) {
-      const stored = fresh.get(told.requestId) ?? recent.get(told.requestId)
+      const stored = fresh.get(told.requestId) ?? recent.get(told.requestId) ?? known.get(told.requestId)
       if (stored === undefined || (told.version !== undefined && told.version !== stored.version)) continue
       if (told.event.type === "postponed") {
         const { retryAfterMs: afterMs, reason } = told.event

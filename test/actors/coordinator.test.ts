@@ -215,6 +215,23 @@ describe("a coordinator", () => {
       })
     }))
 
+  test("decides on what it remembered although there is no more room for it while others are read", () =>
+    inActorWorld(world, () => {
+      let makeRoom = () => {}
+      return Effect.gen(function* () {
+        const [known, unknown] = yield* bornRequests(2)
+        const decides = yield* owning("a").pipe(
+          withOver(RequestLedger, (real) => ({
+            load: (ids) => Effect.tap(real.load(ids), () => Effect.sync(makeRoom))
+          }))
+        )
+        yield* decides.tell([about(known!, facts["acl-checked"]())])
+        makeRoom = () => decides.recent.forget([known!.id])
+        yield* decides.tell([{ requestId: known!.id, version: 2, event: facts["ciphertext-fetched"]() }, about(unknown!, facts["acl-checked"]())])
+        expect(yield* Effect.forEach([known!, unknown!], ({ id }) => stateOf(id))).toEqual(["ciphertext-fetched", "acl-checked"])
+      })
+    }))
+
   test("forgets what it remembered when it cannot know whether a save was written", () =>
     inActorWorld(world, () => {
       let isCut = false
