@@ -7,8 +7,8 @@ import type { Hex } from "../src/domain/hex.ts"
 import { PARTITIONS } from "../src/domain/limits.ts"
 import type { BlockRef } from "../src/domain/outcome.ts"
 import { partitionOf } from "../src/domain/request.ts"
-import { readBlocks, seeHead } from "../src/journey/1-detected/detect-requests.ts"
-import { RequestLog, type ReadBlock } from "../src/journey/1-detected/request-log.port.ts"
+import { confirmTakenBack, readBlocks, seeHead } from "../src/journey/1-detected/detect-requests.ts"
+import { ChainUnavailable, RequestLog, type ReadBlock } from "../src/journey/1-detected/request-log.port.ts"
 import { DetectionLedger, type SeenBlock, type SeenRequest } from "../src/ledger/detection-ledger.port.ts"
 import type { HeldLease } from "../src/ledger/lease-keeper.port.ts"
 import { leaseLost } from "../src/ledger/lease.port.ts"
@@ -38,6 +38,7 @@ const CHAIN_SILENT_MS_MAX = 15_000
 const GIVEN_OUT_AT_ONCE_MAX = 128
 /** A chain that took back final blocks needs a human; until one comes, it is said again this often. */
 const STOPPED_REMINDER_MS = 60_000
+const RUNBOOK = "docs/runbooks/detected.md"
 
 export const detectedActor = Effect.fnUntraced(function* (options: ListenerOptions) {
   if (options.isElected === false) return yield* supervise("detected", follow({ ...options, leadership: null, onProgress: () => undefined }))
@@ -89,7 +90,7 @@ const follow = Effect.fnUntraced(function* (options: Reading) {
   const ledger = yield* DetectionLedger
   const cursor = yield* ledger.cursor(log.chainId)
   // After a failure the next instruction is simply worked out again from the ledger: nothing is remembered that could be wrong.
-  let step = openCursor({ cursor: refOf(cursor), startBlock: options.startBlock, batchBlocksMax: BATCH_BLOCKS_MAX })
+  let step = openCursor({ cursor: refOrNull(cursor), startBlock: options.startBlock, batchBlocksMax: BATCH_BLOCKS_MAX })
   let read: ReadonlyArray<ReadBlock> = []
   let isFirstLook = true
   let isBehind = false
@@ -110,8 +111,8 @@ const follow = Effect.fnUntraced(function* (options: Reading) {
 const takesBack = ({ snapshot: { context }, instruction }: CursorStep): boolean =>
   instruction.type === "advance" && context.cursor !== null && instruction.ancestor < context.cursor.blockNumber
 
-const refOf = (block: SeenBlock | undefined): BlockRef | null =>
-  block === undefined ? null : { blockNumber: block.number, blockHash: block.hash }
+const refOf = ({ number, hash }: Pick<SeenBlock, "number" | "hash">): BlockRef => ({ blockNumber: number, blockHash: hash })
+const refOrNull = (block: SeenBlock | undefined): BlockRef | null => (block === undefined ? null : refOf(block))
 
 /** Carries out one instruction and says what was seen. */
 const carryOut = Effect.fnUntraced(function* (
@@ -127,7 +128,8 @@ const carryOut = Effect.fnUntraced(function* (
     case "watch": {
       const { head, finalized } = yield* seeHead
       telemetry.gauge("chain_head_block", head.number)
-      return told({ type: "head-seen", head: { blockNumber: head.number, blockHash: head.hash }, finalized })
+      const ours = yield* ledger.blockAt(log.chainId, finalized.number)
+      return told({ type: "head-seen", head: refOf(head), final: refOf(finalized), ours: ours?.hash ?? null })
     }
     case "read": {
       const blocks = yield* readBlocks(instruction.from, instruction.to)
@@ -138,10 +140,20 @@ const carryOut = Effect.fnUntraced(function* (
       const [ours, theirs] = yield* Effect.all([ledger.blockAt(log.chainId, height), log.headAt(height)], { concurrency: 2 })
       return told({ type: "looked", ours: ours?.hash ?? null, theirs: theirs?.hash ?? null })
     }
+    case "confirm": {
+      const { height, ours } = instruction
+      telemetry.warn("an endpoint has another block than our final one", { height, runbook: RUNBOOK })
+      const stored = yield* ledger.blockAt(log.chainId, height)
+      if (ours === null || stored?.hash !== ours) {
+        return yield* new ChainUnavailable({ doing: "compare final blocks", cause: "another listener has moved the cursor meanwhile" })
+      }
+      yield* confirmTakenBack(height, ours)
+      return told({ type: "taken-back" })
+    }
     case "advance":
       return told(yield* advance(instruction, read.slice(0, instruction.count), options, isBehind))
     case "stop": {
-      telemetry.error("the chain took back final blocks", { height: instruction.height, runbook: "docs/runbooks/detected.md" })
+      telemetry.error("the chain took back final blocks", { height: instruction.height, runbook: RUNBOOK })
       return yield* Effect.never.pipe(Effect.timeout(Duration.millis(STOPPED_REMINDER_MS)))
     }
   }
@@ -165,7 +177,7 @@ const advance = Effect.fnUntraced(function* (
       Effect.catchTag("CursorMoved", () => Effect.succeed({ type: "moved" } as const))
     )
   if (stored.type === "moved") {
-    return { type: "cursor-moved", cursor: refOf(yield* ledger.cursor(chainId)) } satisfies CursorEvent as CursorEvent
+    return { type: "cursor-moved", cursor: refOrNull(yield* ledger.cursor(chainId)) } satisfies CursorEvent as CursorEvent
   }
   const last = blocks.at(-1)
   if (last !== undefined) yield* Telemetry.use((telemetry) => Effect.sync(() => telemetry.gauge("cursor_block", last.number)))

@@ -4,7 +4,7 @@
  */
 import { Duration, Effect, Random } from "effect"
 import { rereadBlocks } from "../src/journey/1-detected/reread-blocks.ts"
-import { RequestLog, type ReadBlock } from "../src/journey/1-detected/request-log.port.ts"
+import { ChainUnavailable, RequestLog, type ReadBlock } from "../src/journey/1-detected/request-log.port.ts"
 import { DetectionLedger } from "../src/ledger/detection-ledger.port.ts"
 import { Telemetry } from "../src/telemetry/telemetry.port.ts"
 import { announceBorn, requestsIn } from "./1-detected.actor.ts"
@@ -40,9 +40,12 @@ export const rescan = Effect.fnUntraced(function* ({ worker, startBlock, blocks 
   const log = yield* RequestLog
   const ledger = yield* DetectionLedger
   const telemetry = yield* Telemetry
-  const [cursor, finalized] = yield* Effect.all([ledger.cursor(log.chainId), log.finalizedNumber])
-  const top = cursor && (yield* ledger.blockAt(log.chainId, Math.min(cursor.number, finalized)))
+  const [cursor, finalized] = yield* Effect.all([ledger.cursor(log.chainId), log.finalized])
+  const top = cursor && (yield* ledger.blockAt(log.chainId, Math.min(cursor.number, finalized.number)))
   if (top === undefined) return undefined
+  if (top.number === finalized.number && top.hash !== finalized.hash) {
+    return yield* new ChainUnavailable({ doing: "read blocks again", cause: "the final block is not ours" })
+  }
   const bottom = Math.max(startBlock, top.number - blocks + 1)
   if (reached !== undefined && reached + 1 < bottom) {
     telemetry.warn("the re-scan leaves blocks out", { from: reached + 1, to: bottom - 1, runbook: RUNBOOK })

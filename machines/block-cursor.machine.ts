@@ -1,6 +1,7 @@
 /** Where the listener stands on the chain, and what it must look at next (reliability.md P10). It is told what was seen and
  * answers with one instruction; it never reads a chain or a clock. A block is only ever stored on top of the block that it
- * names as its parent. */
+ * names as its parent, and our blocks are settled only up to one whose hash the chain calls final (docs/adr/0030): its number alone
+ * says nothing, for our blocks may come from an endpoint that had not noticed that its branch was left. */
 import { assign, setup } from "xstate"
 import type { Hex } from "../src/domain/hex.ts"
 import type { BlockRef } from "../src/domain/outcome.ts"
@@ -12,13 +13,19 @@ export interface LinkedBlock {
   readonly parentHash: Hex
 }
 
+/** Of blocks that are not known to be final so many are kept below the newest: a first start far behind the head reads millions of them.
+ * Three days of Ethereum, and more than an hour of the fastest chains; a deeper reorganisation stops the listener. */
+export const UNSETTLED_BLOCKS_MAX = 20_000
+
 export type CursorEvent =
-  /** Answers `watch`: the chain's newest block and the height it calls final. */
-  | { readonly type: "head-seen"; readonly head: BlockRef; readonly finalized: number }
+  /** Answers `watch`: the chain's newest block, the newest that it calls final, and what we have stored at that height. */
+  | { readonly type: "head-seen"; readonly head: BlockRef; readonly final: BlockRef; readonly ours: Hex | null }
   /** Answers `read`: what the chain has there, in order; fewer or none when it ends sooner. */
   | { readonly type: "blocks-read"; readonly blocks: ReadonlyArray<LinkedBlock> }
   /** Answers `look`: our stored block and the chain's block at that height; null where there is none. */
   | { readonly type: "looked"; readonly ours: Hex | null; readonly theirs: Hex | null }
+  /** Answers `confirm`: so say all who were asked. */
+  | { readonly type: "taken-back" }
   /** Answers `advance`: the blocks and their requests are stored. */
   | { readonly type: "advanced" }
   /** Answers `advance`: another listener was faster, and the stored cursor is this one now. */
@@ -31,13 +38,15 @@ export type CursorInstruction =
   /** Read these blocks with their requests, both ends included. */
   | { readonly type: "read"; readonly from: number; readonly to: number }
   | { readonly type: "look"; readonly height: number }
+  /** One endpoint has another block where ours was final. Ask others too whether another one is final there. */
+  | { readonly type: "confirm"; readonly height: number; readonly ours: Hex | null }
   /** Store the first `count` of the blocks just read on top of height `ancestor`, if the stored cursor still is `expected`. */
   | {
       readonly type: "advance"
       readonly expected: Hex | null
       readonly ancestor: number
       readonly count: number
-      /** Blocks below this height are final and need not be kept. */
+      /** Blocks below this height are final, or too deep to be taken back, and need not be kept. */
       readonly keepFrom: number
     }
   | { readonly type: "stop"; readonly reason: "reorg-below-finalized"; readonly height: number }
@@ -56,16 +65,19 @@ export interface BlockCursorContext extends CursorStart {
   readonly base: BlockRef | null
   /** The newest height worth reading, as far as we know. */
   readonly head: number
-  readonly finalized: number
-  /** Our blocks up to here were final on the chain that we read them from. */
+  /** What the chain last called final; ours or not. */
+  readonly final: BlockRef | null
+  /** Our blocks up to here are final: the chain has named one of them by its hash. */
   readonly settled: number
   /** The height being compared while rewinding. */
   readonly height: number
-  /** Blocks that were read, fit, and are being stored. */
-  readonly storing: { readonly last: BlockRef; readonly count: number } | null
+  /** The lowest block of ours that was compared while rewinding and that the chain does not have. */
+  readonly doubted: BlockRef | null
+  /** Blocks that were read, fit, and are being stored, and up to where they make ours final. */
+  readonly storing: { readonly last: BlockRef; readonly count: number; readonly settled: number } | null
 }
 
-export type BlockCursorState = "choosing" | "following" | "catching-up" | "rewinding" | "stopped"
+export type BlockCursorState = "choosing" | "following" | "catching-up" | "rewinding" | "doubting" | "stopped"
 export type BlockCursorSnapshot = Kept<BlockCursorState, BlockCursorContext>
 
 export interface CursorStep {
@@ -83,7 +95,9 @@ const answer = (snapshot: BlockCursorSnapshot): CursorStep => ({ snapshot, instr
 /** What is to be done follows from where the cursor stands, so it need not be remembered and an ignored event repeats it. */
 export const instructionOf = ({ value, context }: BlockCursorSnapshot): CursorInstruction => {
   if (value === "rewinding") return { type: "look", height: context.height }
-  if (value === "stopped") return { type: "stop", reason: "reorg-below-finalized", height: context.height }
+  const { doubted } = context
+  if (value === "doubting") return { type: "confirm", height: doubted?.blockNumber ?? context.height, ours: doubted?.blockHash ?? null }
+  if (value === "stopped") return { type: "stop", reason: "reorg-below-finalized", height: doubted?.blockNumber ?? context.height }
   const from = nextHeight(context)
   if (context.storing !== null) {
     return {
@@ -91,7 +105,7 @@ export const instructionOf = ({ value, context }: BlockCursorSnapshot): CursorIn
       expected: context.cursor?.blockHash ?? null,
       ancestor: from - 1,
       count: context.storing.count,
-      keepFrom: Math.max(0, settledBy(context, context.storing.last))
+      keepFrom: Math.max(0, context.storing.settled, context.storing.last.blockNumber - UNSETTLED_BLOCKS_MAX)
     }
   }
   if (from > context.head) return { type: "watch" }
@@ -99,9 +113,6 @@ export const instructionOf = ({ value, context }: BlockCursorSnapshot): CursorIn
 }
 
 const nextHeight = ({ base, startBlock }: BlockCursorContext): number => (base === null ? startBlock : base.blockNumber + 1)
-
-const settledBy = ({ settled, finalized }: BlockCursorContext, last: BlockRef): number =>
-  Math.max(settled, Math.min(finalized, last.blockNumber))
 
 /** The blocks at the front that continue the chain of `base`; a reorganisation in the middle of reading leaves a shorter run. */
 const linkedRun = (context: BlockCursorContext, event: CursorEvent): ReadonlyArray<LinkedBlock> => {
@@ -116,6 +127,10 @@ const linkedRun = (context: BlockCursorContext, event: CursorEvent): ReadonlyArr
   })
   return broken === -1 ? event.blocks : event.blocks.slice(0, broken)
 }
+
+/** Only of what `base` stands on: above it are blocks that we have given up. */
+const isFinalOurs = ({ base, settled }: BlockCursorContext, { final, ours }: Extract<CursorEvent, { type: "head-seen" }>): boolean =>
+  base !== null && final.blockNumber <= base.blockNumber && final.blockNumber > settled && final.blockHash === ours
 
 const isCommon = (event: CursorEvent): boolean => event.type === "looked" && event.ours !== null && event.ours === event.theirs
 
@@ -132,32 +147,40 @@ const READING = {
   ],
   advanced: { target: "choosing", actions: "settle" },
   "cursor-moved": { target: "choosing", actions: "adopt" },
-  looked: {}
+  looked: {},
+  "taken-back": {}
 } as const
 
 export const blockCursorMachine = setup({
   types: {} as { context: BlockCursorContext; events: CursorEvent; input: CursorStart },
   actions: {
     see: assign(({ context, event }) =>
-      event.type === "head-seen" ? { head: event.head.blockNumber, finalized: Math.max(context.finalized, event.finalized) } : {}
+      event.type === "head-seen"
+        ? { head: event.head.blockNumber, final: event.final, settled: isFinalOurs(context, event) ? event.final.blockNumber : context.settled }
+        : {}
     ),
     forgetHead: assign(({ context }) => ({ head: nextHeight(context) - 1 })),
-    suspectBase: assign(({ context }) => ({ height: nextHeight(context) - 1, storing: null })),
+    suspectBase: assign(({ context }) => ({ height: nextHeight(context) - 1, storing: null, doubted: null })),
     prepare: assign(({ context, event }) => {
       const run = linkedRun(context, event)
       const last = run.at(-1)
       if (last === undefined) return {}
-      return { storing: { last: { blockNumber: last.number, blockHash: last.hash }, count: run.length } }
+      const final = run.find(({ number, hash }) => number === context.final?.blockNumber && hash === context.final.blockHash)
+      const settled = Math.max(context.settled, final?.number ?? -1)
+      return { storing: { last: { blockNumber: last.number, blockHash: last.hash }, count: run.length, settled } }
     }),
     settle: assign(({ context }) => {
       if (context.storing === null) return {}
-      const { last } = context.storing
-      return { cursor: last, base: last, storing: null, settled: settledBy(context, last) }
+      const { last, settled } = context.storing
+      return { cursor: last, base: last, storing: null, settled }
     }),
     adopt: assign(({ event }) =>
       event.type === "cursor-moved" ? { cursor: event.cursor, base: event.cursor, storing: null } : {}
     ),
     lookLower: assign(({ context }) => ({ height: context.height - 1 })),
+    doubt: assign(({ context, event }) =>
+      event.type === "looked" && event.ours !== null ? { doubted: { blockNumber: context.height, blockHash: event.ours } } : {}
+    ),
     standHere: assign(({ context, event }) => ({
       base: event.type === "looked" && event.ours !== null ? { blockNumber: context.height, blockHash: event.ours } : null
     }))
@@ -180,9 +203,10 @@ export const blockCursorMachine = setup({
     ...input,
     base: input.cursor,
     head: input.startBlock - 1,
-    finalized: -1,
+    final: null,
     settled: -1,
     height: -1,
+    doubted: null,
     storing: null
   })),
   initial: "following",
@@ -208,10 +232,24 @@ export const blockCursorMachine = setup({
           { guard: "isCommonAtBase", target: "following", actions: "forgetHead" },
           { guard: "isCommon", target: "choosing", actions: "standHere" },
           { guard: "isBeforeStart", target: "choosing", actions: "standHere" },
-          { guard: "isFinalForUs", target: "stopped" },
-          { target: "rewinding", actions: "lookLower" }
+          { guard: "isFinalForUs", target: "doubting", actions: "doubt" },
+          { target: "rewinding", actions: ["doubt", "lookLower"] }
         ],
         "cursor-moved": { target: "choosing", actions: "adopt" },
+        "taken-back": {},
+        "head-seen": {},
+        "blocks-read": {},
+        advanced: {}
+      }
+    },
+    doubting: {
+      description:
+        "Where our block was final, one endpoint has another or none. It may be late, or on a branch that was left: others are asked, " +
+        "and as long as they do not agree that another block is final there, nothing is believed.",
+      on: {
+        "taken-back": { target: "stopped" },
+        "cursor-moved": { target: "choosing", actions: "adopt" },
+        looked: {},
         "head-seen": {},
         "blocks-read": {},
         advanced: {}
@@ -222,7 +260,7 @@ export const blockCursorMachine = setup({
         "The chain took back a block that it had called final. What was read can no longer be trusted by itself: an " +
         "operator must find out which chain is right and then start the listener again.",
       type: "final",
-      on: { "head-seen": {}, "blocks-read": {}, looked: {}, advanced: {}, "cursor-moved": {} }
+      on: { "head-seen": {}, "blocks-read": {}, looked: {}, "taken-back": {}, advanced: {}, "cursor-moved": {} }
     }
   }
 })

@@ -93,7 +93,8 @@ export class StubChain {
         chainId: CHAIN_ID,
         nextHead: Effect.never,
         latest: Effect.sync(() => this.head),
-        finalizedNumber: Effect.sync(() => this.head.number),
+        finalized: Effect.sync(() => this.head),
+        finalAt: (number) => Effect.sync(() => [this.blocks[number]]),
         readBlock: (number) => Effect.sync(() => this.read(number)),
         readElsewhere: (number) => Effect.sync(() => this.read(number)),
         headAt: (number) => Effect.sync(() => this.blocks[number])

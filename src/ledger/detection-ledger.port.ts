@@ -55,7 +55,7 @@ export class DetectionLedger extends Context.Service<
       readonly ancestor: number
       readonly blocks: ReadonlyArray<SeenBlock>
       readonly requests: ReadonlyArray<SeenRequest>
-      /** Blocks below this height are forgotten: they are final. */
+      /** Blocks below this height are forgotten: they are final, or too deep to be taken back. */
       readonly keepFrom: number
       readonly worker: string
       readonly lease: Lease | null

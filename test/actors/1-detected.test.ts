@@ -33,6 +33,10 @@ class Chain {
   readonly hidden = new Set<RequestId>()
   /** What another endpoint has at every height, when it is on another fork. */
   forked: ReadBlock | undefined
+  /** The branch of an endpoint that has not noticed that the chain left it, and that is asked for blocks; what is final another one tells. */
+  stuck: ReadonlyArray<ReadBlock> | undefined
+  /** What a second endpoint has, when it is asked what is final at a height. */
+  second: ReadonlyArray<ReadBlock> | undefined
 
   mine(...facts: ReadonlyArray<DecryptionRequest>): void {
     const number = this.blocks.length
@@ -62,11 +66,13 @@ class Chain {
     return {
       chainId: this.chainId,
       nextHead: Effect.suspend(() => Deferred.await(this.bell)),
-      latest: ask(() => ({ ...this.blocks.at(-1)!, ...(this.disputes-- > 0 ? { hash: random32() } : {}) })),
-      finalizedNumber: ask(() => this.finalized),
-      readBlock: (number) => ask(() => (this.reads++, this.hiding(this.blocks[number]))),
+      latest: ask(() => ({ ...(this.stuck ?? this.blocks).at(-1)!, ...(this.disputes-- > 0 ? { hash: random32() } : {}) })),
+      finalized: ask(() => this.blocks[this.finalized]!),
+      finalAt: (number) =>
+        ask(() => [this.blocks, this.second ?? this.blocks].map((blocks) => (number <= this.finalized ? blocks[number] : undefined))),
+      readBlock: (number) => ask(() => (this.reads++, this.hiding((this.stuck ?? this.blocks)[number]))),
       readElsewhere: (number) => ask(() => (this.rereads.push(number), this.forked ?? this.blocks[number])),
-      headAt: (number) => ask(() => this.blocks[number])
+      headAt: (number) => ask(() => (this.stuck ?? this.blocks)[number])
     }
   }
 }
@@ -208,6 +214,59 @@ describe("the listener", () => {
         expect(telemetry.errors).toMatchObject([{ what: "the chain took back final blocks" }])
         expect(yield* cursorOf(chain)).toEqual(before)
         expect(telemetry.facts).toEqual([])
+      })
+    )
+  })
+
+  test("takes nothing for final that comes from an endpoint on a branch which the chain left, and goes on when another answers", () => {
+    const chain = new Chain()
+    const [moves, comes] = [request(chain), request(chain)]
+    for (let block = 0; block < 3; block++) chain.mine()
+    chain.mine(moves)
+    const branch = [...chain.blocks]
+    chain.takeBack(1)
+    chain.mine(moves)
+    for (let block = 0; block < 3; block++) chain.mine()
+    chain.mine(comes)
+    // The endpoint that is well calls final what lies above all that the stuck one has.
+    chain.finalized = 5
+    chain.stuck = branch
+    return inActorWorld(world, (telemetry) =>
+      Effect.gen(function* () {
+        yield* listening(chain)
+        const isOnBranch = Effect.map(cursorOf(chain), (cursor) => cursor?.hash === branch.at(-1)!.hash)
+        yield* until("the branch that was left is read", isOnBranch)
+        chain.stuck = undefined
+        yield* until("the head is read", hasRead(chain))
+        expect(detected(telemetry)).toEqual([moves, comes].map(requestIdOf).toSorted())
+        expect(telemetry.errors).toEqual([])
+        expect(telemetry.counted("reorgs")).toBe(1)
+      })
+    )
+  })
+
+  test("does not believe one endpoint that final blocks were taken back: it warns, stores nothing, and goes on when that one is gone", () => {
+    const chain = new Chain()
+    for (let block = 0; block < 4; block++) chain.mine()
+    chain.finalized = 3
+    return inActorWorld(world, (telemetry) =>
+      Effect.gen(function* () {
+        yield* listening(chain)
+        yield* until("the head is read", hasRead(chain))
+        const before = yield* cursorOf(chain)
+        const right = [...chain.blocks]
+        chain.second = right
+        chain.takeBack(3)
+        for (let block = 0; block < 5; block++) chain.mine(request(chain))
+        const doubts = () => telemetry.warnings.filter(({ what }) => what === "an endpoint has another block than our final one").length
+        yield* until("it has doubted twice", Effect.sync(() => doubts() >= 2))
+        expect(yield* cursorOf(chain)).toEqual(before)
+        expect(telemetry.errors).toEqual([])
+        chain.blocks.splice(0, chain.blocks.length, ...right)
+        const asked = request(chain)
+        chain.mine(asked)
+        yield* until("the head is read", hasRead(chain))
+        expect(detected(telemetry)).toEqual([requestIdOf(asked)])
       })
     )
   })

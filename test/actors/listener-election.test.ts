@@ -29,7 +29,8 @@ const aChain = () => {
     const log = {
       chainId,
       latest: ask(() => blocks.at(-1)!),
-      finalizedNumber: ask(() => 0),
+      finalized: ask(() => blocks[0]!),
+      finalAt: () => ask(() => []),
       readBlock: (number: number) => ask(() => (state.reads++, blocks[number])),
       readElsewhere: (number: number) => ask(() => blocks[number]),
       headAt: (number: number) => ask(() => blocks[number]),

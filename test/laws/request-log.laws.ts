@@ -107,11 +107,21 @@ export const requestLogLaws = (name: string, open: () => Promise<GivenRequestLog
     })
 
     test("what the chain calls final lies behind its newest block, and follows it", async () => {
-      const before = await run((log) => log.finalizedNumber)
+      const before = await run((log) => log.finalized)
       await given.mine(3)
-      const [after, latest] = [await run((log) => log.finalizedNumber), await run((log) => log.latest)]
-      expect(after).toBe(before + 3)
-      expect(after).toBeLessThanOrEqual(latest.number)
+      const [after, latest] = [await run((log) => log.finalized), await run((log) => log.latest)]
+      expect(after.number).toBe(before.number + 3)
+      expect(after.number).toBeLessThanOrEqual(latest.number)
+    })
+
+    test("the final block is the one that stands at its height, and nothing above it is final for anybody", async () => {
+      await given.mine(1)
+      const { number, hash, parentHash } = await run((log) => log.finalized)
+      expect(await run((log) => log.headAt(number))).toMatchObject({ hash, parentHash })
+      const words = await run((log) => log.finalAt(number))
+      expect(words).toHaveLength(2)
+      for (const word of words) expect(word).toMatchObject({ number, hash })
+      expect(await run((log) => log.finalAt(number + 1_000))).toEqual([undefined, undefined])
     })
 
     test("after a reorganisation the same height tells of the block that stands there now", async () => {

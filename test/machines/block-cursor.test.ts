@@ -1,9 +1,11 @@
-/** The cursor against a simulated chain that reorganises at will: it ends on the canonical chain, or it stops. */
+/** The cursor against a simulated chain that reorganises at will, and endpoints of which some have not noticed: it ends on the canonical
+ * chain, or it stops. */
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
 import {
   nextCursor,
   openCursor,
+  UNSETTLED_BLOCKS_MAX,
   type CursorEvent,
   type CursorStep,
   type LinkedBlock
@@ -14,11 +16,21 @@ import type { BlockRef } from "../../src/domain/outcome.ts"
 const hashOf = (height: number, fork: number): Hex =>
   `0x${height.toString(16).padStart(32, "0")}${fork.toString(16).padStart(32, "0")}`
 
-const headSeen = (height: number, fork: number): CursorEvent => ({
-  type: "head-seen",
-  head: { blockNumber: height, blockHash: hashOf(height, fork) },
-  finalized: 0
-})
+const refTo = (height: number, fork: number): BlockRef => ({ blockNumber: height, blockHash: hashOf(height, fork) })
+const refOf = ({ number, hash }: LinkedBlock): BlockRef => ({ blockNumber: number, blockHash: hash })
+const NOTHING_FINAL = { final: refTo(0, 0), ours: null } as const
+
+const headSeen = (height: number, fork: number): CursorEvent => ({ type: "head-seen", head: refTo(height, fork), ...NOTHING_FINAL })
+
+const heights = (from: number, to: number): ReadonlyArray<number> => Array.from({ length: to - from + 1 }, (_, index) => from + index)
+const linked = (from: number, to: number, fork: number): ReadonlyArray<LinkedBlock> =>
+  heights(from, to).map((number) => ({ number, hash: hashOf(number, fork), parentHash: hashOf(number - 1, fork) }))
+
+/** What an endpoint sees. */
+interface Side {
+  readonly chain: ReadonlyArray<LinkedBlock>
+  readonly finalized: number
+}
 
 /** A chain whose tip may be replaced, and beside it the blocks that the listener has stored, as the ledger would keep them. */
 class World {
@@ -26,6 +38,11 @@ class World {
   stored = new Map<number, LinkedBlock>()
   cursor: BlockRef | null = null
   finalized = 0
+  /** What an endpoint sees that has not noticed the newest reorganisation. */
+  left: Side | undefined
+  /** Whether the next question goes to that one. */
+  isAskedOfLeft: () => boolean = () => false
+  private readonly calledFinal = new Set<Hex | null>()
   private forks = 0
   private lastRead: ReadonlyArray<LinkedBlock> = []
 
@@ -42,30 +59,47 @@ class World {
 
   reorganise(depth: number, length: number): void {
     this.forks += 1
+    this.left = { chain: [...this.chain], finalized: this.finalized }
     this.chain.length = Math.max(1, this.chain.length - depth)
     this.mine(length)
   }
 
+  /** Each question anew, as behind a load balancer. */
+  private get seen(): Side {
+    return this.left !== undefined && this.isAskedOfLeft() ? this.left : this
+  }
+
+  private ours(height: number): Hex | null {
+    return this.stored.get(height)?.hash ?? null
+  }
+
+  next(step: CursorStep): CursorStep {
+    const event = this.obey(step)
+    return event === "fails" ? openCursor({ ...START, cursor: this.cursor }) : nextCursor(JSON.parse(JSON.stringify(step.snapshot)), event)
+  }
+
   /** What a listener's actor does with an instruction. */
-  obey({ instruction, snapshot }: CursorStep): CursorEvent {
+  private obey({ instruction, snapshot }: CursorStep): CursorEvent | "fails" {
     switch (instruction.type) {
       case "watch": {
-        const head = this.chain.at(-1)
-        return {
-          type: "head-seen",
-          head: { blockNumber: head?.number ?? 0, blockHash: head?.hash ?? "0x" },
-          finalized: Math.min(this.finalized, this.chain.length - 1)
-        }
+        const [head, { chain, finalized }] = [this.seen.chain.at(-1)!, this.seen]
+        const final = chain[Math.min(finalized, chain.length - 1)]!
+        this.calledFinal.add(final.hash)
+        return { type: "head-seen", head: refOf(head), final: refOf(final), ours: this.ours(final.number) }
       }
-      case "read":
-        this.lastRead = this.chain.slice(instruction.from, instruction.to + 1)
+      case "read": {
+        const blocks = heights(instruction.from, instruction.to).map((height) => this.seen.chain[height])
+        const end = blocks.indexOf(undefined)
+        this.lastRead = (end === -1 ? blocks : blocks.slice(0, end)) as Array<LinkedBlock>
         return { type: "blocks-read", blocks: this.lastRead }
+      }
       case "look":
-        return {
-          type: "looked",
-          ours: this.stored.get(instruction.height)?.hash ?? null,
-          theirs: this.chain[instruction.height]?.hash ?? null
-        }
+        return { type: "looked", ours: this.ours(instruction.height), theirs: this.seen.chain[instruction.height]?.hash ?? null }
+      case "confirm": {
+        const words = [this, this.left ?? this].map(({ chain, finalized }) => (finalized < instruction.height ? undefined : chain[instruction.height]))
+        const isTakenBack = words.every((word) => word !== undefined && word.hash !== instruction.ours)
+        return isTakenBack ? { type: "taken-back" } : "fails"
+      }
       case "advance": {
         expect(instruction.expected).toBe(this.cursor?.blockHash ?? null)
         expect(instruction.ancestor, "what was final stays").toBeGreaterThanOrEqual(snapshot.context.settled)
@@ -80,12 +114,14 @@ class World {
           const parent = this.stored.get(block.number - 1)
           if (parent !== undefined) expect(block.parentHash, "a block stands on its parent").toBe(parent.hash)
           this.stored.set(block.number, block)
-          this.cursor = { blockNumber: block.number, blockHash: block.hash }
+          this.cursor = refOf(block)
         }
+        const { keepFrom } = instruction
+        if (keepFrom > 0) expect(this.calledFinal, "only what is final is forgotten").toContain(this.ours(keepFrom))
         return { type: "advanced" }
       }
       case "stop":
-        return { type: "head-seen", head: { blockNumber: 0, blockHash: "0x" }, finalized: 0 }
+        return headSeen(0, 0)
     }
   }
 }
@@ -99,7 +135,7 @@ const settle = (world: World, from: CursorStep): CursorStep => {
   for (let moves = 0; moves < 2_000; moves++) {
     if (step.instruction.type === "stop") return step
     if (step.instruction.type === "watch" && ++watches > 2) return step
-    step = nextCursor(JSON.parse(JSON.stringify(step.snapshot)), world.obey(step))
+    step = world.next(step)
   }
   throw new TypeError("the cursor goes round in circles")
 }
@@ -116,7 +152,7 @@ describe("the cursor", () => {
     for (let moves = 0; moves < 9; moves++) {
       states.push(`${step.snapshot.value} ${step.instruction.type}`)
       if (step.instruction.type === "read") expect(step.instruction.to - step.instruction.from).toBeLessThan(4)
-      step = nextCursor(step.snapshot, world.obey(step))
+      step = world.next(step)
     }
     expect(states).toEqual([
       "following watch",
@@ -142,7 +178,7 @@ describe("the cursor", () => {
     for (let moves = 0; moves < 9; moves++) {
       seen.push(step.instruction.type === "look" ? `look ${step.instruction.height}` : step.instruction.type)
       if (step.instruction.type === "advance") expect(step.instruction).toMatchObject({ ancestor: 5, count: 4 })
-      step = nextCursor(step.snapshot, world.obey(step))
+      step = world.next(step)
     }
     expect(seen).toEqual(["watch", "read", "look 8", "look 7", "look 6", "look 5", "read", "advance", "watch"])
     expect(storedChain(world)).toEqual(world.chain.slice(1).map(({ hash }) => hash))
@@ -168,11 +204,7 @@ describe("the cursor", () => {
 
   test("stores only the part of a batch that hangs together", () => {
     const step = nextCursor(openCursor(START).snapshot, headSeen(9, 1))
-    const torn = [1, 2, 3, 4].map((number) => ({
-      number,
-      hash: hashOf(number, number < 3 ? 0 : 1),
-      parentHash: hashOf(number - 1, number <= 2 ? 0 : 1)
-    }))
+    const torn = [...linked(1, 2, 0), ...linked(3, 4, 1)]
     const { instruction } = nextCursor(step.snapshot, { type: "blocks-read", blocks: torn })
     expect(instruction).toMatchObject({ type: "advance", count: 2, ancestor: 0 })
   })
@@ -195,7 +227,7 @@ describe("the cursor", () => {
     const world = new World()
     world.mine(9)
     let step = openCursor(START)
-    while (step.instruction.type !== "advance") step = nextCursor(step.snapshot, world.obey(step))
+    while (step.instruction.type !== "advance") step = world.next(step)
     const moved = nextCursor(step.snapshot, { type: "cursor-moved", cursor: { blockNumber: 7, blockHash: hashOf(7, 0) } })
     expect(moved.instruction).toEqual({ type: "read", from: 8, to: 9 })
   })
@@ -206,6 +238,7 @@ describe("the cursor", () => {
     world.finalized = 8
     const before = settle(world, openCursor(START))
     world.reorganise(5, 7)
+    world.left = undefined
     const stopped = settle(world, before)
     expect(stopped.instruction).toEqual({ type: "stop", reason: "reorg-below-finalized", height: 8 })
     expect(stopped.snapshot.value).toBe("stopped")
@@ -218,7 +251,51 @@ describe("the cursor", () => {
     world.finalized = 8
     settle(world, openCursor(START))
     world.reorganise(5, 7)
+    world.left = undefined
     expect(settle(world, openCursor({ ...START, cursor: world.cursor })).snapshot.value).toBe("stopped")
+  })
+
+  test("takes no block for final because of its number: an endpoint may be on a branch that was left", () => {
+    const seen = nextCursor(openCursor(START).snapshot, { type: "head-seen", head: refTo(4, 0), final: refTo(9, 1), ours: null })
+    const read = nextCursor(seen.snapshot, { type: "blocks-read", blocks: linked(1, 4, 0) })
+    expect(read.instruction).toMatchObject({ type: "advance", count: 4, keepFrom: 0 })
+    const stored = nextCursor(read.snapshot, { type: "advanced" })
+    const told = (fork: number) =>
+      nextCursor(stored.snapshot, { type: "head-seen", head: refTo(4, 0), final: refTo(3, fork), ours: hashOf(3, 0) })
+    expect([told(1), told(0)].map(({ snapshot }) => snapshot.context.settled)).toEqual([-1, 3])
+  })
+
+  test("finds the final block among those that it reads", () => {
+    const seen = nextCursor(openCursor(START).snapshot, { type: "head-seen", head: refTo(4, 0), final: refTo(3, 0), ours: null })
+    const { instruction } = nextCursor(seen.snapshot, { type: "blocks-read", blocks: linked(1, 4, 0) })
+    expect(instruction).toMatchObject({ type: "advance", count: 4, keepFrom: 3 })
+  })
+
+  test("far behind the final block, keeps no more than it may", () => {
+    const cursor = refTo(50_000, 0)
+    const head: CursorEvent = { type: "head-seen", head: refTo(90_000, 0), final: refTo(80_000, 0), ours: null }
+    const seen = nextCursor(openCursor({ ...START, cursor }).snapshot, head)
+    const { instruction } = nextCursor(seen.snapshot, { type: "blocks-read", blocks: linked(50_001, 50_004, 0) })
+    expect(instruction).toMatchObject({ type: "advance", count: 4, keepFrom: 50_004 - UNSETTLED_BLOCKS_MAX })
+  })
+
+  test("does not stop because one endpoint has another block where ours is final: others are asked", () => {
+    const world = new World()
+    world.mine(10)
+    world.finalized = 4
+    const before = settle(world, openCursor(START))
+    world.reorganise(2, 3)
+    let step = before
+    for (let moves = 0; moves < 20 && step.instruction.type !== "confirm"; moves++) {
+      const { instruction, snapshot } = step
+      // It compares with one that is still at the third block.
+      const late = (height: number): CursorEvent => ({ type: "looked", ours: hashOf(height, 0), theirs: null })
+      step = instruction.type === "look" ? nextCursor(snapshot, late(instruction.height)) : world.next(step)
+    }
+    expect(step.instruction).toEqual({ type: "confirm", height: 4, ours: hashOf(4, 0) })
+    expect(nextCursor(step.snapshot, { type: "looked", ours: hashOf(4, 0), theirs: null })).toEqual(step)
+    expect(settle(world, step).snapshot.value).toBe("following")
+    expect(world.cursor?.blockHash).toBe(world.chain.at(-1)?.hash)
   })
 
   test("a reorganisation that became final while nobody listened is followed, not feared", () => {
@@ -260,8 +337,9 @@ describe("against any chain", () => {
 
   type Happening = typeof happening extends fc.Arbitrary<infer T> ? T : never
 
-  const live = (happenings: ReadonlyArray<Happening>, mayTakeBackFinal: boolean): { world: World; step: CursorStep } => {
+  const live = (happenings: ReadonlyArray<Happening>, mayTakeBackFinal: boolean, isAskedOfLeft = () => false): { world: World; step: CursorStep } => {
     const world = new World()
+    world.isAskedOfLeft = isAskedOfLeft
     let step = openCursor(START)
     for (const event of happenings) {
       if (event.type === "mine") world.mine(event.count)
@@ -273,11 +351,12 @@ describe("against any chain", () => {
         if (most > 0) world.reorganise(most, event.length)
       } else {
         for (let moves = 0; moves < event.moves && step.instruction.type !== "stop"; moves++) {
-          step = nextCursor(step.snapshot, world.obey(step))
+          step = world.next(step)
         }
       }
     }
     world.mine(9)
+    world.left = undefined
     return { world, step: settle(world, step) }
   }
 
@@ -289,6 +368,18 @@ describe("against any chain", () => {
         expect(world.cursor?.blockHash).toBe(world.chain.at(-1)?.hash)
         const kept = storedChain(world)
         expect(kept).toEqual(world.chain.slice(-kept.length).map(({ hash }) => hash))
+      }),
+      { numRuns: 400 }
+    )
+  })
+
+  test("while final blocks stay, an endpoint on a branch that was left neither stops it nor leads it astray", () => {
+    fc.assert(
+      fc.property(fc.array(happening, { maxLength: 30 }), fc.array(fc.boolean(), { minLength: 1, maxLength: 40 }), (happenings, asked) => {
+        let questions = 0
+        const { world, step } = live(happenings, false, () => asked[questions++ % asked.length]!)
+        expect(step.snapshot.value).toBe("following")
+        expect(world.cursor?.blockHash).toBe(world.chain.at(-1)?.hash)
       }),
       { numRuns: 400 }
     )

@@ -47,7 +47,8 @@ const chainOf = (length: number) => {
     chainId,
     nextHead: Effect.never,
     latest: Effect.sync(() => blocks.at(-1)!),
-    finalizedNumber: Effect.succeed(0),
+    finalized: Effect.sync(() => blocks[0]!),
+    finalAt: () => Effect.succeed([]),
     readBlock: block,
     readElsewhere: block,
     headAt: block

@@ -18,7 +18,7 @@ import {
   withMargin
 } from "../../../src/journey/6-submitted/result-contract.port.ts"
 import type { Link } from "../remote-call.ts"
-import { finalityOf, headOf, permissionOf, readBlockOf, settledBlock } from "./chain-questions.ts"
+import { finalBlock, finalityOf, headOf, permissionOf, readBlockOf, settledBlock } from "./chain-questions.ts"
 import type { Endpoint } from "./endpoint.ts"
 import { ancestorAt, decodeLaneTx, encodeLaneTx, type Fulfilment, type LaneTx, type SimBlock } from "./sim-block.ts"
 import { gasOf, revertOf, statusOf } from "./sim-contract.ts"
@@ -86,6 +86,15 @@ export const chainPorts = (options: ChainPortsOptions) => {
       )
     })
   const see = <A>(doing: string, look: (endpoint: Endpoint) => A) => ask<A>(doing, (endpoint) => Exit.succeed(look(endpoint)))
+  const finalForOne = (number: number, way: EndpointWay) =>
+    Effect.provideService(
+      see("read a final block", ({ head, finalizedNumber }) => {
+        const block = ancestorAt(head, number)
+        return block && finalizedNumber >= number ? headOf(block) : undefined
+      }),
+      OneView,
+      way
+    )
   const { chainId, committee } = options
   const balanceAt = ({ state }: SimBlock, address: Hex): bigint => options.endowmentOf(address) - (state.spent.get(address) ?? 0n)
 
@@ -93,7 +102,9 @@ export const chainPorts = (options: ChainPortsOptions) => {
     Layer.succeed(RequestLog, {
       chainId,
       latest: see("read the newest block", ({ head }) => headOf(head)),
-      finalizedNumber: see("read the final block", ({ finalizedNumber }) => finalizedNumber),
+      finalized: see("read the final block", (endpoint) => headOf(finalBlock(endpoint))),
+      finalAt: (number) =>
+        Effect.suspend(() => Effect.all([options.choose(), options.elsewhere()].map((way) => finalForOne(number, way)))),
       headAt: (number) =>
         see("read a header", ({ head }) => {
           const block = ancestorAt(head, number)

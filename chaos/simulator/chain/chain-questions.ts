@@ -23,6 +23,8 @@ export const readBlockOf = (block: SimBlock): ReadBlock => ({
   }))
 })
 
+export const finalBlock = (view: View): SimBlock => settledBlock(view, { type: "finalized" })
+
 /** The newest block that is final enough. */
 export const settledBlock = (view: View, policy: FinalityPolicy): SimBlock => {
   const { head } = view

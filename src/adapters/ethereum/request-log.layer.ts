@@ -8,6 +8,7 @@ import { ChainUnavailable, RequestLog, type ReadBlock } from "../../journey/1-de
 import type { Contracts } from "./addresses.ts"
 import { Log, Receipt } from "./answers.ts"
 import { mayContain } from "./bloom.ts"
+import { lowerOfTwo } from "./finality.ts"
 import { gatewayInterface } from "./inspection.ts"
 import { requireBlock, sameBlock, type BlockHeader, type Rpc, type Settle } from "./rpc.ts"
 
@@ -19,15 +20,22 @@ export const requestLogLayer = (rpc: Rpc, contracts: Contracts, nextHead: Effect
     chainId: rpc.chainId,
     nextHead,
     latest: requireBlock(rpc, "latest"),
-    finalizedNumber: rpc.agreed({
-      about: "finalized",
-      ask: Effect.map(requireBlock(rpc, "finalized"), ({ number }) => number),
-      settle: (one: number, other: number) => ({ agreed: Math.min(one, other) })
-    }),
+    finalized: lowerOfTwo(rpc, "finalized", requireBlock(rpc, "finalized")),
+    finalAt: (number) => {
+      const word = finalForOne(rpc, number)
+      return Effect.all([rpc.together(word), rpc.elsewhere(word)], { concurrency: "unbounded" })
+    },
     headAt: (number) => rpc.agreed({ about: "block", ask: rpc.block({ number }), settle: sameBlock }),
     readBlock: (number) => rpc.agreed({ about: "logs", ask: read(rpc, contracts, number), settle: sameRead }),
     readElsewhere: (number) => rpc.elsewhere(read(rpc, contracts, number))
   })
+
+/** What is final, and what stands where: both by one endpoint's word. */
+const finalForOne = (rpc: Rpc, number: number) =>
+  Effect.map(
+    Effect.all([requireBlock(rpc, "finalized"), rpc.block({ number })], { concurrency: "unbounded" }),
+    ([final, block]) => (final.number >= number ? block : undefined)
+  )
 
 const read = (rpc: Rpc, contracts: Contracts, number: number) =>
   Effect.gen(function* () {

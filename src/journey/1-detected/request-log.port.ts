@@ -30,8 +30,10 @@ export class RequestLog extends Context.Service<
   {
     readonly chainId: bigint
     readonly latest: Effect.Effect<BlockHead, ChainUnavailable>
-    /** Number of the newest block that the chain itself calls final. */
-    readonly finalizedNumber: Effect.Effect<number, ChainUnavailable>
+    /** The newest block that the chain itself calls final. Another endpoint than the one that answers may have another block at its height. */
+    readonly finalized: Effect.Effect<BlockHead, ChainUnavailable>
+    /** What two endpoints, where there are two, call final at this height: undefined for one that has no block there or does not call it final. */
+    readonly finalAt: (number: number) => Effect.Effect<ReadonlyArray<BlockHead | undefined>, ChainUnavailable>
     /** Undefined when the chain has no block at this height. */
     readonly readBlock: (number: number) => Effect.Effect<ReadBlock | undefined, ChainUnavailable>
     /** The same, of another endpoint than usual where there is one: for reading a second time. */

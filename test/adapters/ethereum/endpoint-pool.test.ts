@@ -144,6 +144,18 @@ describe("questions go", () => {
   })
 })
 
+test("whether final blocks were taken back is asked of two endpoints, each by its own word", async () => {
+  const several = await pool(2)
+  await seen(several, "alive", "alive")
+  const log = await logOf(several)
+  const { number, hash } = await Effect.runPromise(log.finalized)
+  expect(await Effect.runPromise(log.finalAt(number))).toMatchObject([{ number, hash }, { number, hash }])
+  const late = (block: object) => ({ ...block, number: "0x0" })
+  const lies = (block: object, [at]: ReadonlyArray<string>) => (at === "finalized" ? late(block) : block)
+  proxies[0]!.misbehave({ type: "lies", about: { eth_getBlockByNumber: lies as never } })
+  expect(await Effect.runPromise(log.finalAt(number))).toMatchObject([undefined, { number, hash }])
+})
+
 describe("signed bytes", () => {
   const offered = async (several: EndpointPool, nonce: number) => {
     const results = await world.open(ResultContract, resultContractLayer(several.rpc, world.contracts, [world.wallet(LANE)], { type: "latest" }))
@@ -211,10 +223,10 @@ describe("where two have to agree", () => {
 
   test("final is what both call final: the lower of the two", async () => {
     const log = await logOf(await agreeing(2))
-    const honest = await Effect.runPromise(log.finalizedNumber)
+    const honest = await Effect.runPromise(log.finalized)
     const ahead = (block: { number: string }) => ({ ...block, number: `0x${(Number(block.number) + 50).toString(16)}` })
     proxies[0]!.misbehave({ type: "lies", about: { eth_getBlockByNumber: (block: never, [at]: ReadonlyArray<string>) => (at === "finalized" ? ahead(block) : block) } })
-    expect(await Effect.runPromise(log.finalizedNumber)).toBe(honest)
+    expect(await Effect.runPromise(log.finalized)).toEqual(honest)
   })
 
   test("neither a yes nor a no of the access list is believed from one of them", async () => {

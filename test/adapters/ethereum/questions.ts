@@ -57,7 +57,8 @@ export const questionsTo = async (world: EthereumWorld, rpc: Rpc, staged: Staged
   )
   return {
     "the newest block": log.latest,
-    "the final number": log.finalizedNumber,
+    "the final block": log.finalized,
+    "what two call final": log.finalAt(open.block.blockNumber),
     "a head": log.headAt(open.block.blockNumber),
     "a block of requests": log.readBlock(twins.sent.block.blockNumber),
     "the finality of a block": list.finality({ ...open.block, logIndex: 0 }),
