@@ -40,6 +40,8 @@ export const ALL_ROLES = "listener,coordinator,worker,sender,api"
 const ENGINE_WORKERS = "1"
 const RESTART_AFTER_MS = 500
 
+const SPEND_GWEI_MAX = "1000000000000"
+
 export class NativeCluster {
   readonly world: World
   readonly nats: ReadonlyMap<string, NatsServer>
@@ -97,6 +99,9 @@ export class NativeCluster {
         PORTCULLIS_CACHE_DIR: cache,
         PORTCULLIS_ENGINE_WORKERS: ENGINE_WORKERS,
         PORTCULLIS_HTTP_LISTEN: `127.0.0.1:${port}`,
+        // One requester asks for everything here: its results may cost what all lanes may, or they wait after some thousands, as they should.
+        PORTCULLIS_LANE_SPEND_GWEI_MAX: SPEND_GWEI_MAX,
+        PORTCULLIS_REQUESTER_SPEND_GWEI_MAX: SPEND_GWEI_MAX,
         ...(this.nodeOptions === undefined ? {} : { NODE_OPTIONS: this.nodeOptions })
       },
       (how) => this.startAgain(name, roles, how)
