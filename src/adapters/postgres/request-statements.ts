@@ -81,7 +81,7 @@ export const storedRequest = (row: RequestRow): StoredRequest => ({
 /*
  * The tables of what waits (wake, outbox, signal) are emptied and filled all the time, and plans are made once. To a planner that last saw them
  * empty, reading all of such a table once for each row of a list is as good as looking each up, and six thousand waiting requests then held a
- * sweep for ten seconds. So no statement joins them: their rows are named by a list of keys (`= ANY`), or looked up by a subquery for one row,
+ * sweep for ten seconds. So no statement finds their rows by a join: they are named by a list of keys (`= ANY`), or looked up by a subquery for one row,
  * both of which can only be done by the index (`enable_seqscan` is off in every session, pool.ts).
  */
 const NTH = "array_position($1::bytea[], w.request_id)"
