@@ -38,8 +38,8 @@ export const witnessOver = (link: NatsLink, streams: (session: NatsSession) => P
     Effect.flatMap(link.session, (session) => {
       const body = Buffer.from(JSON.stringify({ system, timeline, rewinds, life, position } satisfies Standing))
       const say = () => session.jetstream.publish(WITNESS_SUBJECT, body, { timeout: WITNESS_MS_MAX })
-      // The next word finds the stream there.
-      return attempt("remember how far the database has come", () => say().catch(() => streams(session)))
+      // Where no stream was found, another's making of it may have been under way, and have looked before it was lost: the next word makes it.
+      return attempt("remember how far the database has come", () => say().catch(() => streams(session).then(say)))
     }).pipe(Effect.timeout(WITNESS_MS_MAX), Effect.ignore)
 })
 

@@ -1,11 +1,12 @@
 /** What gateways remember in JetStream of the database: the newest word of any of them, and nothing when its store was lost. */
-import { jetstreamManager } from "@nats-io/jetstream"
+import { jetstream, jetstreamManager } from "@nats-io/jetstream"
 import { connect } from "@nats-io/transport-node"
 import { Effect, References } from "effect"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { natsBus } from "../../../src/adapters/nats/bus.layer.ts"
 import { NATS_DEFAULTS } from "../../../src/adapters/nats/nats-settings.ts"
-import { WITNESS_STREAM, WITNESS_SUBJECT } from "../../../src/adapters/nats/streams.ts"
+import { ensureStreams, WITNESS_STREAM, WITNESS_SUBJECT } from "../../../src/adapters/nats/streams.ts"
+import { witnessOver } from "../../../src/adapters/nats/witness.ts"
 import type { Standing } from "../../../src/ledger/standing.ts"
 import { Witness } from "../../../src/ledger/witness.port.ts"
 import { NatsServer } from "../../support/nats-server.ts"
@@ -40,12 +41,28 @@ test("a gateway that starts is told what any other said last, and none of what n
   const told = await asGateway(({ remember, recall }) =>
     Effect.gen(function* () {
       yield* Effect.promise(() => manager.streams.delete(WITNESS_STREAM))
-      yield* remember(standing) // finds no stream, and makes it
+      yield* remember(standing) // finds no stream, and may join a making of it that had still seen one
       yield* remember(standing)
       return yield* recall
     })
   )
   expect(told).toEqual(standing)
+  await connection.close()
+})
+
+test("a word is kept as soon as its stream is there again, also when somebody else's making of it had come too early", async () => {
+  const connection = await connect({ servers: server.url })
+  const session = { connection, jetstream: jetstream(connection), manager: await jetstreamManager(connection) }
+  await session.manager.streams.delete(WITNESS_STREAM)
+  let makings = 0
+  const link = { session: Effect.succeed(session), onDrop: () => () => {} }
+  const witness = witnessOver(link, async () => {
+    makings += 1
+    if (makings > 1) await ensureStreams(session, { ...NATS_DEFAULTS, servers: [server.url] })
+  })
+  await Effect.runPromise(witness.remember(standing)) // that stream was looked for before it was lost
+  await Effect.runPromise(witness.remember(standing))
+  expect(await Effect.runPromise(witness.recall)).toEqual(standing)
   await connection.close()
 })
 
