@@ -115,8 +115,10 @@ export class GatewayNode {
       simTelemetry(name, world.history, world.died),
       Layer.succeed(MetricsPage, { contentType: "text/plain", text: Effect.succeed("") })
     )
-    const started = startGateway(optionsOf(world, worker, wallets)).pipe(
-      Effect.provide(world.mutation(layer)),
+    // In the node's own scope: provided to the start alone, what the layers run beside it (the renewal of leases) would end with the start.
+    const started = Effect.flatMap(Layer.build(world.mutation(layer)), (services) =>
+      Effect.provideContext(startGateway(optionsOf(world, worker, wallets)), services)
+    ).pipe(
       Scope.provide(this.scope),
       Effect.catchCause((cause) =>
         Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.sync(() => world.onStartFailed(this, cause))

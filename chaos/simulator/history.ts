@@ -6,6 +6,7 @@ import type { EventLoop } from "./event-loop.ts"
 /** Rare things that a campaign must have seen at least once (Antithesis calls them `sometimes`): a fault that never bites tests nothing. */
 export const SOMETIMES = [
   "lease taken over",
+  "leader for longer than a lease",
   "stale write refused",
   "answer from the ledger lost after its commit",
   "reorg seen",

@@ -1,10 +1,12 @@
 /** A whole cluster in one process, in virtual time: gateways, their database, bus, chain, endpoints, KMS nodes and object store. One seed, one
  * history. */
 import { type Cause, Effect } from "effect"
+import { listenerLease } from "../../actors/1-detected.actor.ts"
 import type { CiphertextRecord } from "../../src/domain/ciphertext.ts"
 import type { Handle } from "../../src/domain/handle.ts"
 import { toHex } from "../../src/domain/hex.ts"
 import { isEnd, type RequestState } from "../../src/domain/journey.ts"
+import { LEASE_MS } from "../../src/domain/limits.ts"
 import { type DecryptionRequest, requestIdOf, type RequestId, ZERO_ADDRESS } from "../../src/domain/request.ts"
 import type { ClusterShape } from "../rig.ts"
 import { Endpoint } from "./chain/endpoint.ts"
@@ -78,7 +80,8 @@ export class SimWorld implements Surroundings {
   onMoment: Surroundings["onMoment"] = () => undefined
   /** Called when a lane's bytes leave a gateway. */
   onBroadcast: Surroundings["onBroadcast"] = () => undefined
-  private readonly leaseOwners = new Map<string, string>()
+  /** Who was seen with each lease, under which epoch and since when. */
+  private readonly leaseTerms = new Map<string, { readonly owner: string; readonly epoch: bigint; readonly sinceMs: number }>()
   private readonly startListeners = new Set<(name: string) => void>()
   private readonly lives = new Map<string, number>()
   private readonly messages = new Map<string, MessageShares>()
@@ -142,11 +145,15 @@ export class SimWorld implements Surroundings {
   }
 
   private watchLeases(): void {
-    for (const { name, owner } of this.database.table(leaseTable).all()) {
-      const before = this.leaseOwners.get(name)
+    const { nowMs } = this.loop
+    for (const { name, owner, epoch, untilMs } of this.database.table(leaseTable).all()) {
       if (owner === null) continue
-      if (before !== undefined && before !== owner) this.history.sometimes("lease taken over")
-      this.leaseOwners.set(name, owner)
+      const before = this.leaseTerms.get(name)
+      if (before !== undefined && before.owner !== owner) this.history.sometimes("lease taken over")
+      // Coordinators claim their own again and again; a listener would lose its lease if nobody renewed it.
+      const isKept = untilMs > nowMs && before?.epoch === epoch && nowMs - before.sinceMs > LEASE_MS
+      if (isKept && name === listenerLease(CHAIN_ID)) this.history.sometimes("leader for longer than a lease")
+      if (before?.epoch !== epoch) this.leaseTerms.set(name, { owner, epoch, sinceMs: nowMs })
     }
   }
 

@@ -26,3 +26,8 @@ test("whatever a seed injects, every request ends once, and rightly, when it is 
     expect(violations, `seed ${seed}`).toEqual([])
   }
 })
+
+test("a listener leads for as long as it renews its lease, as a real one does", async () => {
+  const { history } = await runSeed({ seed: 2 })
+  expect(history.seen.get("leader for longer than a lease")).toBeGreaterThan(0)
+})
