@@ -116,10 +116,17 @@ export const look = Effect.fnUntraced(function* (driver: Driver, slots: Readonly
   return chainNonce
 })
 
-/** What was spent within the window: by this lane, and which requesters spent too much. */
+/** What was spent within the window: by this lane, and which requesters spent too much. Says so of each that was not one of them before. */
 export const spending = Effect.fnUntraced(function* ({ lane, budget, health }: Driver, nowMs: number) {
   if (health.spending !== undefined && nowMs - health.spending.atMs < SPENDING_EVERY_MS) return health.spending
   const seen = yield* LaneLedger.use((ledger) => ledger.spending(lane, budget.windowMs, budget.requester))
+  const telemetry = yield* Telemetry
+  for (const requester of seen.overBudget) {
+    if (health.spending?.overBudget.has(requester)) continue
+    telemetry.warn("a requester has used up its budget: its results wait", {
+      ...{ requester, lane: lane.address, gwei: Number(budget.requester / GWEI), windowMs: budget.windowMs, runbook: "docs/runbooks/submitted.md" }
+    })
+  }
   health.spending = { ...seen, atMs: nowMs }
   return health.spending
 })

@@ -200,6 +200,11 @@ describe("a budget", () => {
     expect(lane.chain.broadcasts.slice(1).map(({ root }) => root)).toEqual([goes, shared])
     expect(await lane.waiting()).toMatchObject([{ root: waits, reason: "requester-over-budget" }])
     expect(lane.telemetry.counted("batches_over_budget")).toBe(1)
+    await lane.later(LOOK_MS)
+    succeeded(await lane.round())
+    expect(lane.telemetry.warnings, "it is said once").toMatchObject([
+      { what: "a requester has used up its budget: its results wait", data: { requester: greedy, runbook: "docs/runbooks/submitted.md" } }
+    ])
     await lane.later(SPEND_BUDGET.windowMs)
     succeeded(await lane.round())
     expect(lane.chain.broadcasts.at(-1)).toMatchObject({ root: waits })
