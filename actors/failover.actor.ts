@@ -25,6 +25,9 @@ const LOOK_AGAIN_MS = 200
 /** Nonces that lost commits can have used: so many transactions are minutes of a busy lane. More is no failover, and pages somebody. */
 export const ADOPTED_MAX = 1_024
 
+/** It is said at the first of a stranger's words, and again after so many: of one that comes every few seconds, about once a minute. */
+const STRANGER_REMINDER = 12
+
 const RUNBOOK = "docs/runbooks/failover.md"
 
 /** Commits may be lost: what is remembered is not there; or the server has started again, and nobody remembers how far it had come. */
@@ -64,7 +67,21 @@ export const watchTimeline = Effect.gen(function* () {
   yield* look.pipe(Effect.retry({ schedule: Schedule.spaced(Duration.millis(LOOK_AGAIN_MS)) }))
   const pause = Effect.suspend(() => Effect.sleep(Duration.millis(isFrozen ? LOOK_AGAIN_MS : LOOK_EVERY_MS)))
   yield* supervise("timeline", Effect.andThen(pause, look))
-  const remember = Effect.suspend(() => (remembered === null ? Effect.void : witness.remember(remembered)))
+  let spokenOf: string | undefined
+  let strangers = 0
+  const remember = Effect.gen(function* () {
+    if (remembered === null) return
+    const { system } = remembered
+    const before = yield* witness.remember(remembered)
+    // What a replaced database has left is overwritten by our first word. Whoever speaks of another one after that lives.
+    const isStranger = before !== null && before.system !== system && spokenOf === system
+    spokenOf = system
+    if (!isStranger) return
+    if (strangers % STRANGER_REMINDER === 0) {
+      telemetry.error("another cluster uses the same NATS account", { database: system, theirs: before.system, runbook: RUNBOOK })
+    }
+    strangers += 1
+  })
   yield* supervise("witness", Effect.andThen(remember, Effect.sleep(Duration.millis(REMEMBER_EVERY_MS))))
   return { isFrozen: () => isFrozen } satisfies FreezeView as FreezeView
 })

@@ -89,6 +89,12 @@ export class Broker {
     for (const [subject, all] of this.consumers) this.consumers.set(subject, all.filter((consumer) => consumer.process !== process))
   }
 
+  remember(standing: Standing): Standing | null {
+    const before = this.witnessed
+    this.witnessed = standing
+    return before
+  }
+
   wipe(): void {
     this.life++
     this.waiting.clear()
@@ -294,7 +300,7 @@ const portsOf = ({ broker, link, process, faults }: BusPortOptions, telemetry: T
   })
   const witness = Layer.succeed(Witness, {
     recall: Effect.catch(call("recall", () => broker.witnessed), () => Effect.succeed(null)),
-    remember: (standing) => Effect.ignore(call("remember", () => void (broker.witnessed = standing)))
+    remember: (standing) => Effect.catch(call("remember", () => broker.remember(standing)), () => Effect.succeed(null))
   })
   return Layer.mergeAll(bus, parked, witness)
 }

@@ -10,10 +10,10 @@ export class Witness extends Context.Service<
   {
     /** The newest that was remembered by anybody; null when there is none, or when it cannot be asked: nothing is taken on trust then. */
     readonly recall: Effect.Effect<Standing | null>
-    /** May fail in silence: what is remembered is only older then. */
-    readonly remember: (standing: Standing) => Effect.Effect<void>
+    /** May fail in silence: what is remembered is only older then. Answers the word that this one takes the place of, where it is known. */
+    readonly remember: (standing: Standing) => Effect.Effect<Standing | null>
   }
 >()("portcullis/ledger/Witness") {}
 
 /** For a gateway that runs alone: there is no place outside. */
-export const noWitness: Witness["Service"] = { recall: Effect.succeed(null), remember: () => Effect.void }
+export const noWitness: Witness["Service"] = { recall: Effect.succeed(null), remember: () => Effect.succeed(null) }

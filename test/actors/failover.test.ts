@@ -15,7 +15,7 @@ import { noWitness, REMEMBER_EVERY_MS, Witness } from "../../src/ledger/witness.
 import { random32 } from "../support/ledger-world.ts"
 import { type MemoryLedgerWorld, openMemoryLedgerWorld } from "../support/memory-ledger-world.ts"
 import { sayReconciled } from "../support/reconciled.ts"
-import { heardTelemetry } from "./support/heard-telemetry.ts"
+import { heardTelemetry, type HeardTelemetry } from "./support/heard-telemetry.ts"
 import { LaneWorld } from "./support/lane-world.ts"
 import { CANCELLED } from "./support/submission-chain.ts"
 
@@ -178,12 +178,26 @@ test("no epoch is given twice, though two failovers in a row forget what was giv
 })
 
 /** A gateway that watches, with what stands outside the database. */
-const watching = (witness: Witness["Service"], program: (freeze: FreezeView) => Effect.Effect<void, unknown, Ledger>) => {
+const watching = (
+  witness: Witness["Service"],
+  program: (freeze: FreezeView, telemetry: HeardTelemetry) => Effect.Effect<void, unknown, Ledger>
+) => {
   const telemetry = heardTelemetry()
-  const watched = Effect.scoped(Effect.flatMap(watchTimeline, program))
+  const watched = Effect.scoped(Effect.flatMap(watchTimeline, (freeze) => program(freeze, telemetry)))
   return world
     .run(watched.pipe(Effect.provideService(Witness, witness), Effect.provide(telemetry.layer)))
     .then(() => ({ telemetry, said: telemetry.warnings.map(({ what }) => what).join("; ") }))
+}
+/** One word outside the database, as in NATS. */
+const slate = () => {
+  const on: { word: Standing | null } = { word: null }
+  const remember = (standing: Standing) =>
+    Effect.sync(() => {
+      const before = on.word
+      on.word = standing
+      return before
+    })
+  return { on, witness: { recall: Effect.sync(() => on.word), remember } }
 }
 const commit = Leases.use((leases) => leases.claim([`test/${random32()}`], "somebody", 60_000))
 const rewinds = Timeline.use(({ look }) => Effect.map(look, ({ standing }) => standing.rewinds))
@@ -204,6 +218,27 @@ test("a promotion is noticed within a second, and a crash with its recovery is n
   )
   expect(telemetry.gauged("reconciling").slice(-1)).toEqual([1])
   expect(said).toMatch(/the database is in another history/)
+})
+
+test("two clusters on one NATS account are noticed, and what is left of a replaced database is none", async () => {
+  const { on, witness } = slate()
+  const { standing } = await world.run(Timeline.use(({ look }) => look))
+  const stranger = { ...standing, system: "another" }
+  on.word = stranger
+  const { telemetry } = await watching(witness, (_, telemetry) =>
+    Effect.gen(function* () {
+      yield* world.passLaneTime(3 * REMEMBER_EVERY_MS)
+      expect(on.word?.system).toBe(standing.system)
+      expect(telemetry.errors).toEqual([])
+      for (let round = 0; round < 5; round++) {
+        on.word = stranger // they go on saying so
+        yield* world.passLaneTime(REMEMBER_EVERY_MS)
+      }
+    })
+  )
+  expect(telemetry.errors, "it is said, and not each time").toMatchObject([
+    { what: "another cluster uses the same NATS account", data: { database: standing.system, theirs: "another" } }
+  ])
 })
 
 describe("a snapshot that is put back, which PostgreSQL itself does not tell", () => {
@@ -227,8 +262,7 @@ describe("a snapshot that is put back, which PostgreSQL itself does not tell", (
   })
 
   test("is noticed by a gateway that has only been told how far it had come, and by nobody when nothing is lacking", async () => {
-    let told: Standing | null = null
-    const witness = { recall: Effect.sync(() => told), remember: (standing: Standing) => Effect.sync(() => void (told = standing)) }
+    const { witness } = slate()
     const snapshot = world.database.copy()
     await watching(witness, () => Effect.andThen(commit, world.passLaneTime(2 * REMEMBER_EVERY_MS)))
     world.database.stop()

@@ -24,8 +24,7 @@ export const witnessOver = (link: NatsLink, streams: (session: NatsSession) => P
   recall: Effect.flatMap(link.session, (session) =>
     attempt("recall how far the database had come", async () => {
       await streams(session)
-      const stored = await session.manager.streams.getMessage(WITNESS_STREAM, { last_by_subj: WITNESS_SUBJECT })
-      return stored === null ? null : standingIn(stored.data)
+      return newestWord(session)
     })
   ).pipe(
     Effect.timeout(WITNESS_MS_MAX),
@@ -39,9 +38,18 @@ export const witnessOver = (link: NatsLink, streams: (session: NatsSession) => P
       const body = Buffer.from(JSON.stringify({ system, timeline, rewinds, life, position } satisfies Standing))
       const say = () => session.jetstream.publish(WITNESS_SUBJECT, body, { timeout: WITNESS_MS_MAX })
       // Where no stream was found, another's making of it may have been under way, and have looked before it was lost: the next word makes it.
-      return attempt("remember how far the database has come", () => say().catch(() => streams(session).then(say)))
-    }).pipe(Effect.timeout(WITNESS_MS_MAX), Effect.ignore)
+      return attempt("remember how far the database has come", async () => {
+        const before = await newestWord(session).catch(() => null)
+        await say().catch(() => streams(session).then(say))
+        return before
+      })
+    }).pipe(Effect.timeout(WITNESS_MS_MAX), Effect.catch(() => Effect.succeed(null)))
 })
+
+const newestWord = async ({ manager }: NatsSession): Promise<Standing | null> => {
+  const stored = await manager.streams.getMessage(WITNESS_STREAM, { last_by_subj: WITNESS_SUBJECT })
+  return stored === null ? null : standingIn(stored.data)
+}
 
 /** What nobody can read was never said. */
 const standingIn = (body: Uint8Array): Standing | null => {

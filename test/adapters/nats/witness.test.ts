@@ -30,8 +30,9 @@ const asGateway = <A>(use: (witness: Witness["Service"]) => Effect.Effect<A>): P
 
 test("a gateway that starts is told what any other said last, and none of what nobody can read", async () => {
   expect(await asGateway(({ recall }) => recall)).toBeNull()
-  await asGateway(({ remember }) => remember(standing))
-  await asGateway(({ remember }) => remember({ ...standing, position: standing.position + 1 }))
+  expect(await asGateway(({ remember }) => remember(standing))).toBeNull()
+  const later = { ...standing, position: standing.position + 1 }
+  expect(await asGateway(({ remember }) => remember(later)), "the word before").toEqual(standing)
   expect(await asGateway(({ recall }) => recall)).toEqual({ ...standing, position: standing.position + 1 })
 
   const connection = await connect({ servers: server.url })
