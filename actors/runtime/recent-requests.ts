@@ -39,6 +39,11 @@ export class RecentRequests {
       this.#byId.delete(request.id)
       if (epoch !== undefined && !isEnd(request.state)) this.#byId.set(request.id, { request, epoch })
     }
+    if (this.#byId.size > REQUESTS_MAX) this.#forgetOldest()
+  }
+
+  /** Apart, because finding the oldest passes by all that was deleted before it. */
+  #forgetOldest(): void {
     for (const id of this.#byId.keys()) {
       if (this.#byId.size <= REQUESTS_MAX) break
       this.#byId.delete(id)

@@ -19,8 +19,8 @@ export interface NativeClusterOptions {
   readonly lanes: number
   /** Handles that are encrypted and registered beforehand. */
   readonly handles: number
-  /** Of the gateways' own Node.js. */
-  readonly nodeOptions?: string
+  /** Of the gateways' processes, besides their settings. */
+  readonly environment?: Readonly<Record<string, string>>
 }
 
 export interface GatewayNode {
@@ -51,10 +51,10 @@ export class NativeCluster {
   /** Ends that nobody asked for: a gateway that died of what was done to others. */
   readonly unexpectedEnds: Array<string> = []
   private readonly scope: Scope.Closeable
-  private readonly nodeOptions: string | undefined
+  private readonly environment: Readonly<Record<string, string>>
   private isStopping = false
 
-  static async start({ natsServers, lanes, handles, nodeOptions }: NativeClusterOptions): Promise<NativeCluster> {
+  static async start({ natsServers, lanes, handles, environment = {} }: NativeClusterOptions): Promise<NativeCluster> {
     const scope = await Effect.runPromise(Scope.make())
     try {
       const { servers, stop } = await startNats(natsServers)
@@ -63,7 +63,7 @@ export class NativeCluster {
       const world = await Effect.runPromise(Scope.provide(startWorld(options), scope))
       const client = await bulkClient(world)
       await client.prepare(handles)
-      return new NativeCluster(world, servers, client, scope, nodeOptions)
+      return new NativeCluster(world, servers, client, scope, environment)
     } catch (error) {
       await Effect.runPromise(Scope.close(scope, Exit.void))
       throw error
@@ -75,13 +75,13 @@ export class NativeCluster {
     nats: ReadonlyMap<string, NatsServer>,
     client: BulkClient,
     scope: Scope.Closeable,
-    nodeOptions: string | undefined
+    environment: Readonly<Record<string, string>>
   ) {
     this.world = world
     this.nats = nats
     this.client = client
     this.scope = scope
-    this.nodeOptions = nodeOptions
+    this.environment = environment
   }
 
   async startNode(name: string, roles = ALL_ROLES): Promise<GatewayNode> {
@@ -102,7 +102,7 @@ export class NativeCluster {
         // One requester asks for everything here: its results may cost what all lanes may, or they wait after some thousands, as they should.
         PORTCULLIS_LANE_SPEND_GWEI_MAX: SPEND_GWEI_MAX,
         PORTCULLIS_REQUESTER_SPEND_GWEI_MAX: SPEND_GWEI_MAX,
-        ...(this.nodeOptions === undefined ? {} : { NODE_OPTIONS: this.nodeOptions })
+        ...this.environment
       },
       (how) => this.startAgain(name, roles, how)
     )

@@ -10,7 +10,7 @@ import { ENDS } from "../../domain/journey.ts"
 import { transitionDigest } from "../../ledger/hash-chain.ts"
 import type { Change } from "../../ledger/stored-request.ts"
 import type { Prepared } from "./pool.ts"
-import { byteaOfHex } from "./wire-types.ts"
+import { byteaOfHex, plainArray } from "./wire-types.ts"
 
 export const partitionLease = (partition: number): string => `partition/${partition}`
 
@@ -82,7 +82,7 @@ export interface Decided {
 /** In the order of the statement's parameters. Sorted by id, so that two statements lock rows in the same order. */
 export const saveValues = (decisions: ReadonlyArray<Decided>): ReadonlyArray<unknown> => {
   const sorted = decisions.toSorted((a, b) => (a.change.requestId < b.change.requestId ? -1 : 1))
-  const column = <A>(read: (change: Change) => A): ReadonlyArray<A> => sorted.map(({ change }) => read(change))
+  const column = (read: (change: Change) => string | number | bigint | null): string => plainArray(sorted.map(({ change }) => read(change)))
   return [
     column((change) => byteaOfHex(change.requestId)),
     column((change) => change.partition),
@@ -91,7 +91,7 @@ export const saveValues = (decisions: ReadonlyArray<Decided>): ReadonlyArray<unk
     column((change) => change.from),
     column((change) => change.to),
     column((change) => JSON.stringify(change.event)),
-    sorted.map(({ change, worker }) => byteaOfHex(transitionDigest({ ...change, seq: change.version + 1, worker }))),
+    plainArray(sorted.map(({ change, worker }) => byteaOfHex(transitionDigest({ ...change, seq: change.version + 1, worker })))),
     column((change) => change.machineVersion),
     column((change) => JSON.stringify(change.snapshot)),
     column((change) => change.anchor?.blockNumber ?? null),
@@ -100,7 +100,7 @@ export const saveValues = (decisions: ReadonlyArray<Decided>): ReadonlyArray<unk
     column((change) => (change.isGivenOutAtOnce ? null : change.dispatch)),
     column((change) => (change.wakeAfterMs === null ? null : Math.round(change.wakeAfterMs))),
     sorted.map(({ worker }) => worker),
-    [...new Set(column((change) => partitionLease(change.partition)))],
+    [...new Set(sorted.map(({ change }) => partitionLease(change.partition)))],
     sorted.flatMap(({ change }) => change.answeredSignals)
   ]
 }

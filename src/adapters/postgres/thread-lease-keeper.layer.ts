@@ -2,7 +2,7 @@
  * Leases kept by a thread of this process (lease-renewal.worker.ts). Claiming and resigning are asked from here; only renewal has to go on while
  * this loop is busy. A thread that dies is replaced; meanwhile the windows run out by themselves. It ends with the scope, and with the process.
  */
-import { Worker } from "node:worker_threads"
+import type { Worker } from "node:worker_threads"
 import { Clock, Duration, Effect, Layer } from "effect"
 import { LOOP_SILENT_MS_MAX } from "../../domain/limits.ts"
 import { heldLeases, keeperOver } from "../../ledger/held-leases.ts"
@@ -10,6 +10,7 @@ import { type KeptLease, LEASE_TIMING, type LeaseTiming } from "../../ledger/kee
 import { LeaseKeeper } from "../../ledger/lease-keeper.port.ts"
 import { Leases } from "../../ledger/lease.port.ts"
 import { Telemetry } from "../../telemetry/telemetry.port.ts"
+import { boundedWorker } from "../worker-threads/bounded-worker.ts"
 import type { DatabaseSettings } from "./pool.ts"
 import type { FromRenewal, RenewalData, ToRenewal } from "./renewal-messages.ts"
 
@@ -58,7 +59,7 @@ export const threadLeaseKeeper = (options: ThreadLeaseKeeperOptions): Layer.Laye
 
       const start = Effect.sync(() => {
         const workerData: RenewalData = { database: options.database, lastSign, silentMsMax, timing }
-        thread = new Worker(new URL("./lease-renewal.worker.ts", import.meta.url), { workerData, resourceLimits: HEAP_LIMITS })
+        thread = boundedWorker(new URL("./lease-renewal.worker.ts", import.meta.url), workerData, HEAP_LIMITS)
         thread.on("message", hear)
         // "exit" follows; without a listener the process would end.
         thread.on("error", (error: Error & { readonly code?: unknown }) => (diedOf = typeof error.code === "string" ? error.code : error.name))

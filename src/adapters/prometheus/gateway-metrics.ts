@@ -122,9 +122,12 @@ const onlyLabel = ({ labels }: Metric, value: string | undefined): Record<string
 
 /** Holds labels to their rules; remembers which texts of a form it has let through. */
 const labeller = ({ labels }: Metric) => {
-  const checks = new Map(Object.entries(labels).map(([name, rule]) => [name, allows(rule)]))
-  return (given: Readonly<Record<string, string>>): Record<string, string> =>
-    Object.fromEntries([...checks].map(([name, isAllowed]) => [name, isAllowed(given[name]) ? (given[name] ?? OTHER) : OTHER]))
+  const checks = Object.entries(labels).map(([name, rule]) => [name, allows(rule)] as const)
+  return (given: Readonly<Record<string, string>>): Record<string, string> => {
+    const held: Record<string, string> = {}
+    for (const [name, isAllowed] of checks) held[name] = isAllowed(given[name]) ? (given[name] ?? OTHER) : OTHER
+    return held
+  }
 }
 
 const allows = (rule: LabelRule): ((value: unknown) => boolean) => {

@@ -3,9 +3,10 @@
  * that dies takes only its own job with it (as `WorkersUnavailable`: nothing is known about the job) and is replaced.
  */
 import assert from "node:assert/strict"
-import { Worker } from "node:worker_threads"
+import type { Worker } from "node:worker_threads"
 import { TaggedError } from "effect/Data"
 import type { Fate } from "../../domain/fate.ts"
+import { boundedWorker } from "./bounded-worker.ts"
 
 export type ToWorker = { readonly id: number; readonly job: unknown }
 export type FromWorker =
@@ -106,7 +107,7 @@ export const startWorkerPool = async (options: {
   /** Puts a new worker on a seat; resolves to whether it became ready. */
   const occupy = (seat: Seat): Promise<boolean> =>
     new Promise((started) => {
-      const worker = new Worker(options.entry, { workerData: options.workerData, resourceLimits: HEAP_LIMITS })
+      const worker = boundedWorker(options.entry, options.workerData, HEAP_LIMITS)
       seat.worker = worker
       worker.on("message", (message: FromWorker) => {
         if (message.type === "ready") {
