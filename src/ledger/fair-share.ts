@@ -29,10 +29,15 @@ export const fairShare = ({ members, owners }: ShareView, self: string, leaving:
 
 const heldBy = (owners: ShareView["owners"], member: string): number => owners.filter((owner) => owner === member).length
 
-/** Shares differ by one at most. Where they do, the larger ones go to those that own most already, so that least is moved. */
+/**
+ * Shares differ by one at most. Where they do, the larger ones go to those that own more than the smaller share already, so that least is moved,
+ * and then by name: who has claimed its part must not come before who is still to claim a larger one, or that one would be left over.
+ */
 const quotasOf = ({ members, owners }: ShareView): ReadonlyMap<string, number> => {
-  const ranked = [...new Set(members)].toSorted((a, b) => heldBy(owners, b) - heldBy(owners, a) || (a < b ? -1 : 1))
-  const [least, larger] = [Math.floor(owners.length / ranked.length), owners.length % ranked.length]
+  const all = [...new Set(members)]
+  const [least, larger] = [Math.floor(owners.length / all.length), owners.length % all.length]
+  const hasMore = new Set(all.filter((member) => heldBy(owners, member) > least))
+  const ranked = all.toSorted((a, b) => Number(hasMore.has(b)) - Number(hasMore.has(a)) || (a < b ? -1 : 1))
   return new Map(ranked.map((member, rank) => [member, least + (rank < larger ? 1 : 0)]))
 }
 
