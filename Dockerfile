@@ -7,7 +7,8 @@ COPY package.json package-lock.json ./
 RUN npm ci --omit=dev --omit=optional --no-audit --no-fund && npm cache clean --force
 
 FROM node:24-bookworm-slim
-ENV NODE_ENV=production
+# Threads share two arenas of glibc: each of its own would keep what it once needed (docs/cluster.md).
+ENV NODE_ENV=production MALLOC_ARENA_MAX=2
 WORKDIR /portcullis
 COPY --from=packages /portcullis/node_modules node_modules
 COPY package.json ./
