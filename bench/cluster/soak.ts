@@ -56,7 +56,6 @@ const STRETCHES = 20
 const MS_PER_HOUR = 3_600_000
 const MIB = 1024 * 1024
 
-
 /** x in milliseconds since the start, y in MiB; what was sampled before `warmUpMs` is left out. */
 export const figuresOf = (points: ReadonlyArray<Point>, warmUpMs: number, of: (ys: ReadonlyArray<number>) => number): SoakFigures => {
   const warm = points.filter(({ x }) => x >= warmUpMs)
